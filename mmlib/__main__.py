@@ -1,0 +1,159 @@
+"""The command line: `python -m mmlib render · check-data · pack · train · evaluate · audit · bench`."""
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+from . import checkpoints, data, evaluation
+from .recipes import PRESETS, Recipe, preset
+
+
+def render(options) -> int:
+    from .rooms.render import render
+
+    modalities = tuple(options.modalities.split(","))
+    render(options.rooms, options.seed, options.size, options.out, modalities, options.processes, options.samples)
+    return 0
+
+
+def check_data(options) -> int:
+    problems = data.check(options.data)
+    print("\n".join(problems) if problems else f"{options.data}: every file is in order")
+    return 1 if problems else 0
+
+
+def pack(options) -> int:
+    print(data.pack(options.directory, options.zip, tuple(options.modalities.split(","))))
+    return 0
+
+
+def train(options) -> int:
+    from .training import ZeroPair, fit
+
+    keys = [field.name for field in dataclasses.fields(Recipe)] + ["steps"]
+    changes = {key: value for key in keys if (value := getattr(options, f"recipe_{key}", None)) is not None}
+    recipe = preset(options.preset, **changes)
+    objective = ZeroPair(data.open_split(options.data, "d1"), data.open_split(options.data, "d2"))
+    fit(recipe, objective, options.out, device=options.device, resume=options.resume, rgb_weights=options.rgb_weights,
+        save_every=options.save_every)  # fmt: skip
+    print(f"wrote {options.out}/checkpoint.safetensors and checkpoint.json")
+    return 0
+
+
+def evaluate(options) -> int:
+    model = checkpoints.load(options.checkpoint)
+    rooms = data.open_split(options.data, options.split, model.recipe.size)
+    result = {"checkpoint": Path(options.checkpoint).name, **evaluation.evaluate(model, rooms)}
+    evaluation.write_json(result, options.json)
+    if options.json != "-":
+        print(evaluation.table(result))
+    return 0
+
+
+def audit(options) -> int:
+    record = checkpoints.read_record(options.checkpoint)
+    print(evaluation.describe_audit(record))
+    return 1 if evaluation.audit(record) else 0
+
+
+def bench(options) -> int:
+    from .bench import bench, describe
+
+    result = bench(preset(options.preset), steps=options.steps, device=options.device)
+    if options.json:
+        evaluation.write_json(result, options.json)
+    print(describe(result))
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar; `train`'s recipe options are made from the `Recipe` dataclass."""
+    main = argparse.ArgumentParser(prog="python -m mmlib", description="Mix and match networks: zero-pair translation.")
+    commands = main.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(function, name: str, text: str):
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(function=function)
+        return sub
+
+    sub = command(render, "render", "Render furnished rooms (needs the `render` extra).")
+    sub.add_argument("--rooms", type=int, required=True, help="how many")
+    sub.add_argument("--seed", type=int, required=True, help="the same seed gives the same rooms")
+    sub.add_argument("--size", type=int, default=96, help="side in pixels (%(default)s)")
+    sub.add_argument("--out", required=True, help="folder")
+    sub.add_argument("--modalities", default="rgb,depth,segmentation", help="comma-separated (%(default)s)")
+    sub.add_argument("--processes", type=int, help="how many at once (one a core)")
+    sub.add_argument("--samples", type=int, default=64, help="light paths a pixel (%(default)s)")
+
+    sub = command(check_data, "check-data", "Read all of a data set and name each bad file.")
+    sub.add_argument("data", metavar="DIR", help="a rendered folder, a zip, or a folder of zips")
+
+    sub = command(pack, "pack", "Pack a rendered folder into a split's zip that holds some modalities alone.")
+    sub.add_argument("directory")
+    sub.add_argument("zip")
+    sub.add_argument("--modalities", default="rgb,depth,segmentation", help="comma-separated (%(default)s)")
+
+    sub = command(train, "train", "Train a mix-and-match network on D1 and D2.")
+    sub.add_argument("--preset", default="course", choices=PRESETS, help="recipe to start from (%(default)s)")
+    sub.add_argument("--out", required=True, help="folder for checkpoint, state and log")
+    sub.add_argument("--data", default=data.SHIPPED, help="folder with d1.zip and d2.zip, or a rendered folder")
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")
+    sub.add_argument("--resume", action="store_true", help="go on where a killed run stopped")
+    sub.add_argument("--save-every", type=int, default=500, help="steps between saved states (%(default)s)")
+    sub.add_argument("--rgb-weights", help="a torchvision vgg16 state dict (preset paper)")
+    sub.add_argument("--steps", type=int, dest="recipe_steps", help="steps in all; phases keep their proportion")
+    for field in dataclasses.fields(Recipe):
+        kind = {int: int, float: float, str: str, bool: _boolean, tuple[int, ...]: _integers}.get(field.type)
+        if kind and field.name != "name":
+            sub.add_argument(
+                f"--{field.name.replace('_', '-')}", type=kind, dest=f"recipe_{field.name}", metavar="VALUE"
+            )
+
+    sub = command(evaluate, "evaluate", "Measure all translations of a checkpoint.")
+    sub.add_argument("checkpoint")
+    sub.add_argument("--data", default=data.SHIPPED, help="folder with the split's zip, a zip, or a rendered folder")
+    sub.add_argument("--split", default="test", choices=("validation", "test"), help="(%(default)s)")
+    sub.add_argument("--json", default="-", metavar="FILE", help="- is standard output (%(default)s)")
+
+    sub = command(
+        audit, "audit", "Show from a checkpoint's record that it never saw depth and segmentation of one room."
+    )
+    sub.add_argument("checkpoint")
+
+    sub = command(bench, "bench", "Time one training step: naive, ours, and the floor.")
+    sub.add_argument("--preset", default="course", choices=PRESETS)
+    sub.add_argument("--steps", type=int, default=10, help="timed steps of each kind (%(default)s)")
+    sub.add_argument("--device", default="auto")
+    sub.add_argument("--json", metavar="FILE")
+    return main
+
+
+def _boolean(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} must be true or false")
+    return text == "true"
+
+
+def _integers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} must be whole numbers with commas between") from None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; what a user can mend is one sentence on standard error and exit status 2."""
+    options = parser().parse_args(arguments)
+    try:
+        return options.function(options)
+    except (ValueError, OSError, FloatingPointError, ModuleNotFoundError) as error:
+        print(f"mmlib: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as error:
+        print(f"mmlib: {error or 'stopped'}", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""Supervised translation: one encoder and one decoder of `MixAndMatch`, trained on true pairs.
+
+On depth–segmentation pairs of rooms rendered for it alone it is the *oracle*: what these networks could do had the pair
+been seen. No part of it reaches the zero-pair networks.
+"""
+
+import torch
+
+from ..data import Rooms
+from ..modalities import MODALITIES, modality
+from ..networks import MixAndMatch
+from ..recipes import Phase, Recipe
+from ..training import add_noise, target_loss
+
+
+class Supervised:
+    """The objective of T_source→target alone, on pairs of both."""
+
+    def __init__(self, pairs: Rooms, source: str, target: str):
+        for name in (source, target):
+            if modality(name).name not in pairs.modalities:
+                raise ValueError(f"split {pairs.split} holds {', '.join(pairs.modalities)}, not {name}")
+        self.sets: tuple[Rooms, ...] = (pairs,)
+        self.source, self.target = source, target
+
+    def terms(self, model: MixAndMatch, batches, recipe: Recipe, phase: Phase, random: torch.Generator):
+        """The target's loss; no RGB for the discriminator."""
+        (pair,) = batches
+        encoding = model.encode(pair.images[self.source], self.source)
+        prediction = model.decode(add_noise(encoding, recipe.latent_noise, random), self.target)
+        loss = target_loss(self.target, recipe, self.sets[0])
+        name = f"{self.target}/{MODALITIES[self.source].letter}{MODALITIES[self.target].letter}"
+        return {name: loss(prediction, pair.images[self.target], pair.valid[self.target])}, None

@@ -1,0 +1,175 @@
+"""`python -m mmlib bench`: the time of one training step done naively, done our way, and the floor under both.
+
+* *naive*: fp32, every translation and every consistency term encodes its input again (12 encoder passes);
+* *ours in fp32*: the same mathematics, each input encoded once, each decoder run once;
+* *ours*: with the precision and memory format that the probe chose;
+* *floor*: the convolutions of our step alone, each shape timed forward and backward in its best format.
+"""
+
+import statistics
+import time
+from collections import Counter
+
+import torch
+from torch import nn
+
+from .data import shipped
+from .losses import berhu, cross_entropy, l2, latent_consistency
+from .recipes import Recipe
+from .training import Machine, Trainer, ZeroPair, add_noise, probe
+
+
+class NaiveZeroPair(ZeroPair):
+    """Section 4.3 as one would first write it: each term on its own."""
+
+    def terms(self, model, batches, recipe, phase, random):
+        d1, d2 = batches
+        x1, y, y_valid = d1.images["rgb"], d1.images["segmentation"], d1.valid["segmentation"]
+        x2, z, z_valid = d2.images["rgb"], d2.images["depth"], d2.valid["depth"]
+
+        def translate(image, source, target):
+            return model.decode(add_noise(model.encode(image, source), recipe.latent_noise, random), target)
+
+        translated = [translate(x1, "rgb", "rgb"), translate(x2, "rgb", "rgb"),
+                      translate(y, "segmentation", "rgb"), translate(z, "depth", "rgb")]  # fmt: skip
+        valid = d1.valid["rgb"]
+        terms = {
+            "rgb/RR": (l2(translated[0], x1, valid) + l2(translated[1], x2, valid)) / 2,
+            "rgb/SR": l2(translated[2], x1, valid),
+            "rgb/DR": l2(translated[3], x2, valid),
+            "segmentation/RS": cross_entropy(translate(x1, "rgb", "segmentation"), y, y_valid),
+            "segmentation/SS": cross_entropy(translate(y, "segmentation", "segmentation"), y, y_valid),
+            "depth/RD": berhu(translate(x2, "rgb", "depth"), z, z_valid),
+            "depth/DD": berhu(translate(z, "depth", "depth"), z, z_valid),
+            "latent/RS": latent_consistency(
+                model.encode(x1, "rgb"), model.encode(y, "segmentation"), recipe.consistency
+            ),
+            "latent/RD": latent_consistency(model.encode(x2, "rgb"), model.encode(z, "depth"), recipe.consistency),
+        }
+        return terms, (torch.cat([x1, x2]), torch.cat(translated))
+
+
+def bench(recipe: Recipe, steps: int = 10, device: str = "auto") -> dict:
+    """Time `steps` steps of each kind, alternating between kinds so that the machine's drift falls on all alike.
+
+    Returns medians in seconds a step, ratios, images a second, and the shares of our step by kind of operation.
+    """
+    objectives = {"ours": ZeroPair(shipped("d1"), shipped("d2")), "naive": NaiveZeroPair(shipped("d1"), shipped("d2"))}
+    ours = probe(device, recipe.precision)
+    plain = Machine(ours.device, bf16=False, channels_last=False)
+    trainers = {
+        "naive": Trainer(recipe, objectives["naive"], plain),
+        "ours_fp32": Trainer(recipe, objectives["ours"], plain),
+        "ours": Trainer(recipe, objectives["ours"], ours),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in trainers}
+    for repeat in range(steps + 2):
+        for name, trainer in trainers.items():
+            elapsed = _timed(trainer.step, ours.device)
+            if repeat >= 2:  # the first two warm up
+                seconds[name].append(elapsed)
+    shapes = _convolutions(trainers["ours"])
+    floor = sum(count * _time_convolution(shape, ours.device) for shape, count in shapes.items())
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    images = 4 * recipe.batch  # two pairs a room of D1 and of D2
+    return {
+        "recipe": recipe.name,
+        "device": _device_name(ours.device),
+        "bf16": ours.bf16,
+        "channels_last": ours.channels_last,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "steps": steps,
+        "seconds_per_step": {**medians, "floor": floor},
+        "images_per_second": {name: images / value for name, value in medians.items()},
+        "naive_over_ours_fp32": medians["naive"] / medians["ours_fp32"],
+        "naive_over_ours": medians["naive"] / medians["ours"],
+        "ours_over_floor": medians["ours"] / floor,
+        "shares": _shares(trainers["ours"]),
+    }
+
+
+def describe(result: dict) -> str:
+    """The result as a table for people."""
+    lines = [
+        f"{result['recipe']} on {result['device']}, bf16 {result['bf16']}, channels_last {result['channels_last']}"
+    ]
+    for name, value in result["seconds_per_step"].items():
+        rate = result["images_per_second"].get(name)
+        lines.append(f"  {name:<10} {1000 * value:8.1f} ms a step" + (f"  {rate:8.0f} images/s" if rate else ""))
+    lines.append(f"  naive / ours in fp32   {result['naive_over_ours_fp32']:.2f}")
+    lines.append(f"  naive / ours           {result['naive_over_ours']:.2f}")
+    lines.append(f"  ours / floor           {result['ours_over_floor']:.2f}")
+    lines.append("  our step is spent on " + ", ".join(f"{k} {100 * v:.0f} %" for k, v in result["shares"].items()))
+    return "\n".join(lines)
+
+
+def _timed(function, device: torch.device) -> float:
+    start = time.perf_counter()
+    function()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name() if device.type == "cuda" else str(device)
+
+
+def _convolutions(trainer: Trainer) -> Counter:
+    """How often one step of ours runs each convolution: (in, out, kernel, stride, N, H, W, needs input gradient)."""
+    shapes: Counter = Counter()
+
+    def count(layer: nn.Conv2d, inputs):
+        (x,) = inputs
+        key = (layer.in_channels, layer.out_channels, layer.kernel_size[0], layer.stride[0], len(x), *x.shape[2:])
+        shapes[(*key, x.requires_grad)] += 1
+
+    networks = (trainer.model, trainer.discriminator)
+    layers = [layer for network in networks for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    hooks = [layer.register_forward_pre_hook(count) for layer in layers]
+    trainer.step()
+    for hook in hooks:
+        hook.remove()
+    return shapes
+
+
+def _time_convolution(shape: tuple, device: torch.device, repeats: int = 7) -> float:
+    """Seconds of one convolution, forward and backward, in the fastest of four forms."""
+    inputs, outputs, kernel, stride, count, height, width, gradient = shape
+    best = []
+    for dtype in (torch.float32, torch.bfloat16):
+        for memory_format in (torch.contiguous_format, torch.channels_last):
+            layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2)
+            layer = layer.to(device, dtype, memory_format=memory_format)
+            x = torch.randn(count, inputs, height, width, device=device, dtype=dtype)
+            x = x.contiguous(memory_format=memory_format).requires_grad_(gradient)
+            slope = torch.randn_like(layer(x))
+
+            def both(layer=layer, x=x, slope=slope):
+                layer(x).backward(slope)
+
+            best.append(min(_timed(both, device) for _ in range(repeats)))
+    return min(best)
+
+
+GROUPS = {
+    "convolutions": ("convolution", "mkldnn", "conv"),
+    "batch normalization": ("batch_norm",),
+    "pooling and unpooling": ("pool",),
+    "optimizer": ("adam", "lerp", "addcdiv", "addcmul", "_foreach"),
+    "casts and copies": ("copy_", "to_copy", "cat", "contiguous", "clone"),
+    "augmentation": ("grid_sampler", "affine_grid"),
+}
+
+
+def _shares(trainer: Trainer) -> dict[str, float]:
+    """Shares of three of our steps' operator time, by kind of operation."""
+    with torch.profiler.profile() as profile:
+        for _ in range(3):
+            trainer.step()
+    times: Counter = Counter()
+    for event in profile.key_averages():
+        group = next((g for g, words in GROUPS.items() if any(w in event.key.lower() for w in words)), "the rest")
+        times[group] += event.self_cpu_time_total + getattr(event, "self_device_time_total", 0)
+    return {group: value / times.total() for group, value in times.most_common()}

@@ -1,0 +1,60 @@
+"""The bricks of SegNet: convolution, pooling that keeps its indices, unpooling, and the patch discriminator."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class ConvolutionBlock(nn.Sequential):
+    """3×3 convolution, batch normalization, ReLU: (N, in, H, W) → (N, out, H, W) (appendix A).
+
+    With `batch_norm=False` the convolution has a bias instead, as VGG-16's have.
+    """
+
+    def __init__(self, inputs: int, outputs: int, batch_norm: bool = True):
+        layers = [nn.Conv2d(inputs, outputs, 3, padding=1, bias=not batch_norm)]
+        if batch_norm:
+            layers.append(nn.BatchNorm2d(outputs))
+        super().__init__(*layers, nn.ReLU(inplace=True))
+
+
+def pool(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """2×2 max pooling: (N, C, H, W) → (N, C, H/2, W/2), and where in each (H, W) plane the maxima stood (int64)."""
+    return F.max_pool2d(features, 2, return_indices=True)
+
+
+def unpool(features: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+    """Put each value back where its maximum stood, zeros elsewhere: (N, C, H, W) → (N, C, 2H, 2W) (section 4.2)."""
+    unpooled = F.max_unpool2d(features, indices, 2)
+    if features.is_contiguous(memory_format=torch.channels_last):  # CUDA answers NCHW whatever it was given
+        unpooled = unpooled.contiguous(memory_format=torch.channels_last)
+    return unpooled
+
+
+def upsample(features: torch.Tensor) -> torch.Tensor:
+    """Repeat each value 2×2, for decoders without pooling indices: (N, C, H, W) → (N, C, 2H, 2W)."""
+    return F.interpolate(features, scale_factor=2, mode="nearest")
+
+
+class PatchDiscriminator(nn.Module):
+    """The RGB discriminator C(x) of Table 6: (N, 3, H, W) → scores (N, 1, H/16, W/16).
+
+    Strided 5×5 convolutions, each with batch normalization (not the first, as in DCGAN, so that it sees colours as
+    they are) and LeakyReLU. The table stops at 16×16×512; the head is our choice: a 5×5 convolution to one score a
+    patch, without activation, for least squares (section 4.3).
+    """
+
+    def __init__(self, channels: int = 3, widths: tuple[int, ...] = (64, 128, 256, 512)):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for stage, width in enumerate(widths):
+            layers.append(nn.Conv2d(channels, width, 5, stride=2, padding=2, bias=stage == 0))
+            if stage > 0:
+                layers.append(nn.BatchNorm2d(width))
+            layers.append(nn.LeakyReLU(0.2, inplace=True))
+            channels = width
+        self.features = nn.Sequential(*layers)
+        self.head = nn.Conv2d(channels, 1, 5, padding=2)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.head(self.features(image))

@@ -1,0 +1,351 @@
+"""Rendered rooms on disk and in memory: one layout, one reader, and the splits as different types.
+
+A data set is a directory, or the same tree inside one zip: `index.json`, and for each room of it
+`<path>/photo/0.jpg` (RGB), `<path>/depth/0.png` (16-bit, millimetres along the ray, 0 = no hit) and
+`<path>/semantic_class/0.png` (8-bit, 0–13, 0 = Unknown). That is SceneNet RGB-D's layout with an index added.
+
+Zero-pair training rests on what each split may hold (paper, section 4.1): D1 has RGB and segmentation, D2 has RGB and
+depth of *other* rooms. Here they are different types, so a depth–segmentation training pair has no way to exist.
+"""
+
+import contextlib
+import copy
+import hashlib
+import io
+import json
+import os
+import struct
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, UnidentifiedImageError
+
+from mmlib.modalities import Modality, modality
+
+FORMAT = "mmlib-rooms-1"
+SHIPPED = Path(__file__).resolve().parents[1] / "data" / "rooms"
+
+PIXEL_MODES = {"8-bit colour": ("RGB",), "16-bit grey": ("I;16", "I"), "8-bit grey": ("L", "P")}
+"""What Pillow calls the pixels that a `Modality.pixels` names."""
+
+RESAMPLE = {
+    "nearest": lambda raw, size: F.interpolate(raw, (size, size), mode="nearest-exact"),
+    "bilinear": lambda raw, size: (
+        F.interpolate(raw.float(), (size, size), mode="bilinear", antialias=True).round().clamp(0, 255).to(raw.dtype)
+    ),
+}
+"""Ways to resize raw images (N, C, H, W): ids and distances may not be averaged, colours should be."""
+
+
+# ── Reading ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Files:
+    """The files of a directory or of a zip, by name; what cannot be read is named in the error."""
+
+    def __init__(self, source: str | Path):
+        self.source = Path(source)
+        self.archive = None
+        if not self.source.exists():
+            raise FileNotFoundError(f"{source} does not exist: give a rendered directory or its zip")
+        if self.source.is_file():
+            try:
+                self.archive = zipfile.ZipFile(self.source)
+            except zipfile.BadZipFile:
+                raise ValueError(f"{source} is not a zip (or is cut short): download or pack it again") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self.archive:
+            self.archive.close()
+
+    def where(self, name: str) -> str:
+        return f"{self.source}/{name}"
+
+    def read(self, name: str) -> bytes:
+        try:
+            return self.archive.read(name) if self.archive else (self.source / name).read_bytes()
+        except (KeyError, FileNotFoundError):
+            raise FileNotFoundError(f"{self.where(name)} is missing: render or download the data set again") from None
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
+            raise ValueError(f"{self.where(name)} cannot be read ({error}): download the data set again") from None
+
+    def index(self) -> dict:
+        """The parsed `index.json`, once it says all that reading needs."""
+        where = self.where("index.json")
+        try:
+            index = json.loads(self.read("index.json"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{where} is not JSON ({error}): render or download the data set again") from None
+        if not isinstance(index, dict) or index.get("format") != FORMAT:
+            raise ValueError(f"{where} does not say format {FORMAT!r}: only data sets made by mmlib are read")
+        fields = {"size": int, "modalities": list, "rooms": list}
+        if wrong := [field for field, kind in fields.items() if not isinstance(index.get(field), kind)]:
+            raise ValueError(f"{where} lacks a usable {', '.join(wrong)}: render or download the data set again")
+        if not index["rooms"]:
+            raise ValueError(f"{where} lists no rooms: render at least one")
+        fields = {"room": int, "path": str}
+        for entry in index["rooms"]:
+            if not isinstance(entry, dict) or not all(isinstance(entry.get(f), kind) for f, kind in fields.items()):
+                raise ValueError(f"{where} has an entry without room or path: render or download the data set again")
+        if len({entry["room"] for entry in index["rooms"]}) < len(index["rooms"]):
+            raise ValueError(f"{where} lists a room twice: render or download the data set again")
+        return index
+
+    def require(self, index: dict, names: Sequence[str]) -> None:
+        if absent := [name for name in names if name not in index["modalities"]]:
+            held = ", ".join(index["modalities"])
+            raise ValueError(f"{self.source} holds {held}; {', '.join(absent)} was asked for")
+
+
+def _file_name(entry: dict, record: Modality) -> str:
+    return f"{entry['path']}/{record.folder}/{entry.get('frame', 0)}{record.suffix}"
+
+
+def _decode(data: bytes, where: str, record: Modality, size: int) -> torch.Tensor:
+    """The bytes of one image file → raw (channels, size, size); `ValueError` if it is not what the record expects."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            mode, pixels = image.mode, np.array(image)
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+        reason = "no image in it" if isinstance(error, UnidentifiedImageError) else error
+        raise ValueError(f"{where} is corrupt or cut short ({reason}): render or download it again") from None
+    if mode not in PIXEL_MODES[record.pixels]:
+        raise ValueError(f"{where} holds {mode} pixels, expected {record.pixels} for {record.name}: render it again")
+    if pixels.shape[:2] != (size, size):
+        height, width = pixels.shape[:2]
+        raise ValueError(f"{where} is {width}×{height}, but index.json says {size}×{size}: render it again")
+    raw = record.from_stored(torch.from_numpy(pixels).reshape(size, size, -1).permute(2, 0, 1))
+    if problem := record.problem(raw):
+        raise ValueError(f"{where} cannot be used: {problem}")
+    return raw
+
+
+def _resize(images: dict[str, torch.Tensor], size: int) -> dict[str, torch.Tensor]:
+    return {
+        name: raw if raw.shape[-1] == size else RESAMPLE[modality(name).resample](raw, size)
+        for name, raw in images.items()
+    }
+
+
+class Rooms:
+    """The rooms of one data set in memory, with the modalities of the class and no others.
+
+    `images[name]` holds raw images of all rooms: RGB uint8 (N, 3, H, W), depth float32 metres (N, 1, H, W) and
+    segmentation uint8 class ids (N, 1, H, W). `rooms` are the seeds that made them; `sha256` identifies the data: the
+    zip's bytes, or the index and the files read, in its order. `size` resizes to size × size after reading. Raises
+    `FileNotFoundError` for what is missing and `ValueError` for what is wrong, with the file's name.
+    """
+
+    modalities: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, source: str | Path, size: int | None = None):
+        if not self.modalities:
+            raise TypeError("Rooms says not what to read: use SegmentationPairs, DepthPairs or Triplets")
+        with _Files(source) as files:
+            self.index = index = files.index()
+            files.require(index, self.modalities)
+            digest = hashlib.sha256(b"" if files.archive else files.read("index.json"))
+            images = {name: [] for name in self.modalities}
+            for entry in index["rooms"]:
+                for name in self.modalities:
+                    file = _file_name(entry, modality(name))
+                    data = files.read(file)
+                    images[name].append(_decode(data, files.where(file), modality(name), index["size"]))
+                    if not files.archive:
+                        digest.update(data)
+            if files.archive:
+                with open(source, "rb") as archive:
+                    digest = hashlib.file_digest(archive, "sha256")
+        self.images = {name: torch.stack(raw) for name, raw in images.items()}
+        self.rooms = [entry["room"] for entry in index["rooms"]]
+        self.sha256 = digest.hexdigest()
+        self.split = index.get("split", Path(source).stem)
+        self.size = size or index["size"]
+        self.images = _resize(self.images, self.size)
+
+    def __len__(self) -> int:
+        return len(self.rooms)
+
+    def batch(self, indices: Sequence[int] | torch.Tensor) -> dict[str, torch.Tensor]:
+        """The raw images of some rooms by position, in the dtypes of `mmlib.modalities` (segmentation int64)."""
+        indices = torch.as_tensor(indices)
+        return {name: raw[indices].to(modality(name).raw_dtype) for name, raw in self.images.items()}
+
+    def subset(self, start: int, stop: int | None = None) -> Self:
+        """The rooms from position start up to stop, of the same type; images are shared, the hash is the source's."""
+        part = copy.copy(self)
+        part.images = {name: raw[start:stop] for name, raw in self.images.items()}
+        part.rooms = self.rooms[start:stop]
+        part.index = {**self.index, "rooms": self.index["rooms"][start:stop]}
+        if not part.rooms:
+            raise ValueError(f"rooms {start} to {stop} of {self.split} are none: it has {len(self)}")
+        return part
+
+    def resized(self, size: int) -> Self:
+        """The same rooms at size × size; the hash stays that of the data on disk."""
+        other = copy.copy(self)
+        other.images, other.size = _resize(self.images, size), size
+        return other
+
+    def describe(self, role: str = "training") -> dict:
+        """What a checkpoint's record keeps of data it was given, for the audit; `role`: training or selection."""
+        return {
+            "role": role,
+            "split": self.split,
+            "sha256": self.sha256,
+            "modalities": list(self.modalities),
+            "rooms": ranges(self.rooms),
+        }
+
+
+def ranges(rooms: Iterable[int]) -> list[list[int]]:
+    """Room seeds as inclusive [first, last] runs: 3, 4, 5, 9 → [[3, 5], [9, 9]]."""
+    runs: list[list[int]] = []
+    for room in sorted(set(rooms)):
+        if runs and room == runs[-1][1] + 1:
+            runs[-1][1] = room
+        else:
+            runs.append([room, room])
+    return runs
+
+
+# ── Splits as types ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class SegmentationPairs(Rooms):
+    """D1: RGB with segmentation; depth files are never opened, even where they exist."""
+
+    modalities = ("rgb", "segmentation")
+
+
+class DepthPairs(Rooms):
+    """D2: RGB with depth; segmentation files are never opened, even where they exist."""
+
+    modalities = ("rgb", "depth")
+
+
+class Triplets(Rooms):
+    """All three modalities of each room, for evaluation only: the validation and test splits."""
+
+    modalities = ("rgb", "depth", "segmentation")
+
+
+class LabelledDepth(Rooms):
+    """Depth with segmentation, for the supervised oracle ONLY: no zero-pair method may be given one."""
+
+    modalities = ("depth", "segmentation")
+
+
+SPLITS = {"d1": SegmentationPairs, "d2": DepthPairs, "validation": Triplets, "test": Triplets}
+
+
+def shipped(split: str, size: int | None = None) -> Rooms:
+    """A split of the data set that comes with the repository, in its type."""
+    return open_split(SHIPPED, split, size)
+
+
+def open_split(data: str | Path, split: str, size: int | None = None) -> Rooms:
+    """A split, in its type, of a directory that holds `<split>.zip`, or of one zip or rendered directory.
+
+    One rendered directory that names no split serves both training splits without a leak: D1 is the first half of its
+    rooms, D2 the second; for validation and test it is used whole.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}: known are {', '.join(SPLITS)}")
+    data = Path(data)
+    if data.is_dir() and not (data / "index.json").exists():
+        if not (data / f"{split}.zip").exists():
+            raise FileNotFoundError(f"{data} holds neither index.json nor {split}.zip: render or download the data set")
+        return SPLITS[split](data / f"{split}.zip", size)
+    rooms = SPLITS[split](data, size)
+    if "split" in rooms.index or split not in ("d1", "d2"):
+        return rooms
+    half = len(rooms) // 2
+    part = rooms.subset(0, half) if split == "d1" else rooms.subset(half)
+    part.split = split
+    return part
+
+
+# ── Packing ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextlib.contextmanager
+def written_whole(path: str | Path) -> Iterator[io.BufferedWriter]:
+    """A binary stream that becomes the file `path` when all went well, and leaves what was there when not.
+
+    Its folder is made if need be. `OSError` names the file when the folder is not writable or the disk full.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp made it private
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        if error.errno is None:  # not the disk's: a sentence from within the block
+            raise
+        raise OSError(f"cannot write {path} ({error.strerror}): free some space or choose another folder") from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def pack(directory: str | Path, zip_path: str | Path, modalities: Sequence[str], split: str | None = None) -> Path:
+    """Write a split's zip from a rendered directory: only those modalities, and always the same bytes.
+
+    The index is rewritten with these modalities and the split's name (the zip's stem if not given). Files are stored as
+    they are (images are compressed already) in sorted order without times; the zip appears whole or not at all.
+    """
+    zip_path = Path(zip_path)
+    with _Files(directory) as files:
+        index = files.index()
+        files.require(index, modalities)
+        index |= {"modalities": list(modalities), "split": split or zip_path.stem}
+        names = sorted(_file_name(entry, modality(name)) for entry in index["rooms"] for name in modalities)
+        with written_whole(zip_path) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr(zipfile.ZipInfo("index.json"), json.dumps(index, sort_keys=True))
+            for name in names:
+                archive.writestr(zipfile.ZipInfo(name), files.read(name))
+    return zip_path
+
+
+# ── Checking ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def check(source: str | Path) -> list[str]:
+    """Read every file of a data set (a directory, a zip, or a directory of zips); one sentence for each problem."""
+    source = Path(source)
+    if source.is_dir() and not (source / "index.json").exists() and (zips := sorted(source.glob("*.zip"))):
+        return [problem for path in zips for problem in check(path)]
+    problems = []
+    try:
+        with _Files(source) as files:
+            index = files.index()
+            records = [modality(name) for name in index["modalities"]]
+            for entry in index["rooms"]:
+                for record in records:
+                    name = _file_name(entry, record)
+                    try:
+                        _decode(files.read(name), files.where(name), record, index["size"])
+                    except (ValueError, FileNotFoundError) as error:
+                        problems.append(str(error))
+    except (ValueError, FileNotFoundError) as error:
+        problems.append(str(error))
+    return problems

@@ -1,0 +1,251 @@
+"""Measuring translations: the paper's metrics, all nine translations as one table, and the zero-pair audit.
+
+Metrics take *raw* images (see `mmlib.modalities`): class ids, metres, 0–255. Pixels without a target (class 0, depth 0)
+count nowhere. Paper: table 2 (mIoU, global), table 3 (δ < 1.25^k, RMSE), section 5.1.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from mmlib.data import Rooms, written_whole
+from mmlib.modalities import CLASSES, modality
+
+# ── Metrics ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class SegmentationMetrics:
+    """Intersection over union from one confusion matrix over all pixels whose target is a named class.
+
+    `confusion[target, prediction]` int64 (14, 14), row 0 stays empty. `compute()`: `iou` by class (None where neither
+    target nor prediction has it), `miou` their mean, `global` the share of pixels that are right.
+    """
+
+    def __init__(self):
+        self.confusion = torch.zeros(len(CLASSES), len(CLASSES), dtype=torch.int64)
+
+    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
+        prediction, target = _same_shape(prediction, target)
+        valid = target > 0
+        pairs = target[valid].long() * len(CLASSES) + prediction[valid].long()
+        self.confusion += torch.bincount(pairs, minlength=len(CLASSES) ** 2).view_as(self.confusion)
+
+    def compute(self) -> dict:
+        right = self.confusion.diagonal()
+        union = (self.confusion.sum(0) + self.confusion.sum(1) - right).tolist()
+        iou = {name: right[c].item() / union[c] if union[c] else None for c, name in enumerate(CLASSES) if c > 0}
+        present = [value for value in iou.values() if value is not None]
+        return {
+            "miou": _ratio(sum(present), len(present)),
+            "global": _ratio(right.sum().item(), self.confusion.sum().item()),
+            "iou": iou,
+        }
+
+
+class DepthMetrics:
+    """Depth in metres where the target is a hit: `delta1..3`, `rmse` (metres) and `rmse_log` (natural logarithm).
+
+    `delta_k` is the share of pixels with max(p/t, t/p) < 1.25^k; for ratios and logarithms, p is at least 1 mm.
+    """
+
+    def __init__(self):
+        self.pixels = 0
+        self.sums = torch.zeros(5, dtype=torch.float64)  # within 1.25, 1.25², 1.25³; squared error; squared log error
+
+    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
+        prediction, target = _same_shape(prediction, target)
+        valid = target > 0
+        p, t = prediction[valid].double(), target[valid].double()
+        positive = p.clamp_min(0.001)
+        ratio = torch.maximum(positive / t, t / positive)
+        within = [(ratio < 1.25**k).sum() for k in (1, 2, 3)]
+        self.sums += torch.stack([*within, ((p - t) ** 2).sum(), ((positive / t).log() ** 2).sum()])
+        self.pixels += len(t)
+
+    def compute(self) -> dict:
+        delta1, delta2, delta3, square, square_log = (_ratio(total, self.pixels) for total in self.sums.tolist())
+        deltas = {"delta1": delta1, "delta2": delta2, "delta3": delta3}
+        return deltas | {"rmse": _root(square), "rmse_log": _root(square_log)}
+
+
+class RGBMetrics:
+    """Colour over all pixels and channels: `rmse` on the 0–255 scale and `psnr` in decibels (None when exact)."""
+
+    def __init__(self):
+        self.values = 0
+        self.square = 0.0
+
+    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
+        prediction, target = _same_shape(prediction, target)
+        self.square += ((prediction.double() - target.double()) ** 2).sum().item()
+        self.values += target.numel()
+
+    def compute(self) -> dict:
+        rmse = _root(_ratio(self.square, self.values))
+        return {"psnr": 20 * math.log10(255 / rmse) if rmse else None, "rmse": rmse}
+
+
+METRICS = {"segmentation": SegmentationMetrics, "depth": DepthMetrics, "rgb": RGBMetrics}
+"""The accumulator that a `Modality.metric` names."""
+
+
+def _same_shape(prediction: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    if prediction.shape != target.shape:
+        raise ValueError(f"prediction is {tuple(prediction.shape)}, but the target is {tuple(target.shape)}")
+    return prediction.cpu(), target.cpu()
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+def _root(square: float | None) -> float | None:
+    return None if square is None else math.sqrt(square)
+
+
+# ── All translations ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def seen(source: str, target: str) -> bool:
+    """Whether training had pairs of these modalities; depth ↔ segmentation is the one that it never has."""
+    return {source, target} != {"depth", "segmentation"}
+
+
+@torch.inference_mode()
+def evaluate(
+    model,
+    rooms: Rooms,
+    batch_size: int = 50,
+    device: torch.device | str | None = None,
+    sources: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+) -> dict:
+    """Measure every translation of a model on `Triplets`, or some of them on any rooms that hold what they need.
+
+    `model` has `.encode(x, name)`, `.decode(encoding, name)` and `.modalities` (names); a module is put in eval mode,
+    and each part of it back in the mode it had. Each input is encoded once and decoded into every target. `sources`
+    and `targets` narrow the table. Returns {"rooms", "size", "split", "data_sha256", "translations":
+    {"depth_to_segmentation": {…, "seen": False}, …}}.
+    """
+    sources = tuple(sources or model.modalities)
+    targets = tuple(targets or model.modalities)
+    if absent := [name for name in dict.fromkeys(sources + targets) if name not in rooms.modalities]:
+        raise ValueError(f"{rooms.split} holds {', '.join(rooms.modalities)}; {', '.join(absent)} was asked for")
+    metrics = {(source, target): METRICS[modality(target).metric]() for source in sources for target in targets}
+    modes = [(part, part.training) for part in model.modules()] if isinstance(model, torch.nn.Module) else []
+    for part, _ in modes:
+        part.training = False
+    try:
+        for start in range(0, len(rooms), batch_size):
+            batch = rooms.batch(range(start, min(start + batch_size, len(rooms))))
+            batch = {name: raw.to(device) for name, raw in batch.items()}
+            for source in sources:
+                encoding = model.encode(modality(source).to_input(batch[source]), source)
+                for target in targets:
+                    prediction = modality(target).to_raw(model.decode(encoding, target))
+                    metrics[source, target].update(prediction, batch[target])
+    finally:
+        for part, training in modes:
+            part.training = training
+    return {
+        "rooms": len(rooms),
+        "size": rooms.size,
+        "split": rooms.split,
+        "data_sha256": rooms.sha256,
+        "translations": {f"{s}_to_{t}": {**metric.compute(), "seen": seen(s, t)} for (s, t), metric in metrics.items()},
+    }
+
+
+def table(result: dict) -> str:
+    """The result of `evaluate` for people: a row a translation, * where training had no pairs of its modalities."""
+    rows = []
+    for name, row in result["translations"].items():
+        source, target = name.split("_to_")
+        measures = {key: value for key, value in row.items() if isinstance(value, float)}
+        cells = [f"{key} {value:.3f}" for key, value in measures.items()]
+        rows.append((f"{source} → {target}", "" if row["seen"] else "*", "  ".join(cells)))
+    head = f"{result['rooms']} rooms of {result['split']}, {result['size']} × {result['size']} (* unseen pair)"
+    return f"{head}\n{_aligned(rows)}"
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def write_json(result: dict, path: str | Path) -> None:
+    """Write a result with floats of six digits, not-a-number as null; path "-" is standard output."""
+    text = json.dumps(_rounded(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if str(path) == "-":
+        sys.stdout.write(text)
+        return
+    with written_whole(path) as stream:
+        stream.write(text.encode())
+
+
+def _rounded(value):
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+# ── Audit ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def audit(record: dict) -> list[str]:
+    """Problems of a checkpoint's claim to be zero-pair, one sentence each; an empty list is a clean record.
+
+    The record lists every data set that training or model selection was given: its modalities, rooms and hash. A clean
+    audit proves that, as recorded, no room gave both depth and segmentation, in one data set or across two, and that
+    the test split was not touched. It cannot prove that the record is honest: for that, compare the hashes with the
+    files and train again from the recipe.
+    """
+    entries = record.get("data") if isinstance(record, dict) else None
+    if not isinstance(entries, list) or not entries:
+        return ["the record lists no data: what this checkpoint was trained on cannot be told"]
+    if bad := [number for number, entry in enumerate(entries) if not _well_formed(entry)]:
+        return [f"entry {number} of the record's data is incomplete or malformed" for number in bad]
+    problems = [f"the test split was used for {entry['role']}" for entry in entries if entry["split"] == "test"]
+    if not any(entry["role"] == "training" for entry in entries):
+        problems.append("the record lists no training data: what this checkpoint was trained on cannot be told")
+    for depth in (entry for entry in entries if "depth" in entry["modalities"]):
+        for segmentation in (entry for entry in entries if "segmentation" in entry["modalities"]):
+            if shared := _shared(depth["rooms"], segmentation["rooms"]):
+                where = " and ".join(dict.fromkeys(f"{e['split']} ({e['role']})" for e in (depth, segmentation)))
+                count = sum(last - first + 1 for first, last in shared)
+                many = f"{count} room{'s' * (count > 1)} from {shared[0][0]} on"
+                problems.append(f"{many} gave both depth and segmentation, in {where}")
+    return problems
+
+
+def _well_formed(entry) -> bool:
+    fields = {"role": str, "split": str, "sha256": str, "modalities": list, "rooms": list}
+    if not isinstance(entry, dict) or not all(entry.get(f) and isinstance(entry[f], t) for f, t in fields.items()):
+        return False
+    runs = [run for run in entry["rooms"] if isinstance(run, list | tuple) and [type(n) for n in run] == [int, int]]
+    return len(runs) == len(entry["rooms"]) and all(first <= last for first, last in runs)
+
+
+def _shared(left: list[list[int]], right: list[list[int]]) -> list[list[int]]:
+    """The runs that two lists of runs have in common."""
+    both = ([max(a[0], b[0]), min(a[1], b[1])] for a in left for b in right)
+    return sorted([first, last] for first, last in both if first <= last)
+
+
+def describe_audit(record: dict) -> str:
+    """The data that a record lists as a table for people, and under it the verdict."""
+    verdict = audit(record)
+    rows = [("role", "split", "modalities", "rooms", "sha256")]
+    for entry in filter(_well_formed, (record.get("data") if isinstance(record, dict) else None) or []):
+        runs = entry["rooms"]
+        span = f"{sum(last - first + 1 for first, last in runs)} ({runs[0][0]}–{runs[-1][1]})"
+        rows.append((entry["role"], entry["split"], " + ".join(entry["modalities"]), span, entry["sha256"][:12]))
+    clean = "clean: no room gave both depth and segmentation, and the test split was not touched"
+    return "\n".join([_aligned(rows), "", *(verdict or [clean])])

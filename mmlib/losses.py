@@ -1,0 +1,99 @@
+"""The objective of section 4.3, term by term: pure functions `(prediction, target, valid) -> scalar`, and their sum.
+
+Predictions and targets are in network form, `valid` is bool (N, 1, H, W). Every loss is a mean over the valid pixels
+alone, computed in float32; a batch without any gives 0, with a gradient of 0, and never NaN.
+"""
+
+import torch
+import torch.nn.functional as F
+
+from .modalities import MODALITIES
+from .networks import Encoding
+from .recipes import Phase
+
+
+def masked_mean(values: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """Mean of `values` (N, C, H, W) over the pixels where `valid` (N, 1, H, W); 0 where there is none."""
+    weight = valid.to(values.dtype)
+    return (torch.where(valid, values, 0.0)).sum() / (weight.sum() * values.shape[1]).clamp_min(1.0)
+
+
+def l2(prediction: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """L_L2, the mean squared error of RGB in [−1, 1] (section 4.3; squared and averaged, as in the authors' code)."""
+    return masked_mean((prediction.float() - target) ** 2, valid)
+
+
+def berhu(prediction: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """L_DEPTH, the reverse Huber loss (section 4.3; Laina et al. 2016).
+
+    |e| where |e| ≤ c, else (e² + c²) / (2c), with c = 0.2 · max |e| over the valid pixels of the batch.
+    """
+    error = torch.where(valid, (prediction.float() - target).abs(), 0.0)
+    c = (0.2 * error.max().detach()).clamp_min(1e-6)
+    return masked_mean(torch.where(error <= c, error, (error**2 + c**2) / (2 * c)), valid)
+
+
+def cross_entropy(
+    prediction: torch.Tensor, target: torch.Tensor, valid: torch.Tensor, class_weights: torch.Tensor | None = None
+) -> torch.Tensor:
+    """L_SEG, cross-entropy of logits (N, K, H, W) against class probabilities (N, K, H, W), one-hot or soft.
+
+    `class_weights` (K,) weighs each pixel by its class; the mean divides by the weights, as PyTorch's does.
+    """
+    nats = -(target * F.log_softmax(prediction.float(), 1)).sum(1, keepdim=True)
+    if class_weights is None:
+        return masked_mean(nats, valid)
+    weight = (target * class_weights.view(1, -1, 1, 1)).sum(1, keepdim=True) * valid
+    return (torch.where(valid, nats, 0.0) * weight).sum() / weight.sum().clamp_min(1e-6)
+
+
+LOSSES = {"l2": l2, "berhu": berhu, "cross_entropy": cross_entropy}
+"""By `Modality.loss`."""
+
+
+def generator_gan(scores_of_fake: torch.Tensor) -> torch.Tensor:
+    """Least-squares GAN, the decoder's side: E[(C(x̂) − 1)²] (section 4.3; Mao et al. 2016)."""
+    return ((scores_of_fake.float() - 1) ** 2).mean()
+
+
+def discriminator_gan(scores_of_real: torch.Tensor, scores_of_fake: torch.Tensor) -> torch.Tensor:
+    """Least-squares GAN, the discriminator's side: L_GAN = E[(C(x) − 1)²] + E[C(x̂)²] (section 4.3)."""
+    return ((scores_of_real.float() - 1) ** 2).mean() + (scores_of_fake.float() ** 2).mean()
+
+
+def latent_consistency(first: Encoding, second: Encoding, stages: str = "latent") -> torch.Tensor:
+    """L_LAT of one paired set: mean squared distance of the latents of the same scene (section 4.3).
+
+    `stages="latent"` compares h alone, as the paper writes; `"all_stages"` also every pooled stage before it (the
+    authors' code compares the last three), averaged, because pooling indices only mean the same where features do.
+    """
+    if stages == "latent":
+        return F.mse_loss(first.latent.float(), second.latent.float())
+    pairs = list(zip(first.pooled, second.pooled, strict=True))
+    return sum(F.mse_loss(a.float(), b.float()) for a, b in pairs) / len(pairs)
+
+
+def pseudo_pair(translated: torch.Tensor, teacher: torch.Tensor, target: str) -> torch.Tensor:
+    """L_PSEUDO: an unseen translation against what the seen one says of the same room, no gradient to the teacher.
+
+    T_DS(z) learns from T_RS(x) on D2, T_SD(y) from T_RD(x) on D1: the pseudo-pairs of the journal version (Wang et al.,
+    IJCV 2020). No true depth–segmentation pair is involved.
+    """
+    teacher = teacher.detach().float()
+    everywhere = torch.ones_like(teacher[:, :1], dtype=torch.bool)
+    record = MODALITIES[target]
+    return LOSSES[record.loss](translated, record.soft_target(teacher), everywhere)
+
+
+def total(terms: dict[str, torch.Tensor], phase: Phase) -> torch.Tensor:
+    """L = λ_R L_RGB + λ_S L_SEG + λ_D L_DEPTH + λ_A L_LAT, with L_RGB = λ_L2 L_L2 + L_GAN (section 4.3).
+
+    A term is named by its kind and its translation: `rgb/SR`, `gan/*R`, `depth/RD`, `segmentation/RS`, `latent/RS`,
+    and `pseudo_segmentation/DS`, whose weight is λ_pseudo · λ_S.
+    """
+    weights = {record.name: getattr(phase, record.loss_weight) for record in MODALITIES.values()}
+    weights |= {f"pseudo_{name}": phase.lambda_pseudo * weight for name, weight in weights.items()}
+    weights["gan"] = phase.lambda_gan * weights["rgb"]
+    weights["rgb"] *= phase.lambda_l2
+    weights["latent"] = phase.lambda_latent
+    return sum(weights[name.split("/")[0]] * value for name, value in terms.items())

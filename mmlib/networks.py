@@ -1,0 +1,268 @@
+"""Encoders, decoders, and `MixAndMatch`, which composes any encoder with any decoder (section 4.2)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from .blocks import ConvolutionBlock, pool, unpool, upsample
+from .modalities import MODALITIES, modality
+from .recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What an encoder hands to a decoder: the latent representation h and the side information of every stage.
+
+    `pooled[k]` is stage k's output (N, widths[k], H / 2 ** (k + 1), …), the last one being `latent`; `indices[k]` its
+    pooling indices (int64, same shape); `features[k]` its features before pooling, kept only for skip connections.
+    """
+
+    latent: torch.Tensor
+    pooled: tuple[torch.Tensor, ...]
+    indices: tuple[torch.Tensor, ...]
+    features: tuple[torch.Tensor, ...]
+
+    def __len__(self) -> int:
+        return len(self.latent)
+
+    def __getitem__(self, images: slice) -> "Encoding":
+        """The encodings of some images of the batch."""
+        return self._map(lambda tensor: tensor[images])
+
+    def with_latent(self, latent: torch.Tensor) -> "Encoding":
+        """The same side information around another latent (noise, fusion)."""
+        return Encoding(latent, self.pooled, self.indices, self.features)
+
+    def detach(self) -> "Encoding":
+        """The same values, cut from the graph."""
+        return self._map(torch.Tensor.detach)
+
+    def _map(self, function) -> "Encoding":
+        stages = (tuple(map(function, part)) for part in (self.pooled, self.indices, self.features))
+        return Encoding(function(self.latent), *stages)
+
+    @staticmethod
+    def cat(encodings: "list[Encoding]") -> "Encoding":
+        """One batch of several, in order."""
+        parts = ("pooled", "indices", "features")
+        stages = (tuple(map(torch.cat, zip(*(getattr(e, part) for e in encodings)))) for part in parts)
+        return Encoding(torch.cat([e.latent for e in encodings]), *stages)
+
+
+class Encoder(nn.Module):
+    """SegNet encoder (Table 7): (N, channels, H, W) → `Encoding`, latent (N, widths[-1], H / stride, W / stride)."""
+
+    def __init__(
+        self,
+        channels: int,
+        widths: tuple[int, ...],
+        convolutions: tuple[int, ...],
+        batch_norm: bool = True,
+        keep_features: bool = False,
+    ):
+        super().__init__()
+        self.keep_features = keep_features
+        self.stages = nn.ModuleList()
+        for width, count in zip(widths, convolutions):
+            inputs = [channels] + [width] * (count - 1)
+            self.stages.append(nn.Sequential(*(ConvolutionBlock(i, width, batch_norm) for i in inputs)))
+            channels = width
+
+    def forward(self, image: torch.Tensor) -> Encoding:
+        pooled, indices, features = [], [], []
+        x = image
+        for stage in self.stages:
+            x = stage(x)
+            if self.keep_features:
+                features.append(x)
+            x, where = pool(x)
+            pooled.append(x)
+            indices.append(where)
+        return Encoding(x, tuple(pooled), tuple(indices), tuple(features))
+
+
+class Decoder(nn.Module):
+    """SegNet decoder (Table 8), the encoder's mirror: `Encoding` → (N, channels, H, W), linear output.
+
+    `side_information`: `pooling` unpools with the encoder's indices; `skip` repeats values and concatenates the
+    encoder's features of the same size, as U-Net does; `none` only repeats values (Table 1's three variants).
+    """
+
+    def __init__(
+        self, channels: int, widths: tuple[int, ...], convolutions: tuple[int, ...], side_information: str = "pooling"
+    ):
+        super().__init__()
+        self.side_information = side_information
+        self.stages = nn.ModuleList()
+        for stage in reversed(range(len(widths))):
+            width, output = widths[stage], widths[stage - 1] if stage else channels
+            first = 2 * width if side_information == "skip" else width
+            inputs = [first] + [width] * (convolutions[stage] - 1)
+            outputs = [width] * (convolutions[stage] - 1) + [output]
+            blocks: list[nn.Module] = [ConvolutionBlock(i, o) for i, o in zip(inputs, outputs)]
+            if stage == 0:
+                blocks[-1] = nn.Conv2d(inputs[-1], channels, 3, padding=1)
+            self.stages.append(nn.Sequential(*blocks))
+
+    def forward(self, encoding: Encoding) -> torch.Tensor:
+        x = encoding.latent
+        for depth, stage in enumerate(self.stages, start=1):  # from the latent outwards
+            if self.side_information == "pooling":
+                x = unpool(x, encoding.indices[-depth])
+            elif self.side_information == "skip":
+                x = torch.cat([upsample(x), encoding.features[-depth]], 1)
+            else:
+                x = upsample(x)
+            x = stage(x)
+        return x
+
+
+class RGBDecoder(nn.Module):
+    """RGB decoder (Table 5): one convolution a stage, no side information (footnote 4): `Encoding` → (N, 3, H, W).
+
+    The table gives stride-1 3×3 convolutions between sizes that double, and not what doubles them. We repeat values
+    (nearest neighbour) before each convolution: unlike a strided transposed convolution it leaves no checkerboard, and
+    it keeps the table's kernel and stride. No normalization at the output; tanh, for RGB in [−1, 1].
+    """
+
+    def __init__(self, channels: int, widths: tuple[int, ...]):
+        super().__init__()
+        # Table 5's outputs 512, 256, 128, 64, 3: each stage hands over the width that the next one works at
+        outputs = [*reversed(widths[:-1]), channels]
+        self.stages = nn.ModuleList()
+        for stage, (i, o) in enumerate(zip([widths[-1], *outputs[:-1]], outputs)):
+            last = stage == len(widths) - 1
+            self.stages.append(nn.Conv2d(i, o, 3, padding=1) if last else ConvolutionBlock(i, o))
+
+    def forward(self, encoding: Encoding) -> torch.Tensor:
+        x = encoding.latent
+        for stage in self.stages:
+            x = stage(upsample(x))
+        return torch.tanh(x)
+
+
+class MixAndMatch(nn.Module):
+    """One encoder and one decoder for each modality, all sharing a latent space (Figure 2).
+
+    `translate(x, source, target)` composes any two of them; pairs that never met in training are the *unseen*,
+    zero-pair translations. Images go in and out in network form: `modality(name).to_input` and `.to_raw` convert.
+    """
+
+    def __init__(self, encoders: Mapping[str, nn.Module], decoders: Mapping[str, nn.Module], stride: int):
+        super().__init__()
+        self.encoders = nn.ModuleDict(encoders)
+        self.decoders = nn.ModuleDict(decoders)
+        self.stride = stride
+
+    @classmethod
+    def from_recipe(cls, recipe: Recipe) -> "MixAndMatch":
+        """Build the networks of a recipe, randomly initialised from `recipe.seed`; global randomness is untouched."""
+        shape = (recipe.widths, recipe.convolutions)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            encoders = {
+                name: Encoder(
+                    record.channels,
+                    *shape,
+                    batch_norm=record.encoder_batch_norm or recipe.rgb_batch_norm,
+                    keep_features=recipe.side_information == "skip",
+                )
+                for name, record in MODALITIES.items()
+            }
+            decoders = {
+                name: Decoder(record.channels, *shape, recipe.side_information)
+                if record.decoder_uses_side_information
+                else RGBDecoder(record.channels, recipe.widths)
+                for name, record in MODALITIES.items()
+            }
+            model = cls(encoders, decoders, recipe.stride)
+            for layer in model.modules():
+                if isinstance(layer, nn.Conv2d):
+                    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                    if layer.bias is not None:
+                        nn.init.zeros_(layer.bias)
+        return model
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities that this model translates."""
+        return tuple(self.encoders)
+
+    def encode(self, image: torch.Tensor, source: str) -> Encoding:
+        """Encode a network-form image (N, channels, H, W); `ValueError` where modality, channels or size do not fit."""
+        self._check(source)
+        height, width = image.shape[-2:]
+        channels = modality(source).channels
+        if image.dim() != 4 or image.shape[1] != channels:
+            raise ValueError(
+                f"a {source} image for the network is (N, {channels}, H, W), but its shape is {tuple(image.shape)}: "
+                f'convert raw pixels with modality("{source}").to_input'
+            )
+        if height % self.stride or width % self.stride or 0 in (height, width):
+            fits = [max(side // self.stride, 1) * self.stride for side in (height, width)]
+            above = [-(-max(side, 1) // self.stride) * self.stride for side in (height, width)]
+            raise ValueError(
+                f"an image of {height}×{width} pixels does not fit: height and width must be multiples of "
+                f"{self.stride}; crop to {fits[0]}×{fits[1]} or pad to {above[0]}×{above[1]}"
+            )
+        return self.encoders[source](image)
+
+    def decode(self, encoding: Encoding, target: str) -> torch.Tensor:
+        """Decode to a network-form image (N, channels, H, W)."""
+        self._check(target)
+        return self.decoders[target](encoding)
+
+    def translate(self, image: torch.Tensor, source: str, target: str) -> torch.Tensor:
+        """T = g_target(f_source(image)), network form in and out (section 3.1)."""
+        return self.decode(self.encode(image, source), target)
+
+    def _check(self, name: str) -> None:
+        if name not in self.encoders:
+            raise ValueError(f"unknown modality {name!r}: this model knows {', '.join(self.modalities)}")
+
+
+def load_vgg16(encoder: Encoder, path: str | Path) -> None:
+    """Fill the paper's RGB encoder with the 13 convolutions of a torchvision `vgg16` state dict (section 4.2).
+
+    `path`: a file that `torch.save(vgg16.state_dict(), path)` wrote (plain `vgg16`, not `vgg16_bn`). The ImageNet
+    normalisation is folded into the first convolution, so that the encoder goes on reading RGB in [−1, 1] (exact but at
+    the border, where zero padding now means mid-grey). `ValueError` on anything else; the encoder is then unchanged.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file; save torchvision's vgg16().state_dict() there") from None
+    except Exception as error:
+        raise ValueError(f"{path}: not a PyTorch state dict ({type(error).__name__})") from error
+    if not isinstance(state, Mapping):
+        raise ValueError(f"{path}: holds a {type(state).__name__}, not a state dict; save vgg16().state_dict()")
+    # torchvision numbers every layer of features: 13 convolutions, the ReLU after each, 5 poolings
+    places, layer = [], 0
+    for stage in encoder.stages:
+        places += [layer + 2 * block for block in range(len(stage))]
+        layer += 2 * len(stage) + 1
+    convolutions = [block[0] for stage in encoder.stages for block in stage]
+    for place, convolution in zip(places, convolutions):
+        for part, mine in convolution.named_parameters():
+            theirs = state.get(f"features.{place}.{part}")
+            if not isinstance(theirs, torch.Tensor) or theirs.shape != mine.shape:
+                found = "missing" if theirs is None else f"{tuple(getattr(theirs, 'shape', ()))}"
+                raise ValueError(
+                    f"{path}: features.{place}.{part} is {found}, expected {tuple(mine.shape)}: "
+                    "this is not torchvision's plain vgg16 state dict, or the recipe is not the paper's"
+                )
+    if any(convolution.bias is None for convolution in convolutions):
+        raise ValueError("the RGB encoder has batch normalization: only the paper's, without it, loads VGG-16")
+    with torch.no_grad():
+        for place, convolution in zip(places, convolutions):
+            for part, mine in convolution.named_parameters():
+                mine.copy_(state[f"features.{place}.{part}"])
+        # VGG reads (x01 − mean) / std; ours reads x = 2 · x01 − 1, so x01 = (x + 1) / 2
+        mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        first = convolutions[0]
+        shift = ((0.5 - mean) / std).view(1, 3, 1, 1)
+        first.bias.add_((first.weight * shift).sum((1, 2, 3)))
+        first.weight.mul_((0.5 / std).view(1, 3, 1, 1))

@@ -1,0 +1,207 @@
+"""Recipes: everything that decides a training run, as one frozen record, and the presets `smoke`, `course`, `paper`."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+SIDE_INFORMATION = ("none", "skip", "pooling")
+CONSISTENCY = ("latent", "all_stages")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of the two-phase schedule (section 5.1): its length, its loss weights λ, what it freezes.
+
+    `freeze_rgb_encoder` holds f_R still, its batch normalization too. `lambda_pseudo` weighs pseudo-pairs (journal
+    version, IJCV 2020; 0 = the CVPR paper).
+    """
+
+    steps: int
+    lambda_rgb: float = 1.0
+    lambda_segmentation: float = 100.0
+    lambda_depth: float = 10.0
+    lambda_latent: float = 1.0
+    lambda_l2: float = 1.0
+    lambda_gan: float = 1.0
+    lambda_pseudo: float = 0.0
+    freeze_rgb_encoder: bool = False
+
+    def __post_init__(self):
+        _check_types(self)
+        for field in dataclasses.fields(self):
+            if field.type is not bool and getattr(self, field.name) < 0:
+                raise ValueError(f"phase: {field.name} = {getattr(self, field.name)} must not be negative")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network and how it is trained.
+
+    `widths` and `convolutions` give channels and 3×3 convolutions of each encoder stage, each stage ending in 2×2
+    pooling; images must be divisible by 2 ** stages. `size` is the side of the square images in pixels. `batch` is the
+    number of pairs of *each* training set in a step.
+    """
+
+    name: str
+    size: int
+    widths: tuple[int, ...]
+    convolutions: tuple[int, ...]
+    discriminator_widths: tuple[int, ...]
+    phases: tuple[Phase, ...]
+    batch: int = 6
+    rgb_batch_norm: bool = True
+    side_information: str = "pooling"
+    autoencoders: bool = True
+    consistency: str = "latent"
+    latent_noise: float = 0.5
+    learning_rate: float = 2e-4
+    one_cycle: bool = False
+    augment: bool = False
+    class_balance: float = 0.0
+    precision: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self):
+        _check_types(self)
+        for name, known in (
+            ("side_information", SIDE_INFORMATION),
+            ("consistency", CONSISTENCY),
+            ("precision", PRECISIONS),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(f"recipe: {name} = {getattr(self, name)!r} is not one of {', '.join(known)}")
+        if len(self.widths) != len(self.convolutions) or not self.widths:
+            raise ValueError(
+                f"recipe: widths {self.widths} and convolutions {self.convolutions} must be equally long, one a stage"
+            )
+        if self.size < self.stride or self.size % self.stride:
+            raise ValueError(f"recipe: size = {self.size} must be a multiple of {self.stride} (2 ** stages)")
+        if self.batch < 2:
+            raise ValueError(f"recipe: batch = {self.batch} must be at least 2, for batch normalization")
+        if not self.phases or self.steps < 1:
+            raise ValueError("recipe: phases must hold at least one step")
+
+    @property
+    def stride(self) -> int:
+        """Input pixels for one latent pixel."""
+        return 2 ** len(self.widths)
+
+    @property
+    def steps(self) -> int:
+        """Steps of all phases together."""
+        return sum(phase.steps for phase in self.phases)
+
+    def phase(self, step: int) -> Phase:
+        """The phase that `step` (from 0) belongs to."""
+        for phase in self.phases:
+            if step < phase.steps:
+                return phase
+            step -= phase.steps
+        return self.phases[-1]
+
+    def with_steps(self, steps: int) -> "Recipe":
+        """The same recipe stretched or cut to `steps` in all, its phases in the same proportion."""
+        phases, start, done = [], 0, 0
+        for phase in self.phases:
+            done += phase.steps
+            end = round(steps * done / self.steps)
+            phases.append(dataclasses.replace(phase, steps=end - start))
+            start = end
+        return dataclasses.replace(self, phases=tuple(phases))
+
+    def replace(self, **changes) -> "Recipe":
+        """A changed copy; unknown keys raise `ValueError` naming the known ones."""
+        if "steps" in changes:
+            steps = changes.pop("steps")
+            if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+                raise ValueError(f"recipe: steps = {steps!r} must be a whole number of at least 1")
+            return self.replace(**changes).with_steps(steps)
+        known = [field.name for field in dataclasses.fields(self)]
+        for key in changes:
+            if key not in known:
+                raise ValueError(f"unknown recipe key {key!r}: known are {', '.join(['steps', *known])}")
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict:
+        """Plain JSON types."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+
+def from_dict(record: dict) -> Recipe:
+    """The recipe that `to_dict` wrote; `ValueError` on unknown or missing keys."""
+    try:
+        values = dict(record)
+        phases = tuple(Phase(**phase) for phase in values.pop("phases"))
+        lists = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        return Recipe(phases=phases, **lists)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"recipe: not a recipe of this version ({error}); use one of the presets") from error
+
+
+def _check_types(record) -> None:
+    """Reject a value of another type than its field's, with the field's name."""
+    kinds = {str: str, int: int, bool: bool, float: (int, float), tuple[int, ...]: tuple, tuple[Phase, ...]: tuple}
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if not isinstance(value, kinds[field.type]) or (isinstance(value, bool) and field.type is not bool):
+            kind = getattr(field.type, "__name__", str(field.type))
+            raise ValueError(f"{type(record).__name__.lower()}: {field.name} = {value!r} must be of type {kind}")
+
+
+PRESETS = {
+    # The paper (section 5.1, Tables 5 to 8): batch 6, 200,000 + 200,000 steps, RGB encoder from ImageNet.
+    "paper": Recipe(
+        name="paper",
+        size=256,
+        widths=(64, 128, 256, 512, 512),
+        convolutions=(2, 2, 3, 3, 3),
+        discriminator_widths=(64, 128, 256, 512),
+        rgb_batch_norm=False,
+        phases=(
+            Phase(steps=200_000),
+            Phase(steps=200_000, lambda_rgb=10.0, lambda_latent=10.0, lambda_l2=10.0, freeze_rgb_encoder=True),
+        ),
+    ),
+    # The same shape, slim, for CPU minutes. It differs from the paper in what was measured to help a small network
+    # trained from scratch: batch normalization in f_R, consistency at every pooled stage, a one-cycle learning rate,
+    # augmentation, and pseudo-pairs in the second phase.
+    "course": Recipe(
+        name="course",
+        size=64,
+        widths=(16, 32, 64, 128),
+        convolutions=(2, 2, 3, 3),
+        discriminator_widths=(16, 32, 64),
+        batch=8,
+        consistency="all_stages",
+        learning_rate=2e-3,
+        one_cycle=True,
+        augment=True,
+        phases=(
+            Phase(steps=2000, lambda_latent=10.0),
+            Phase(steps=1000, lambda_latent=10.0, lambda_pseudo=50.0),
+        ),
+    ),
+    # Seconds, for tests: every part of the method, nothing learnt.
+    "smoke": Recipe(
+        name="smoke",
+        size=32,
+        widths=(4, 8),
+        convolutions=(1, 1),
+        discriminator_widths=(4, 8),
+        batch=2,
+        consistency="all_stages",
+        learning_rate=1e-3,
+        one_cycle=True,
+        augment=True,
+        precision="fp32",
+        phases=(Phase(steps=4, lambda_latent=10.0), Phase(steps=4, lambda_pseudo=10.0, freeze_rgb_encoder=True)),
+    ),
+}
+
+
+def preset(name: str, **changes) -> Recipe:
+    """A preset by name, with changes; `ValueError` names the known presets or keys."""
+    if name not in PRESETS:
+        raise ValueError(f"unknown preset {name!r}: known are {', '.join(PRESETS)}")
+    return PRESETS[name].replace(**changes)

@@ -1,0 +1,170 @@
+"""`render`: make furnished rooms on disk, each with a photo, a depth map and a class map of the same view.
+
+The files are named as SceneNet RGB-D names them; `index.json` lists the rooms with cameras and furniture. The same
+seed gives the same depth and classes to the byte, whatever the number of processes.
+"""
+
+from __future__ import annotations
+
+import gc
+import glob
+import io
+import json
+import multiprocessing
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+FORMAT = "mmlib-rooms-1"
+FILES = {"rgb": "photo/0.jpg", "depth": "depth/0.png", "segmentation": "semantic_class/0.png"}
+_PROBE = "import mitsuba as m; m.set_variant('llvm_ad_rgb'); import drjit as d; assert d.sum(d.arange(m.Float, 4))[0] == 6"
+
+
+def render(rooms: int, seed: int, size: int, out, modalities=tuple(FILES), processes: int | None = None,
+           samples: int = 64, variant: str | None = None) -> None:
+    """Make `rooms` furnished rooms of size x size pixels in the folder `out`, going on where an earlier call stopped.
+
+    Photos are JPEG, depth is 16-bit PNG in millimetres along the ray (0: nothing hit), classes are 8-bit PNG (SceneNet
+    RGB-D's 13). Raises ValueError where `out` holds rooms of another seed, size or kind, FileNotFoundError where the
+    furniture package is missing.
+    """
+    from tqdm import tqdm  # noqa: PLC0415 - the generator's own extra
+
+    from mmlib.rooms import furniture  # noqa: PLC0415
+
+    modalities = tuple(name for name in FILES if name in modalities)
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    header = {"format": FORMAT, "seed": seed, "size": size, "modalities": list(modalities)}
+    done, generator = _earlier(out, header)
+    todo = [number for number in range(rooms) if number not in done and not _record_path(out, number).is_file()]
+    if not todo and (out / "index.json").is_file() and len(done) >= rooms:
+        print(f"{out} is complete: {len(done)} rooms.")
+        return
+    furniture.load(furniture.catalogue()[0].key)
+    variant = variant or usable_variant()
+    processes = max(1, min(processes or os.cpu_count() or 1, len(todo) or 1))
+    _write(out / "started.json", json.dumps(header).encode())
+    jobs = [(number, seed, size, str(out), modalities, samples) for number in todo]
+    if jobs:
+        with multiprocessing.get_context("spawn").Pool(processes, _start_worker, (variant,)) as pool:
+            bar = tqdm(pool.imap_unordered(_make, jobs), total=rooms, initial=rooms - len(jobs), unit="room")
+            for _ in bar:
+                pass
+    import mitsuba  # noqa: PLC0415
+
+    generator = generator or {"mitsuba": mitsuba.__version__, "variant": variant, "samples_per_pixel": samples}
+    records = [done[number] if number in done else json.loads(_record_path(out, number).read_text())
+               for number in range(max(rooms, len(done)))]
+    _write(out / "index.json", json.dumps({**header, "generator": generator, "rooms": records}).encode())
+    for number in range(rooms):
+        _record_path(out, number).unlink(missing_ok=True)
+    (out / "started.json").unlink(missing_ok=True)
+
+
+def usable_variant() -> str:
+    """Choose `llvm_ad_rgb` where an LLVM library works with it, else `scalar_rgb`; sets DRJIT_LIBLLVM_PATH if needed."""
+    def works(environment: dict) -> bool:
+        probe = subprocess.run([sys.executable, "-c", _PROBE], env={**os.environ, **environment}, capture_output=True,
+                               check=False)
+        return probe.returncode == 0
+
+    if works({}):
+        return "llvm_ad_rgb"
+    libraries = {}
+    for path in sorted(glob.glob("/usr/lib/**/libLLVM*.so*", recursive=True)):
+        version = re.search(r"libLLVM(?:-|\.so\.)(\d+)", path)
+        if version and int(version[1]) >= 15:
+            libraries[int(version[1])] = path
+    for version in sorted(libraries, reverse=True):
+        if works({"DRJIT_LIBLLVM_PATH": libraries[version]}):
+            os.environ["DRJIT_LIBLLVM_PATH"] = libraries[version]
+            return "llvm_ad_rgb"
+    return "scalar_rgb"
+
+
+def _start_worker(variant: str) -> None:
+    """Set up one worker process: one thread, quiet, deaf to Ctrl-C (the parent ends it)."""
+    import signal  # noqa: PLC0415
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import drjit  # noqa: PLC0415
+    import mitsuba  # noqa: PLC0415
+
+    mitsuba.set_variant(variant)
+    mitsuba.set_log_level(mitsuba.LogLevel.Error)
+    drjit.set_thread_count(1)
+
+
+def _make(job: tuple) -> int:
+    """Lay out, render and write one room; returns its number."""
+    number, seed, size, out, modalities, samples = job
+    images, record = make_room(seed * 1_000_000 + number, size, modalities, samples)
+    folder = _record_path(Path(out), number).parent
+    for name, content in images.items():
+        _write(folder / FILES[name], content)
+    record = {**record, "path": f"{number // 1000}/{number}"}
+    _write(folder / "room.json", json.dumps(record).encode())
+    gc.collect()
+    return number
+
+
+def make_room(room_seed: int, size: int, modalities, samples: int) -> tuple[dict[str, bytes], dict]:
+    """Make one room: the encoded images by modality, and the room's record for the index."""
+    from mmlib.rooms import view  # noqa: PLC0415
+    from mmlib.rooms.furnish import furnish  # noqa: PLC0415
+
+    shape_rng, look_rng, camera_rng, film_rng = np.random.default_rng(room_seed).spawn(4)
+    room = furnish(shape_rng, look_rng)
+    faces = room.geometry.finish()
+    labels = view.Labels(faces)
+    camera = view.choose_camera(room, labels, camera_rng)
+    face, length = labels.shoot(*camera.rays(size))
+    images = {}
+    if "depth" in modalities:
+        millimetres = np.clip(np.rint(length * 1000), 0, 65535).astype(np.uint16).reshape(size, size)
+        images["depth"] = _encode(Image.fromarray(millimetres), "PNG", optimize=True)
+    if "segmentation" in modalities:
+        images["segmentation"] = _encode(Image.fromarray(labels.classes(face).reshape(size, size)), "PNG", optimize=True)
+    if "rgb" in modalities:
+        radiance = view.photo(room, labels, camera, size, samples, room_seed)
+        images["rgb"] = _encode(view.develop(radiance, film_rng), "JPEG", quality=88, optimize=True)
+    record = {"room": room_seed, "path": "", "frame": 0, "kind": room.kind, "camera": camera.describe(size),
+              "models": sorted(set(room.models))}
+    return images, record
+
+
+def _encode(image: Image.Image, kind: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _record_path(out: Path, number: int) -> Path:
+    return out / str(number // 1000) / str(number) / "room.json"
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
+def _earlier(out: Path, header: dict) -> tuple[dict[int, dict], dict | None]:
+    """Read what an earlier call left in a folder: its rooms by number, and how they were made."""
+    for name in ("index.json", "started.json"):
+        if (out / name).is_file():
+            found = json.loads((out / name).read_text())
+            for key, value in header.items():
+                if found.get(key) != value:
+                    raise ValueError(f"{out} holds rooms with {key} {found.get(key)}, not {value}: choose another folder.")
+            if name == "index.json":
+                return {int(room["path"].split("/")[1]): room for room in found["rooms"]}, found["generator"]
+    return {}, None

@@ -1,0 +1,240 @@
+"""One view of a furnished room: the camera, the label rays and the path-traced photo.
+
+Every room becomes the same scene structure, so that the renderer's compiled kernels are used again for the next room.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from mmlib.rooms.geometry import GLOSSY, LAMP, MATTE, PANE, SURFACES, Faces
+
+RARITY = np.array([0, 1.6, 1.8, 0.2, 1.2, 0.2, 0.7, 1.2, 1.1, 1.6, 1.1, 1.8, 0.1, 1.0])  # weight of seeing a class
+COARSE = 24  # pixels along a candidate view
+MOST_BOUNCES = 5
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera: position and target in metres, horizontal field of view in degrees."""
+
+    position: tuple[float, float, float]
+    target: tuple[float, float, float]
+    field: float
+
+    def rays(self, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Give origins and unit directions (size * size, 3) of the rays through the pixels' centres, row by row."""
+        forward = np.subtract(self.target, self.position)
+        forward = forward / np.linalg.norm(forward)
+        right = np.cross(forward, [0.0, 1.0, 0.0])
+        right /= np.linalg.norm(right)
+        up = np.cross(right, forward)
+        steps = ((np.arange(size) + 0.5) / size * 2 - 1) * np.tan(np.radians(self.field) / 2)
+        directions = forward + steps[None, :, None] * right - steps[:, None, None] * up
+        directions = (directions / np.linalg.norm(directions, axis=-1, keepdims=True)).reshape(-1, 3)
+        return np.broadcast_to(np.asarray(self.position), directions.shape), directions
+
+    def describe(self, size: int) -> dict:
+        """Give the camera as it stands in the index: pose, field of view and intrinsics in pixels."""
+        focal = size / 2 / np.tan(np.radians(self.field) / 2)
+        return {"position": [round(v, 5) for v in self.position], "lookat": [round(v, 5) for v in self.target],
+                "up": [0, 1, 0], "horizontal_fov_degrees": round(self.field, 4), "fx": round(float(focal), 4),
+                "fy": round(float(focal), 4), "cx": size / 2, "cy": size / 2}
+
+
+@functools.lru_cache(maxsize=1)
+def _mitsuba():
+    import mitsuba  # noqa: PLC0415 - only the `render` extra has it
+
+    return mitsuba
+
+
+def _mesh(name: str, triangles: np.ndarray, uv: np.ndarray | None = None, **parts):
+    """Make a Mitsuba mesh of separate triangles (F, 3, 3) with texture coordinates (F, 3, 2)."""
+    mi = _mitsuba()
+    properties = mi.Properties()
+    for key, value in parts.items():
+        properties[key] = value
+    count = len(triangles)
+    mesh = mi.Mesh(name, 3 * count, count, has_vertex_texcoords=uv is not None, props=properties)
+    values = mi.traverse(mesh)
+    values["vertex_positions"] = np.ascontiguousarray(triangles, np.float32).ravel()
+    values["faces"] = np.arange(3 * count, dtype=np.uint32)
+    if uv is not None:
+        values["vertex_texcoords"] = np.ascontiguousarray(uv, np.float32).ravel()
+    values.update()
+    return mesh
+
+
+class Labels:
+    """Shoots rays at a room's faces and says which face each of them hits, and how far away."""
+
+    def __init__(self, faces: Faces):
+        """Build the ray-tracing structure."""
+        self.faces = faces
+        self.scene = _mitsuba().load_dict({"type": "scene", "room": _mesh("room", faces.triangles)}, optimize=False)
+
+    def shoot(self, origins: np.ndarray, directions: np.ndarray, escape: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Give per ray the face (-1 for none) and its length in metres (0 for none); rays escape by open windows."""
+        mi = _mitsuba()
+        if mi.variant().startswith("scalar"):
+            hits = [self.scene.ray_intersect_preliminary(mi.Ray3f(mi.Point3f(*o), mi.Vector3f(*d)))
+                    for o, d in zip(origins.tolist(), directions.tolist(), strict=True)]
+            face = np.array([hit.prim_index if hit.is_valid() else 0 for hit in hits], np.int64)
+            length = np.array([hit.t if hit.is_valid() else np.inf for hit in hits])
+        else:
+            ray = mi.Ray3f(mi.Point3f(*(np.ascontiguousarray(origins[:, i], np.float32) for i in range(3))),
+                           mi.Vector3f(*(np.ascontiguousarray(directions[:, i], np.float32) for i in range(3))))
+            hit = self.scene.ray_intersect_preliminary(ray)
+            face, length = np.array(hit.prim_index).astype(np.int64), np.array(hit.t)
+        valid = np.isfinite(length)
+        face = np.where(valid, face, 0)
+        if escape:
+            valid &= ~self.faces.escapes[face]
+        return np.where(valid, face, -1), np.where(valid, length, 0.0)
+
+    def classes(self, face: np.ndarray) -> np.ndarray:
+        """Give the classes of faces; 0 where nothing was hit."""
+        return np.where(face >= 0, self.faces.classes[face], 0).astype(np.uint8)
+
+
+def choose_camera(room, labels: Labels, rng, candidates: int = 14) -> Camera:
+    """Choose one of several random views: rich in classes and free of anything that hides the room."""
+    cameras = [_candidate(room, rng) for _ in range(candidates)]
+    rays = [camera.rays(COARSE) for camera in cameras]
+    face, length = labels.shoot(np.concatenate([ray[0] for ray in rays]), np.concatenate([ray[1] for ray in rays]))
+    classes = labels.classes(face).reshape(candidates, -1)
+    instances = np.where(face >= 0, labels.faces.instances[face], -1).reshape(candidates, -1)
+    length = length.reshape(candidates, -1)
+    scores = np.array([_score(classes[i], instances[i], length[i]) for i in range(candidates)])
+    best = np.argsort(-scores, kind="stable")[:3]
+    return cameras[int(best[int(rng.choice(3, p=(0.5, 0.3, 0.2)))])]
+
+
+def _score(classes: np.ndarray, instances: np.ndarray, length: np.ndarray) -> float:
+    share = np.bincount(classes, minlength=14)[:14] / len(classes)
+    score = float((RARITY * np.sqrt(np.minimum(share, 0.12))).sum())
+    things = ~np.isin(classes, (0, 3, 5, 12, 13))
+    if things.any():
+        largest = np.bincount(instances[things] + 1).max() / len(classes)
+        score -= 20 * max(largest - 0.38, 0)
+    near = np.mean((length > 0) & (length < 0.55))
+    score -= 30 * max(near - 0.03, 0)
+    return score - 3 * max(share[[0, 3, 12, 13]].sum() - 0.55, 0) - 2 * max(0.04 - share[5], 0)
+
+
+def _candidate(room, rng) -> Camera:
+    """Draw a view from near a wall or a corner across the room, at eye height, clear of furniture."""
+    for attempt in range(60):
+        eye, margin = rng.uniform(1.2, 1.8), 0.4 if attempt < 40 else 0.25
+        x, z = rng.uniform(0.3, room.width - 0.3), rng.uniform(0.3, room.depth - 0.3)
+        edge = min(x, z, room.width - x, room.depth - z)
+        if edge > 1.0 and attempt < 30:
+            continue
+        if not any(height > eye - 0.6 and rect[0] - margin < x < rect[2] + margin
+                   and rect[1] - margin < z < rect[3] + margin for rect, height in room.tall):
+            break
+    middle = np.array([room.width, room.depth]) * rng.uniform(0.25, 0.75, 2)
+    away = middle - (x, z)
+    away /= max(np.linalg.norm(away), 1e-3)
+    drop = np.tan(np.radians(np.clip(rng.normal(12, 6), -2, 26)))
+    target = (float(x + away[0] * 2), float(eye - 2 * drop), float(z + away[1] * 2))
+    return Camera((float(x), float(eye), float(z)), target, float(rng.uniform(58, 72)))
+
+
+# -- photo -------------------------------------------------------------------------------------------------------
+
+
+def photo(room, labels: Labels, camera: Camera, size: int, samples: int, seed: int) -> np.ndarray:
+    """Path-trace a view; linear radiance (size, size, 3) float32."""
+    mi, faces = _mitsuba(), labels.faces
+    atlas = mi.load_dict({"type": "bitmap", "raw": False, "wrap_mode": "clamp", "bitmap": mi.Bitmap(
+        (np.clip(room.atlas.paint(), 0, 1) * 255 + 0.5).astype(np.uint8))})
+    sides = np.cross(faces.triangles[:, 1] - faces.triangles[:, 0], faces.triangles[:, 2] - faces.triangles[:, 0])
+    areas = np.linalg.norm(sides, axis=1) / 2
+    views = room.views.paint()
+    pane = views[room.views.used()].mean(0)
+    shapes, glow = [], {LAMP: room.light.lamp_colour(), PANE: pane}
+    for surface in (MATTE, GLOSSY, LAMP, PANE):
+        mask = faces.surface == surface
+        shapes.append((faces.triangles[mask], faces.uv[mask]) if mask.any() else
+                      (np.array([[[0, -9, 0], [0.01, -9, 0], [0, -9, 0.01]]]), np.zeros((1, 3, 2))))
+    weights = {surface: float(areas[faces.surface == surface].sum() * glow[surface].mean()) for surface in glow}
+    least = 0.08 * sum(weights.values()) + 1e-6
+    emitters = {surface: (glow[surface], max(weights[surface], least)) for surface in glow}
+    image = _trace(room, camera, size, samples, seed, shapes, atlas, emitters)
+    if room.light.sun is not None:
+        image = image + _trace(room, camera, size, max(samples // 2, 4), seed + 1, shapes, atlas, None)
+    return np.maximum(image + _outside(labels, camera, size, views, pane), 0)
+
+
+def _outside(labels: Labels, camera: Camera, size: int, views: np.ndarray, pane: np.ndarray) -> np.ndarray:
+    """Give what the view out of the windows adds to panes that were traced with their mean radiance."""
+    fine = 1 if _mitsuba().variant().startswith("scalar") else 4
+    origins, directions = camera.rays(size * fine)
+    face, length = labels.shoot(origins, directions, escape=False)
+    image = np.zeros((len(face), 3), np.float32)
+    seen = np.flatnonzero((face >= 0) & (labels.faces.surface[face] == PANE))
+    if len(seen):
+        corners, uv = labels.faces.triangles[face[seen]], labels.faces.uv[face[seen]]
+        points = origins[seen] + directions[seen] * length[seen, None]
+        first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+        normal = np.cross(first, second)
+        scale = (normal**2).sum(1)
+        b = (np.cross(points - corners[:, 0], second) * normal).sum(1) / scale
+        c = (np.cross(first, points - corners[:, 0]) * normal).sum(1) / scale
+        at = uv[:, 0] + b[:, None] * (uv[:, 1] - uv[:, 0]) + c[:, None] * (uv[:, 2] - uv[:, 0])
+        pixel = np.clip((at * len(views)).astype(int), 0, len(views) - 1)
+        image[seen] = views[pixel[:, 1], pixel[:, 0]] - pane
+    return image.reshape(size, fine, size, fine, 3).mean((1, 3))
+
+
+def _trace(room, camera, size, samples, seed, shapes, atlas, emitters) -> np.ndarray:
+    """Trace the room lit by panes and lamps, or, without emitters, by the sun alone (light is additive)."""
+    mi, sun = _mitsuba(), emitters is None
+    matte = {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": atlas}}
+    glossy = {"type": "twosided", "bsdf": {"type": "roughplastic", "diffuse_reflectance": atlas, "alpha": 0.18}}
+    black = {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": {"type": "rgb", "value": 0.3}}}
+    scene = {
+        "type": "scene",
+        "integrator": {"type": "path", "max_depth": MOST_BOUNCES + 1, "rr_depth": 3},
+        "sensor": {
+            "type": "perspective", "fov": camera.field, "fov_axis": "x", "near_clip": 0.01,
+            "to_world": mi.ScalarTransform4f().look_at(list(camera.position), list(camera.target), [0, 1, 0]),
+            "film": {"type": "hdrfilm", "width": size, "height": size, "rfilter": {"type": "box"},
+                     "component_format": "float32", "pixel_format": "rgb"},
+            "sampler": {"type": "independent", "sample_count": samples}},
+    }
+    materials_ = [mi.load_dict(material) for material in (matte, glossy, black, black)]
+    for number, (name, (triangles, uv)) in enumerate(zip(SURFACES, shapes, strict=True)):
+        parts = {"bsdf": materials_[number]}
+        if number in (LAMP, PANE) and not sun:
+            colour, weight = emitters[number]
+            parts["emitter"] = mi.load_dict({"type": "area", "sampling_weight": weight, "radiance": {
+                "type": "rgb", "value": [float(value) for value in colour]}})
+        if not (sun and number == PANE):
+            scene[name] = _mesh(name, triangles, uv, **parts)
+    if sun:
+        strength = room.light.sun_strength
+        scene["sun"] = {"type": "directional", "direction": list(room.light.sun),
+                        "irradiance": {"type": "rgb", "value": [strength, 0.93 * strength, 0.8 * strength]}}
+    loaded = mi.load_dict(scene, optimize=False)
+    return np.array(mi.render(loaded, spp=samples, seed=seed & 0xFFFFFFFF), np.float32).reshape(size, size, 3)
+
+
+def develop(radiance: np.ndarray, rng) -> Image.Image:
+    """Turn radiance into an sRGB photo: specks removed, exposed by its middle tones, bright parts rolled off."""
+    around = np.stack([np.roll(radiance, (dy, dx), (0, 1)) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx])
+    radiance = np.minimum(radiance, 1.5 * np.partition(around, -2, axis=0)[-2])
+    light = radiance @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    key = float(np.exp(np.log(light + 1e-4).mean()))
+    cast = np.median(radiance.reshape(-1, 3), axis=0) / max(float(np.median(light)), 1e-6)
+    balanced = radiance / np.maximum(cast, 0.2) ** rng.uniform(0.45, 0.75)
+    exposed = balanced * min(rng.uniform(0.19, 0.3) / key, 1.6 / max(float(np.quantile(light, 0.85)), 1e-6))
+    soft = np.where(exposed < 0.6, exposed, 0.6 + 0.4 * (1 - np.exp(-(np.maximum(exposed, 0.6) - 0.6) / 0.5)))
+    encoded = np.where(soft <= 0.0031308, 12.92 * soft, 1.055 * np.maximum(soft, 1e-6) ** (1 / 2.4) - 0.055)
+    return Image.fromarray((np.clip(encoded, 0, 1) * 255 + 0.5).astype(np.uint8))

@@ -1,0 +1,52 @@
+"""Fixtures that every test may use: a few small rooms, written here in the data set's layout."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+SIZE = 32
+torch.set_num_threads(2)
+
+
+def synthetic_room(seed: int, size: int = SIZE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A wall, a floor and one box: RGB uint8 (H, W, 3), depth uint16 millimetres (H, W), classes uint8 (H, W)."""
+    random = np.random.default_rng(seed)
+    horizon = int(random.integers(size // 3, size // 2))
+    rows = np.arange(size)[:, None].repeat(size, 1)
+    classes = np.where(rows < horizon, 12, 5).astype(np.uint8)  # Wall above, Floor below
+    depth = np.where(rows < horizon, 4000, 4000 - 80 * (rows - horizon)).astype(np.uint16)
+    left, top = random.integers(2, size // 2, 2)
+    box = np.s_[top : top + size // 3, left : left + size // 3]
+    classes[box] = random.integers(1, 14)
+    depth[box] = random.integers(1200, 2000)
+    classes[0, 0] = depth[0, 0] = 0  # a ray that left the room
+    shade = 1.0 - depth[..., None] / 8000.0
+    palette = np.linspace(40, 250, 14 * 3).reshape(14, 3)
+    return (palette[classes] * shade).astype(np.uint8), depth, classes
+
+
+def write_rooms(directory: Path, seeds: list[int], size: int = SIZE) -> Path:
+    """Write rooms of these seeds into a directory, with all three modalities and an index."""
+    entries = []
+    for number, seed in enumerate(seeds):
+        path = f"{number // 4}/{number}"
+        for folder in ("photo", "depth", "semantic_class"):
+            (directory / path / folder).mkdir(parents=True, exist_ok=True)
+        photo, depth, classes = synthetic_room(seed, size)
+        Image.fromarray(photo).save(directory / path / "photo/0.jpg", quality=92)
+        Image.fromarray(depth).save(directory / path / "depth/0.png")
+        Image.fromarray(classes).save(directory / path / "semantic_class/0.png")
+        entries.append({"room": seed, "path": path, "frame": 0, "kind": "bedroom", "camera": {}, "models": []})
+    index = {"format": "mmlib-rooms-1", "seed": 0, "size": size, "modalities": ["rgb", "depth", "segmentation"]}
+    (directory / "index.json").write_text(json.dumps(index | {"generator": {"name": "test"}, "rooms": entries}))
+    return directory
+
+
+@pytest.fixture(scope="session")
+def rooms_dir(tmp_path_factory) -> Path:
+    """Six 32 × 32 rooms (seeds 100–105) that tests read and must not change."""
+    return write_rooms(tmp_path_factory.mktemp("rooms"), list(range(100, 106)))

@@ -1,0 +1,251 @@
+"""Metrics against hand-sized numbers and against torchmetrics; the table of translations; the zero-pair audit."""
+
+import json
+import math
+import os
+import re
+
+import pytest
+import torch
+import torchmetrics
+
+from mmlib.data import DepthPairs, SegmentationPairs, Triplets, ranges
+from mmlib.evaluation import (
+    METRICS,
+    DepthMetrics,
+    RGBMetrics,
+    SegmentationMetrics,
+    audit,
+    describe_audit,
+    evaluate,
+    seen,
+    table,
+    write_json,
+)
+from mmlib.modalities import MODALITIES, modality
+
+
+def measure(metrics, prediction, target):
+    metrics.update(torch.as_tensor(prediction)[None, None], torch.as_tensor(target)[None, None])
+    return metrics.compute()
+
+
+# ── Segmentation ──
+
+
+def test_iou_by_hand():
+    #               bed right ×2, bed taken for chair, chair right; the last two pixels have no target
+    result = measure(SegmentationMetrics(), [[1, 1, 4, 4, 1, 9]], [[1, 1, 1, 4, 0, 0]])
+    assert result["iou"]["Bed"] == pytest.approx(2 / 3) and result["iou"]["Chair"] == pytest.approx(1 / 2)
+    assert result["iou"]["Sofa"] is None  # predicted only where nothing is known
+    assert "Unknown" not in result["iou"] and len(result["iou"]) == 13
+    assert result["miou"] == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert result["global"] == pytest.approx(3 / 4)
+
+
+def test_predicted_but_absent_class_counts_as_zero():
+    result = measure(SegmentationMetrics(), [[1, 2]], [[1, 1]])
+    assert result["iou"]["Books"] == 0.0 and result["miou"] == pytest.approx(0.25)
+
+
+def test_unknown_targets_are_ignored():
+    target = torch.randint(0, 14, (2, 1, 8, 8), generator=torch.Generator().manual_seed(0))
+    prediction = target.clone()
+    prediction[target == 0] = 7
+    metrics = SegmentationMetrics()
+    metrics.update(prediction, target)
+    assert metrics.compute()["miou"] == metrics.compute()["global"] == 1.0
+    assert metrics.confusion.sum() == (target > 0).sum() and metrics.confusion[0].sum() == 0
+
+
+def test_nothing_valid_is_none_not_a_crash():
+    assert measure(SegmentationMetrics(), [[1]], [[0]])["miou"] is None
+    assert measure(DepthMetrics(), [[1.0]], [[0.0]])["rmse"] is None
+
+
+def test_segmentation_agrees_with_torchmetrics():
+    generator = torch.Generator().manual_seed(1)
+    target = torch.randint(0, 14, (4, 1, 16, 16), generator=generator)
+    noise = torch.randint(1, 14, target.shape, generator=generator)
+    prediction = torch.where(torch.rand(target.shape, generator=generator) < 0.5, target.clamp_min(1), noise)
+    ours = SegmentationMetrics()
+    for half in (slice(0, 2), slice(2, 4)):
+        ours.update(prediction[half], target[half])
+    options = {"task": "multiclass", "num_classes": 14, "ignore_index": 0}
+    iou = torchmetrics.JaccardIndex(average="none", **options)(prediction, target)
+    accuracy = torchmetrics.Accuracy(average="micro", **options)(prediction, target)
+    assert list(ours.compute()["iou"].values()) == pytest.approx(iou[1:].tolist(), abs=1e-6)
+    assert ours.compute()["miou"] == pytest.approx(iou[1:].mean().item(), abs=1e-6)
+    assert ours.compute()["global"] == pytest.approx(accuracy.item(), abs=1e-6)
+
+
+# ── Depth and RGB ──
+
+
+def test_depth_by_hand():
+    # ratios 1, 1.2, 1.5, 1.9, 2.5 against 1.25, 1.5625, 1.953; the pixel without a hit would be far off
+    result = measure(DepthMetrics(), [[2.0, 2.4, 1.0, 1.9, 2.0, 50.0]], [[2.0, 2.0, 1.5, 1.0, 5.0, 0.0]])
+    assert (result["delta1"], result["delta2"], result["delta3"]) == pytest.approx((2 / 5, 3 / 5, 4 / 5))
+    assert result["rmse"] == pytest.approx(math.sqrt((0.0 + 0.16 + 0.25 + 0.81 + 9.0) / 5))
+    logs = [math.log(1.2), math.log(1.5), math.log(1.9), math.log(2.5)]
+    assert result["rmse_log"] == pytest.approx(math.sqrt(sum(value**2 for value in logs) / 5))
+
+
+def test_depth_threshold_is_strict_and_zero_predictions_stay_finite():
+    result = measure(DepthMetrics(), [[1.25, 0.0]], [[1.0, 1.0]])
+    assert result["delta1"] == 0.0 and result["delta2"] == 0.5
+    assert result["rmse_log"] == pytest.approx(math.sqrt((math.log(1.25) ** 2 + math.log(1000) ** 2) / 2))
+
+
+def test_depth_and_rgb_agree_with_torchmetrics():
+    generator = torch.Generator().manual_seed(2)
+    target = torch.rand(3, 1, 12, 12, generator=generator) * 5 + 0.5
+    prediction = target * (0.7 + torch.rand(target.shape, generator=generator))
+    ours = DepthMetrics()
+    ours.update(prediction, target)
+    mse, mse_log = torchmetrics.MeanSquaredError()(prediction, target), torchmetrics.MeanSquaredError()
+    assert ours.compute()["rmse"] == pytest.approx(mse.sqrt().item(), rel=1e-5)
+    assert ours.compute()["rmse_log"] == pytest.approx(mse_log(prediction.log(), target.log()).sqrt().item(), rel=1e-5)
+
+    pictures = [torch.randint(0, 256, (2, 3, 8, 8), generator=generator, dtype=torch.uint8) for _ in range(2)]
+    colour = RGBMetrics()
+    colour.update(*pictures)
+    psnr = torchmetrics.image.PeakSignalNoiseRatio(data_range=255.0)(*(picture.float() for picture in pictures))
+    assert colour.compute()["psnr"] == pytest.approx(psnr.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("metrics", METRICS.values())
+def test_shapes_must_agree(metrics):
+    with pytest.raises(ValueError, match=r"\(1, 1, 2, 2\).*\(1, 1, 2, 3\)"):
+        metrics().update(torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2, 3))
+
+
+# ── All translations ──
+
+
+class Oracle(torch.nn.Module):
+    """Looks the answer up by the photo's position in the data: perfect, and counts its encodings."""
+
+    modalities = tuple(MODALITIES)
+
+    def __init__(self, rooms, spoil=0):
+        super().__init__()
+        self.frozen = torch.nn.BatchNorm2d(3).eval()
+        self.truth = {name: modality(name).to_input(raw) for name, raw in rooms.batch(range(len(rooms))).items()}
+        self.encoded, self.modes, self.spoil = [], set(), spoil
+
+    def encode(self, x, name):
+        self.encoded.append(name)
+        self.modes.add(self.training)
+        return [int((self.truth[name] - one).flatten(1).abs().sum(1).argmin()) for one in x]
+
+    def decode(self, encoding, name):
+        return self.truth[name][[(room + self.spoil) % 6 for room in encoding]]
+
+
+def test_perfect_model_scores_perfectly(rooms_dir):
+    rooms = Triplets(rooms_dir)
+    model = Oracle(rooms).train()
+    model.frozen.eval()
+    result = evaluate(model, rooms, batch_size=4)
+    rows = result["translations"]
+    assert len(rows) == 9 and result["rooms"] == 6 and result["data_sha256"] == rooms.sha256 and result["size"] == 32
+    for source in MODALITIES:
+        assert rows[f"{source}_to_segmentation"]["miou"] == rows[f"{source}_to_segmentation"]["global"] == 1.0
+        assert rows[f"{source}_to_depth"]["delta1"] == 1.0 and rows[f"{source}_to_depth"]["rmse"] < 1e-5
+        assert rows[f"{source}_to_rgb"]["rmse"] == 0.0 and rows[f"{source}_to_rgb"]["psnr"] is None
+    assert len(model.encoded) == 3 * 2  # each input once a batch, not once a translation
+    assert model.modes == {False} and model.training and not model.frozen.training
+    assert {name for name, row in rows.items() if not row["seen"]} == {
+        "depth_to_segmentation",
+        "segmentation_to_depth",
+    }
+    lines = table(result).splitlines()
+    assert len(lines) == 10 and lines[0].startswith("6 rooms") and sum("  *  " in line for line in lines) == 2
+
+
+def test_wrong_model_scores_worse(rooms_dir):
+    rooms = Triplets(rooms_dir)
+    row = evaluate(Oracle(rooms, spoil=1), rooms, sources=["depth"], targets=["segmentation"])["translations"]
+    assert list(row) == ["depth_to_segmentation"] and row["depth_to_segmentation"]["miou"] < 0.9
+
+
+def test_mode_is_restored_when_a_model_fails(rooms_dir):
+    rooms = Triplets(rooms_dir)
+    model = Oracle(rooms).train()
+    model.decode = None
+    with pytest.raises(TypeError):
+        evaluate(model, rooms)
+    assert model.training
+
+
+def test_evaluate_needs_the_modalities_it_measures(rooms_dir):
+    rooms, model = DepthPairs(rooms_dir), Oracle(Triplets(rooms_dir))
+    with pytest.raises(ValueError, match="holds rgb, depth; segmentation was asked for"):
+        evaluate(model, rooms)
+    assert set(evaluate(model, rooms, sources=["rgb"], targets=["depth"])["translations"]) == {"rgb_to_depth"}
+
+
+def test_seen_is_every_pair_but_one():
+    unseen = [(source, target) for source in MODALITIES for target in MODALITIES if not seen(source, target)]
+    assert unseen == [("depth", "segmentation"), ("segmentation", "depth")]
+
+
+def test_write_json(tmp_path, capsys):
+    result = {"a": 1 / 3, "b": [True, None, float("nan")], "rooms": 3}
+    path = tmp_path / "result.json"
+    path.write_text("old")
+    write_json(result, path)
+    assert json.loads(path.read_text()) == {"a": 0.333333, "b": [True, None, None], "rooms": 3}
+    assert os.listdir(tmp_path) == ["result.json"]
+    write_json(result, "-")
+    assert capsys.readouterr().out == path.read_text()
+    with pytest.raises(OSError, match="cannot write .*result.json/inner.json.*choose another folder"):
+        write_json(result, path / "inner.json")  # a file is no folder
+
+
+# ── Audit ──
+
+
+def entry(split="d1", modalities=("rgb", "segmentation"), rooms=((0, 99),), role="training"):
+    rows = [list(run) for run in rooms]
+    return {"role": role, "split": split, "sha256": "ab" * 32, "modalities": list(modalities), "rooms": rows}
+
+
+D1, D2 = entry(), entry("d2", ("rgb", "depth"), [(100, 199)])
+
+
+def test_ranges():
+    assert ranges([9, 3, 5, 4, 3]) == [[3, 5], [9, 9]] and ranges([]) == []
+
+
+def test_clean_record_passes(rooms_dir):
+    assert audit({"data": [D1, D2, entry("validation", rooms=[(500, 510)], role="selection")]}) == []
+    pairs = [SegmentationPairs(rooms_dir).subset(0, 3), DepthPairs(rooms_dir).subset(3)]
+    record = json.loads(json.dumps({"data": [rooms.describe() for rooms in pairs]}))
+    assert record["data"][0]["rooms"] == [[100, 102]] and audit(record) == []
+    assert "clean" in describe_audit(record) and "3 (100–102)" in describe_audit(record)
+
+
+LEAKS = {  # what is wrong: the record, what the audit must say
+    "one set with both": ({"data": [entry("d1", ("depth", "segmentation"))]}, "100 rooms from 0 .* in d1"),
+    "across sets": ({"data": [D1, entry("d2", ("rgb", "depth"), [(98, 150)])]}, "2 rooms from 98 .*d2.*d1"),
+    "selection too": ({"data": [D1, D2, entry("validation", ("depth",), [(7, 7)], "selection")]}, "1 room from 7"),
+    "test split": ({"data": [D1, D2, entry("test", ("rgb", "depth"), [(900, 901)], "selection")]}, "test split"),
+    "empty": ({"data": []}, "lists no data"),
+    "no data": ({}, "lists no data"),
+    "no record": (None, "lists no data"),
+    "no training": ({"data": [entry(role="selection")]}, "no training data"),
+    "no rooms": ({"data": [D1, entry("d2", ("rgb", "depth"), [])]}, "entry 1 .* malformed"),
+    "run backwards": ({"data": [D1, entry("d2", ("rgb", "depth"), [(99, 0)])]}, "entry 1 .* malformed"),
+    "no hash": ({"data": [{**D1, "sha256": None}]}, "entry 0 .* malformed"),
+    "not an entry": ({"data": ["d1"]}, "entry 0 .* malformed"),
+}
+
+
+@pytest.mark.parametrize("name", LEAKS)
+def test_leak_is_found(name):
+    record, says = LEAKS[name]
+    problems = audit(record)
+    assert len(problems) == 1 and re.search(says, problems[0])
+    assert problems[0] in describe_audit(record) and "clean" not in describe_audit(record)
