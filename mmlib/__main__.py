@@ -1,4 +1,4 @@
-"""The command line: `python -m mmlib render · check-data · pack · train · evaluate · audit · bench`."""
+"""The command line, `python -m mmlib COMMAND`: each command is a function here."""
 
 import argparse
 import dataclasses
@@ -51,6 +51,13 @@ def evaluate(options) -> int:
     return 0
 
 
+def experiment(options) -> int:
+    from .experiments import run
+
+    print(evaluation.table(run(options.name, options.out, options.device, options.resume)))
+    return 0
+
+
 def audit(options) -> int:
     record = checkpoints.read_record(options.checkpoint)
     print(evaluation.describe_audit(record))
@@ -64,6 +71,18 @@ def bench(options) -> int:
     if options.json:
         evaluation.write_json(result, options.json)
     print(describe(result))
+    return 0
+
+
+def readme(options) -> int:
+    from . import plots, report
+
+    model = checkpoints.load(report.CHECKPOINT)
+    rooms = data.shipped("test", model.recipe.size)
+    picture = plots.translations(model, rooms.batch(range(options.rooms)), ["rgb", "depth"], ["segmentation"])
+    checkpoints.write(report.PICTURE, picture.png())
+    changed = report.update_readme()
+    print(f"wrote {report.PICTURE}; the headline of {report.README} {'is new' if changed else 'was up to date'}")
     return 0
 
 
@@ -84,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", required=True, help="folder")
     sub.add_argument("--modalities", default="rgb,depth,segmentation", help="comma-separated (%(default)s)")
     sub.add_argument("--processes", type=int, help="how many at once (one a core)")
-    sub.add_argument("--samples", type=int, default=64, help="light paths a pixel (%(default)s)")
+    sub.add_argument("--samples", type=int, default=32, help="light paths a pixel (%(default)s)")
 
     sub = command(check_data, "check-data", "Read all of a data set and name each bad file.")
     sub.add_argument("data", metavar="DIR", help="a rendered folder, a zip, or a folder of zips")
@@ -116,6 +135,12 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--split", default="test", choices=("validation", "test"), help="(%(default)s)")
     sub.add_argument("--json", default="-", metavar="FILE", help="- is standard output (%(default)s)")
 
+    sub = command(experiment, "experiment", "Train and measure what data/results/NAME.json reports.")
+    sub.add_argument("name", help="course or oracle")
+    sub.add_argument("--out", required=True, help="folder for state, log and checkpoint")
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")
+    sub.add_argument("--resume", action="store_true", help="go on where a killed run stopped")
+
     sub = command(
         audit, "audit", "Show from a checkpoint's record that it never saw depth and segmentation of one room."
     )
@@ -126,6 +151,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--steps", type=int, default=10, help="timed steps of each kind (%(default)s)")
     sub.add_argument("--device", default="auto")
     sub.add_argument("--json", metavar="FILE")
+
+    sub = command(readme, "readme", "Make the README's picture and headline table anew from the shipped results.")
+    sub.add_argument("--rooms", type=int, default=3, help="test rooms in the picture (%(default)s)")
     return main
 
 
@@ -151,7 +179,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"mmlib: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
-        print(f"mmlib: {error or 'stopped'}", file=sys.stderr)
+        print(f"mmlib: {str(error) or 'stopped'}", file=sys.stderr)
         return 130
 
 

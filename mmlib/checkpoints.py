@@ -42,11 +42,14 @@ def read_record(path: str | Path) -> dict:
     """The JSON record of a checkpoint (its `.safetensors` or `.json` path); `ValueError` if missing or damaged."""
     path = Path(path).with_suffix(".json")
     try:
-        return json.loads(path.read_text())
+        record = json.loads(path.read_text())
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; a checkpoint is NAME.safetensors with NAME.json beside it") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path}: not a readable checkpoint record ({error}); train again or copy it again") from error
+    if not isinstance(record, dict):
+        raise ValueError(f"{path}: not a checkpoint record (it holds a {type(record).__name__}); copy it again")
+    return record
 
 
 def load(path: str | Path, recipe: Recipe | None = None) -> MixAndMatch:

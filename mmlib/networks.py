@@ -75,7 +75,12 @@ class Encoder(nn.Module):
         pooled, indices, features = [], [], []
         x = image
         for stage in self.stages:
-            x = stage(x)
+            if x is image:  # bf16 would round a depth of 3 m to steps of 1.6 cm: the first block reads fp32
+                with torch.autocast(image.device.type, enabled=False):
+                    x = stage[0](image.float())
+                x = stage[1:](x)
+            else:
+                x = stage(x)
             if self.keep_features:
                 features.append(x)
             x, where = pool(x)

@@ -13,8 +13,8 @@ PRECISIONS = ("auto", "fp32", "bf16")
 class Phase:
     """One phase of the two-phase schedule (section 5.1): its length, its loss weights λ, what it freezes.
 
-    `freeze_rgb_encoder` holds f_R still, its batch normalization too. `lambda_pseudo` weighs pseudo-pairs (journal
-    version, IJCV 2020; 0 = the CVPR paper).
+    `freeze_rgb_encoder` holds f_R still, its batch normalization too. `lambda_pseudo` weighs pseudo-pairs against true
+    pairs of the same modality (journal version, IJCV 2020; 0 = the CVPR paper).
     """
 
     steps: int
@@ -29,9 +29,7 @@ class Phase:
 
     def __post_init__(self):
         _check_types(self)
-        for field in dataclasses.fields(self):
-            if field.type is not bool and getattr(self, field.name) < 0:
-                raise ValueError(f"phase: {field.name} = {getattr(self, field.name)} must not be negative")
+        _check_sign(self)
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Recipe:
 
     `widths` and `convolutions` give channels and 3×3 convolutions of each encoder stage, each stage ending in 2×2
     pooling; images must be divisible by 2 ** stages. `size` is the side of the square images in pixels. `batch` is the
-    number of pairs of *each* training set in a step.
+    number of pairs of *each* training set in a step. `class_balance` b weighs each class by its frequency ** −b.
     """
 
     name: str
@@ -64,6 +62,7 @@ class Recipe:
 
     def __post_init__(self):
         _check_types(self)
+        _check_sign(self)
         for name, known in (
             ("side_information", SIDE_INFORMATION),
             ("consistency", CONSISTENCY),
@@ -75,11 +74,14 @@ class Recipe:
             raise ValueError(
                 f"recipe: widths {self.widths} and convolutions {self.convolutions} must be equally long, one a stage"
             )
+        for name in ("widths", "convolutions", "discriminator_widths"):
+            if not all(type(count) is int and count > 0 for count in getattr(self, name)):
+                raise ValueError(f"recipe: {name} = {getattr(self, name)} must hold whole numbers of at least 1")
         if self.size < self.stride or self.size % self.stride:
             raise ValueError(f"recipe: size = {self.size} must be a multiple of {self.stride} (2 ** stages)")
         if self.batch < 2:
             raise ValueError(f"recipe: batch = {self.batch} must be at least 2, for batch normalization")
-        if not self.phases or self.steps < 1:
+        if not all(isinstance(phase, Phase) for phase in self.phases) or self.steps < 1:
             raise ValueError("recipe: phases must hold at least one step")
 
     @property
@@ -131,7 +133,7 @@ class Recipe:
 def from_dict(record: dict) -> Recipe:
     """The recipe that `to_dict` wrote; `ValueError` on unknown or missing keys."""
     try:
-        values = dict(record)
+        values = record.copy()
         phases = tuple(Phase(**phase) for phase in values.pop("phases"))
         lists = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
         return Recipe(phases=phases, **lists)
@@ -147,6 +149,14 @@ def _check_types(record) -> None:
         if not isinstance(value, kinds[field.type]) or (isinstance(value, bool) and field.type is not bool):
             kind = getattr(field.type, "__name__", str(field.type))
             raise ValueError(f"{type(record).__name__.lower()}: {field.name} = {value!r} must be of type {kind}")
+
+
+def _check_sign(record) -> None:
+    """Reject numbers below zero and NaN, with the field's name."""
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if field.type in (int, float) and not value >= 0:
+            raise ValueError(f"{type(record).__name__.lower()}: {field.name} = {value} must not be negative")
 
 
 PRESETS = {
@@ -168,7 +178,7 @@ PRESETS = {
     # augmentation, and pseudo-pairs in the second phase.
     "course": Recipe(
         name="course",
-        size=64,
+        size=96,
         widths=(16, 32, 64, 128),
         convolutions=(2, 2, 3, 3),
         discriminator_widths=(16, 32, 64),
@@ -177,9 +187,10 @@ PRESETS = {
         learning_rate=2e-3,
         one_cycle=True,
         augment=True,
+        class_balance=0.25,
         phases=(
-            Phase(steps=2000, lambda_latent=10.0),
-            Phase(steps=1000, lambda_latent=10.0, lambda_pseudo=50.0),
+            Phase(steps=1400, lambda_latent=10.0),
+            Phase(steps=1400, lambda_latent=10.0, lambda_pseudo=1.0),
         ),
     ),
     # Seconds, for tests: every part of the method, nothing learnt.

@@ -130,7 +130,7 @@ def augment(raw: dict[str, torch.Tensor], size: int, random: torch.Generator) ->
         mode = MODALITIES[name].resample
         sampled = F.grid_sample(image.float(), grid, mode, padding_mode="border", align_corners=False)
         if name == "rgb":
-            sampled = (sampled * light).clamp(0, 255)
+            sampled = (sampled * light).round().clamp(0, 255)
         result[name] = sampled.to(image.dtype)
     return result
 
@@ -273,7 +273,7 @@ class Trainer:
     def step(self) -> dict[str, torch.Tensor]:
         """One step of the generator (encoders and decoders), then one of the discriminator; returns the loss terms.
 
-        `FloatingPointError` names step and term of a non-finite loss, before any weight has changed.
+        `FloatingPointError` names step and term of a non-finite loss, before it has changed any weight.
         """
         step, recipe, machine = self.next_step, self.recipe, self.machine
         phase = recipe.phase(step)

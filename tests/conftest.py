@@ -50,3 +50,15 @@ def write_rooms(directory: Path, seeds: list[int], size: int = SIZE) -> Path:
 def rooms_dir(tmp_path_factory) -> Path:
     """Six 32 × 32 rooms (seeds 100–105) that tests read and must not change."""
     return write_rooms(tmp_path_factory.mktemp("rooms"), list(range(100, 106)))
+
+
+class NotebookOutputs:
+    """For nbval: what a machine says on standard error is not compared."""
+
+    def pytest_collectstart(self, collector):
+        if hasattr(collector, "skip_compare"):
+            collector.skip_compare += ("stderr",)
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(NotebookOutputs())

@@ -121,7 +121,7 @@ def add_sofa(room: Room, widest: float = 9.0) -> Piece | None:
     if sofa is None:
         return None
     if room.rng.random() < 0.45:
-        room.cushions(sofa, 9, int(room.rng.integers(1, 4)), sofa.depth * 0.08, 0.3, (0.36, 0.16))
+        room.cushions(sofa, 9, int(room.rng.integers(1, 4)), -sofa.depth * 0.06, 0.3, (0.36, 0.16))
     above(room, sofa)
     return sofa
 
@@ -421,7 +421,7 @@ def ceiling_light(room: Room) -> None:
     rng = room.rng
     x, z = room.width * rng.uniform(0.4, 0.6), room.depth * rng.uniform(0.4, 0.6)
     model = room.pick("ceiling_lamp", widest=1.1, tallest=0.7)
-    if model and rng.random() < 0.6:
+    if model and rng.random() < 0.65 and not room.light.night:  # a shade could leave the room dark at night
         room.put(model, x, room.height - model.height, z, float(rng.choice([0, np.pi / 2])), solid=False)
         return
     size, instance, drop = rng.uniform(0.14, 0.25), room.geometry.instance(), room.height - 0.05

@@ -1,6 +1,6 @@
 """Rules that furnish a room: what stands where, on what, and facing which way.
 
-`furnish` is the entry; a room's layout depends on the two generators it is given and on nothing else.
+`Room` places models and boxes; `furnish.furnish` calls it. A room depends on the two random generators it is given.
 """
 
 from __future__ import annotations
@@ -251,7 +251,7 @@ class Room(Shell):
         return piece
 
     def dress(self, model, mesh, triangles) -> list:
-        """Choose a swatch for each material of a mesh: its own colour, wood or cloth; None for a lamp's shining parts."""
+        """Choose a swatch per material of a mesh: its own colour, wood or cloth; None for a lamp's shining parts."""
         look, role = self.look, model.role
         sides = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
         areas = np.bincount(mesh.materials, np.linalg.norm(sides, axis=1), minlength=len(mesh.names))

@@ -241,8 +241,8 @@ def outdoor(rng, height: int, width: int, night: bool = False) -> np.ndarray:
         texture = 1 + 0.25 * noise(rng, height, width, 14)
         image = np.where((y > edges[None])[..., None], tone * texture, image)
     if night:
-        lights = rng.random((height, width, 1)) < 0.004
-        image = image * np.array([0.012, 0.016, 0.03]) + lights * np.array([0.8, 0.6, 0.3])
+        lights = rng.random((height, width, 1)) < 0.0015
+        image = image * np.array([0.012, 0.016, 0.03]) + lights * np.array([0.5, 0.4, 0.25])
     return np.clip(image, 0, 1)
 
 

@@ -15,23 +15,32 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-FORMAT = "mmlib-rooms-1"
-FILES = {"rgb": "photo/0.jpg", "depth": "depth/0.png", "segmentation": "semantic_class/0.png"}
-_PROBE = "import mitsuba as m; m.set_variant('llvm_ad_rgb'); import drjit as d; assert d.sum(d.arange(m.Float, 4))[0] == 6"
+from mmlib.data import FORMAT, written_whole
+from mmlib.modalities import MODALITIES
+
+FILES = {name: f"{record.folder}/0{record.suffix}" for name, record in MODALITIES.items()}
+_PROBE = """
+import mitsuba
+mitsuba.set_variant("llvm_ad_rgb")
+import drjit
+assert drjit.sum(drjit.arange(mitsuba.Float, 4))[0] == 6
+"""
 
 
 def render(rooms: int, seed: int, size: int, out, modalities=tuple(FILES), processes: int | None = None,
-           samples: int = 64, variant: str | None = None) -> None:
+           samples: int = 32, variant: str | None = None) -> None:
     """Make `rooms` furnished rooms of size x size pixels in the folder `out`, going on where an earlier call stopped.
 
     Photos are JPEG, depth is 16-bit PNG in millimetres along the ray (0: nothing hit), classes are 8-bit PNG (SceneNet
-    RGB-D's 13). Raises ValueError where `out` holds rooms of another seed, size or kind, FileNotFoundError where the
-    furniture package is missing.
+    RGB-D's 13). Raises ValueError where `out` holds rooms of another seed, size or modalities, FileNotFoundError
+    where the furniture package is missing, ModuleNotFoundError where Mitsuba is.
     """
     from tqdm import tqdm  # noqa: PLC0415 - the generator's own extra
 
@@ -46,6 +55,8 @@ def render(rooms: int, seed: int, size: int, out, modalities=tuple(FILES), proce
     if not todo and (out / "index.json").is_file() and len(done) >= rooms:
         print(f"{out} is complete: {len(done)} rooms.")
         return
+    if find_spec("mitsuba") is None:
+        raise ModuleNotFoundError("Rendering rooms needs Mitsuba 3: run `pip install mmlib[render]`.")
     furniture.load(furniture.catalogue()[0].key)
     variant = variant or usable_variant()
     processes = max(1, min(processes or os.cpu_count() or 1, len(todo) or 1))
@@ -56,9 +67,7 @@ def render(rooms: int, seed: int, size: int, out, modalities=tuple(FILES), proce
             bar = tqdm(pool.imap_unordered(_make, jobs), total=rooms, initial=rooms - len(jobs), unit="room")
             for _ in bar:
                 pass
-    import mitsuba  # noqa: PLC0415
-
-    generator = generator or {"mitsuba": mitsuba.__version__, "variant": variant, "samples_per_pixel": samples}
+    generator = generator or {"mitsuba": version("mitsuba"), "variant": variant, "samples_per_pixel": samples}
     records = [done[number] if number in done else json.loads(_record_path(out, number).read_text())
                for number in range(max(rooms, len(done)))]
     _write(out / "index.json", json.dumps({**header, "generator": generator, "rooms": records}).encode())
@@ -68,7 +77,10 @@ def render(rooms: int, seed: int, size: int, out, modalities=tuple(FILES), proce
 
 
 def usable_variant() -> str:
-    """Choose `llvm_ad_rgb` where an LLVM library works with it, else `scalar_rgb`; sets DRJIT_LIBLLVM_PATH if needed."""
+    """Choose `llvm_ad_rgb` where an LLVM library works with it, else `scalar_rgb`; may set DRJIT_LIBLLVM_PATH.
+
+    The trial runs in another process, since an unfit LLVM ends the process that loads it.
+    """
     def works(environment: dict) -> bool:
         probe = subprocess.run([sys.executable, "-c", _PROBE], env={**os.environ, **environment}, capture_output=True,
                                check=False)
@@ -78,12 +90,12 @@ def usable_variant() -> str:
         return "llvm_ad_rgb"
     libraries = {}
     for path in sorted(glob.glob("/usr/lib/**/libLLVM*.so*", recursive=True)):
-        version = re.search(r"libLLVM(?:-|\.so\.)(\d+)", path)
-        if version and int(version[1]) >= 15:
-            libraries[int(version[1])] = path
-    for version in sorted(libraries, reverse=True):
-        if works({"DRJIT_LIBLLVM_PATH": libraries[version]}):
-            os.environ["DRJIT_LIBLLVM_PATH"] = libraries[version]
+        found = re.search(r"libLLVM(?:-|\.so\.)(\d+)", path)
+        if found and int(found[1]) >= 15:
+            libraries[int(found[1])] = path
+    for number in sorted(libraries, reverse=True):
+        if works({"DRJIT_LIBLLVM_PATH": libraries[number]}):
+            os.environ["DRJIT_LIBLLVM_PATH"] = libraries[number]
             return "llvm_ad_rgb"
     return "scalar_rgb"
 
@@ -130,10 +142,11 @@ def make_room(room_seed: int, size: int, modalities, samples: int) -> tuple[dict
         millimetres = np.clip(np.rint(length * 1000), 0, 65535).astype(np.uint16).reshape(size, size)
         images["depth"] = _encode(Image.fromarray(millimetres), "PNG", optimize=True)
     if "segmentation" in modalities:
-        images["segmentation"] = _encode(Image.fromarray(labels.classes(face).reshape(size, size)), "PNG", optimize=True)
+        classes = labels.classes(face).reshape(size, size)
+        images["segmentation"] = _encode(Image.fromarray(classes), "PNG", optimize=True)
     if "rgb" in modalities:
         radiance = view.photo(room, labels, camera, size, samples, room_seed)
-        images["rgb"] = _encode(view.develop(radiance, film_rng), "JPEG", quality=88, optimize=True)
+        images["rgb"] = _encode(view.develop(radiance, film_rng), "JPEG", quality=86, optimize=True)
     record = {"room": room_seed, "path": "", "frame": 0, "kind": room.kind, "camera": camera.describe(size),
               "models": sorted(set(room.models))}
     return images, record
@@ -151,10 +164,8 @@ def _record_path(out: Path, number: int) -> Path:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    with written_whole(path) as stream:
+        stream.write(content)
 
 
 def _earlier(out: Path, header: dict) -> tuple[dict[int, dict], dict | None]:
@@ -164,7 +175,9 @@ def _earlier(out: Path, header: dict) -> tuple[dict[int, dict], dict | None]:
             found = json.loads((out / name).read_text())
             for key, value in header.items():
                 if found.get(key) != value:
-                    raise ValueError(f"{out} holds rooms with {key} {found.get(key)}, not {value}: choose another folder.")
+                    raise ValueError(
+                        f"{out} holds rooms with {key} {found.get(key)}, not {value}: choose another folder."
+                    )
             if name == "index.json":
                 return {int(room["path"].split("/")[1]): room for room in found["rooms"]}, found["generator"]
     return {}, None

@@ -122,8 +122,8 @@ def _score(classes: np.ndarray, instances: np.ndarray, length: np.ndarray) -> fl
     if things.any():
         largest = np.bincount(instances[things] + 1).max() / len(classes)
         score -= 20 * max(largest - 0.38, 0)
-    near = np.mean((length > 0) & (length < 0.55))
-    score -= 30 * max(near - 0.03, 0)
+    for distance, allowed in ((0.55, 0.03), (0.9, 0.1)):
+        score -= 20 * max(float(np.mean((length > 0) & (length < distance))) - allowed, 0)
     return score - 3 * max(share[[0, 3, 12, 13]].sum() - 0.55, 0) - 2 * max(0.04 - share[5], 0)
 
 
@@ -152,8 +152,8 @@ def _candidate(room, rng) -> Camera:
 def photo(room, labels: Labels, camera: Camera, size: int, samples: int, seed: int) -> np.ndarray:
     """Path-trace a view; linear radiance (size, size, 3) float32."""
     mi, faces = _mitsuba(), labels.faces
-    atlas = mi.load_dict({"type": "bitmap", "raw": False, "wrap_mode": "clamp", "bitmap": mi.Bitmap(
-        (np.clip(room.atlas.paint(), 0, 1) * 255 + 0.5).astype(np.uint8))})
+    atlas_image = np.clip(room.atlas.paint(), 0, 1) ** np.float32(2.2)
+    atlas = mi.load_dict({"type": "bitmap", "raw": True, "wrap_mode": "clamp", "bitmap": mi.Bitmap(atlas_image)})
     sides = np.cross(faces.triangles[:, 1] - faces.triangles[:, 0], faces.triangles[:, 2] - faces.triangles[:, 0])
     areas = np.linalg.norm(sides, axis=1) / 2
     views = room.views.paint()
@@ -166,31 +166,105 @@ def photo(room, labels: Labels, camera: Camera, size: int, samples: int, seed: i
     weights = {surface: float(areas[faces.surface == surface].sum() * glow[surface].mean()) for surface in glow}
     least = 0.08 * sum(weights.values()) + 1e-6
     emitters = {surface: (glow[surface], max(weights[surface], least)) for surface in glow}
-    image = _trace(room, camera, size, samples, seed, shapes, atlas, emitters)
+    seen = {LAMP: glow[LAMP], PANE: views * room.light.seen}
+    colours, glowing, shine = _first_hits(labels, camera, size, atlas_image, seen)
+    guide = _guide(labels, camera, size)
+    image = smooth(_trace(room, camera, size, samples, seed, shapes, atlas, emitters), colours, glowing, guide)
     if room.light.sun is not None:
-        image = image + _trace(room, camera, size, max(samples // 2, 4), seed + 1, shapes, atlas, None)
-    return np.maximum(image + _outside(labels, camera, size, views, pane), 0)
+        sunny = _trace(room, camera, size, max(samples // 2, 4), seed + 1, shapes, atlas, None)
+        image = image + smooth(sunny, colours, glowing, guide)
+    return image + shine
 
 
-def _outside(labels: Labels, camera: Camera, size: int, views: np.ndarray, pane: np.ndarray) -> np.ndarray:
-    """Give what the view out of the windows adds to panes that were traced with their mean radiance."""
-    fine = 1 if _mitsuba().variant().startswith("scalar") else 4
+def _first_hits(labels: Labels, camera: Camera, size: int, atlas: np.ndarray, seen: dict):
+    """Average over each pixel what its rays meet first: reflectance, share of light sources, light of those sources.
+
+    `seen` holds the radiance (3,) of lamps and the painted views (k, k, 3) behind panes, the latter dimmed as a
+    photographer would.
+    """
+    fine = 1 if _mitsuba().variant().startswith("scalar") else 3
     origins, directions = camera.rays(size * fine)
     face, length = labels.shoot(origins, directions, escape=False)
-    image = np.zeros((len(face), 3), np.float32)
-    seen = np.flatnonzero((face >= 0) & (labels.faces.surface[face] == PANE))
-    if len(seen):
-        corners, uv = labels.faces.triangles[face[seen]], labels.faces.uv[face[seen]]
-        points = origins[seen] + directions[seen] * length[seen, None]
-        first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-        normal = np.cross(first, second)
-        scale = (normal**2).sum(1)
-        b = (np.cross(points - corners[:, 0], second) * normal).sum(1) / scale
-        c = (np.cross(first, points - corners[:, 0]) * normal).sum(1) / scale
-        at = uv[:, 0] + b[:, None] * (uv[:, 1] - uv[:, 0]) + c[:, None] * (uv[:, 2] - uv[:, 0])
-        pixel = np.clip((at * len(views)).astype(int), 0, len(views) - 1)
-        image[seen] = views[pixel[:, 1], pixel[:, 0]] - pane
-    return image.reshape(size, fine, size, fine, 3).mean((1, 3))
+    faces = labels.faces
+    corners, uv = faces.triangles[face], faces.uv[face]
+    points = origins + directions * length[:, None]
+    first, second, third = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], points - corners[:, 0]
+    normal = np.cross(first, second)
+    scale = np.maximum((normal**2).sum(1), 1e-20)
+    b = np.clip((np.cross(third, second) * normal).sum(1) / scale, 0, 1)
+    c = np.clip((np.cross(first, third) * normal).sum(1) / scale, 0, 1)
+    at = uv[:, 0] + b[:, None] * (uv[:, 1] - uv[:, 0]) + c[:, None] * (uv[:, 2] - uv[:, 0])
+    surface = np.where(face >= 0, faces.surface[face], MATTE)
+
+    def look_up(image):
+        pixel = np.clip((at * len(image)).astype(int), 0, len(image) - 1)
+        return image[pixel[:, 1], pixel[:, 0]]
+
+    def average(values):
+        return values.reshape(size, fine, size, fine, -1).mean((1, 3))
+
+    glowing = average(surface >= LAMP)[..., 0]
+    plain = np.where((surface >= LAMP)[:, None], 0, look_up(atlas) + 0.04 * (surface == GLOSSY)[:, None])
+    shine = np.where((surface == PANE)[:, None], look_up(seen[PANE]), 0)
+    shine = np.where((surface == LAMP)[:, None], seen[LAMP], shine)
+    return average(plain) / np.maximum(1 - glowing, 0.1)[..., None], glowing, average(shine).astype(np.float32)
+
+
+def _guide(labels: Labels, camera: Camera, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Give the place and the normal of what each pixel's centre sees, (size, size, 3) each."""
+    origins, directions = camera.rays(size)
+    face, length = labels.shoot(origins, directions, escape=False)
+    corners = labels.faces.triangles[face]
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    normal *= np.where((normal * directions).sum(1, keepdims=True) > 0, -1, 1)
+    shape = (size, size, 3)
+    places = origins + directions * length[:, None]
+    return places.reshape(shape).astype(np.float32), normal.reshape(shape).astype(np.float32)
+
+
+def smooth(image: np.ndarray, colours: np.ndarray, glowing: np.ndarray, guide) -> np.ndarray:
+    """Take the noise out of traced light: average it over neighbours on the same surface, leaving textures as they are.
+
+    Light arriving (radiance over reflectance) is averaged twice: over a small window, then over a large one where
+    neighbours with other brightness count less, which keeps the edges of shadows and sunlight. Pixels that show a
+    light source in part take the light of their surroundings for the rest.
+    """
+    reflectance = np.maximum(colours, 0.02).astype(np.float32)
+    light, kept = image / reflectance, glowing < 0.02
+    bright = light.mean(-1)
+    around = np.stack([np.roll(bright, (dy, dx), (0, 1)) for dy in range(-2, 3) for dx in range(-2, 3)])
+    cap = 2.5 * np.median(around, axis=0) + 1e-4
+    light = light * np.minimum(1, cap / np.maximum(bright, 1e-9))[..., None]
+    for radius, step, tolerance in ((2, 1, None), (3, 1, 1.0), (3, 2, 0.5)):
+        light = _average(light, kept, guide, radius, step, tolerance)
+    total, count = (sum(np.roll(values, (dy, dx), (0, 1)) for dy in range(-2, 3) for dx in range(-2, 3))
+                    for values in (light * kept[..., None], kept.astype(np.float32)[..., None]))
+    light = np.where(kept[..., None], light, total / np.maximum(count, 1))
+    return (light * reflectance * (1 - glowing)[..., None]).astype(np.float32)
+
+
+def _average(light: np.ndarray, kept: np.ndarray, guide, radius: int, step: int, tolerance) -> np.ndarray:
+    places, normals = guide
+    size, reach = len(light), radius * step
+    level = np.log(light.mean(-1) + 1e-3)
+
+    def padded(values, how="edge"):
+        return np.pad(values, ((reach, reach), (reach, reach)) + ((0, 0),) * (values.ndim - 2), mode=how)
+
+    wide = padded(light), padded(places), padded(normals), padded(level), padded(kept.astype(np.float32), "constant")
+    total, weights = np.zeros_like(light), np.zeros((size, size), np.float32)
+    for dy in range(0, 2 * reach + 1, step):
+        for dx in range(0, 2 * reach + 1, step):
+            other, place, normal, brightness, counts = (values[dy:dy + size, dx:dx + size] for values in wide)
+            lift = np.einsum("yxk,yxk->yx", place - places, normals) / 0.03
+            unlike = lift * lift + 6 * (1 - np.einsum("yxk,yxk->yx", normal, normals))
+            if tolerance is not None:
+                unlike += ((brightness - level) / tolerance) ** 2
+            weight = counts * np.exp(-unlike)
+            weights += weight
+            total += weight[..., None] * other
+    return np.where(weights[..., None] > 1e-4, total / np.maximum(weights, 1e-4)[..., None], light)
 
 
 def _trace(room, camera, size, samples, seed, shapes, atlas, emitters) -> np.ndarray:
@@ -198,7 +272,7 @@ def _trace(room, camera, size, samples, seed, shapes, atlas, emitters) -> np.nda
     mi, sun = _mitsuba(), emitters is None
     matte = {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": atlas}}
     glossy = {"type": "twosided", "bsdf": {"type": "roughplastic", "diffuse_reflectance": atlas, "alpha": 0.18}}
-    black = {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": {"type": "rgb", "value": 0.3}}}
+    black = {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": {"type": "rgb", "value": 0.03}}}
     scene = {
         "type": "scene",
         "integrator": {"type": "path", "max_depth": MOST_BOUNCES + 1, "rr_depth": 3},

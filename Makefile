@@ -1,0 +1,50 @@
+# The course and its tests. `make` alone lists what there is.
+PYTHON ?= python3
+VENV ?= .venv
+STEPS ?= 2800
+DEVICE ?= auto
+OUT ?= runs/course
+NOTEBOOKS ?= notebooks/*.ipynb
+
+BIN = $(VENV)/bin
+READY = $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test notebooks lab lint
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+setup: $(READY)  ## make the virtual environment (VENV=.venv) and install requirements.txt into it
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is older than Python 3.11: give another one, as in make PYTHON=python3.12" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.txt
+	@touch $@
+
+run: $(READY)  ## train for STEPS=2800 steps in notebook 04, headless, and leave all results in OUT=runs/course
+	@mkdir -p $(OUT)
+	@echo "Training $(STEPS) steps; $(OUT)/log.jsonl grows meanwhile. A stopped run goes on where it was."
+	$(BIN)/python -m papermill --kernel python3 --execution-timeout 14400 --no-progress-bar --no-log-output \
+	  -p steps $(STEPS) -p device $(DEVICE) -p out $(OUT) \
+	  notebooks/04_zero_pair_training.ipynb $(OUT)/04_zero_pair_training.ipynb
+	@echo
+	@$(BIN)/python -c 'import json, sys; from mmlib.evaluation import table; print(table(json.load(open(sys.argv[1]))))' \
+	  $(OUT)/metrics.json
+	@echo "Everything is in $(OUT): the executed notebook, checkpoint, log, metrics.json and figures."
+
+test: $(READY)  ## run the tests, and every notebook against its committed outputs
+	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks
+
+notebooks: $(READY)  ## execute all notebooks in place, as they are committed
+	$(BIN)/python -m jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
+	  --ExecutePreprocessor.timeout=1800 $(NOTEBOOKS)
+
+lab: $(READY)  ## open the notebooks in JupyterLab
+	$(BIN)/python -m jupyter lab --notebook-dir=notebooks
+
+lint: $(READY)  ## check style and formatting
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .

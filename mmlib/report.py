@@ -1,0 +1,86 @@
+"""Results in words: the headline table of the README and of the notebooks, made from `data/results/*.json`."""
+
+import json
+from pathlib import Path
+
+from .data import SHIPPED, written_whole
+
+RESULTS = SHIPPED.parent / "results"
+CHECKPOINT = SHIPPED.parent / "checkpoints" / "course.safetensors"
+PICTURE = RESULTS / "zero_pair.png"
+README = SHIPPED.parents[1] / "README.md"
+BEGIN, END = "<!-- headline:begin -->", "<!-- headline:end -->"
+
+ROWS = (
+    ("course", "rgb_to_segmentation", "RGB → segmentation", "yes, in D1"),
+    ("course", "depth_to_segmentation", "**depth → segmentation**", "**never: zero-pair**"),
+    ("oracle", "depth_to_segmentation", "depth → segmentation, supervised oracle", "yes, in rooms of its own"),
+    ("course", "rgb_to_depth", "RGB → depth", "yes, in D2"),
+    ("course", "segmentation_to_depth", "**segmentation → depth**", "**never: zero-pair**"),
+)
+
+
+def read(name: str, results: str | Path = RESULTS) -> dict:
+    """The result `name` (course, oracle) as `evaluate` made it; `FileNotFoundError` says what makes it."""
+    path = Path(results) / f"{name}.json"
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: it comes with the repository, get it again")
+    return json.loads(path.read_text())
+
+
+def segmentation_rows(course: dict, oracle: dict) -> dict[str, dict]:
+    """What there is to compare about segmentation: label → measures, for `plots.headline` and `plots.per_class_iou`."""
+    course, oracle = course["translations"], oracle["translations"]
+    return {
+        "RGB → segmentation (seen)": course["rgb_to_segmentation"],
+        "depth → segmentation (zero-pair)": course["depth_to_segmentation"],
+        "depth → segmentation (oracle)": {**oracle["depth_to_segmentation"], "seen": True},
+    }
+
+
+def headline_table(results: str | Path = RESULTS) -> str:
+    """The main results as a Markdown table."""
+    found = {name: read(name, results) for name in ("course", "oracle")}
+    rooms = found["course"]["rooms"]
+    lines = [f"| translation | pair seen in training? | on {rooms} test rooms |", "| --- | --- | --- |"]
+    for name, translation, title, pair in ROWS:
+        lines.append(f"| {title} | {pair} | {_measures(found[name]['translations'][translation])} |")
+    return "\n".join(lines)
+
+
+def _measures(row: dict) -> str:
+    if "miou" in row:
+        return f"mIoU {100 * row['miou']:.1f} %, {100 * row['global']:.1f} % of pixels right"
+    return f"δ < 1.25 for {100 * row['delta1']:.1f} % of pixels, RMSE {row['rmse']:.2f} m"
+
+
+def update_readme(readme: str | Path = README, results: str | Path = RESULTS) -> bool:
+    """Put the headline table between the README's markers; whether anything changed."""
+    old = Path(readme).read_text(encoding="utf-8")
+    if BEGIN not in old or END not in old:
+        raise ValueError(f"{readme} lacks the markers {BEGIN} and {END}: put them where the table belongs")
+    new = old[: old.index(BEGIN)] + f"{BEGIN}\n{headline_table(results)}\n" + old[old.index(END) :]
+    if new != old:
+        with written_whole(readme) as stream:
+            stream.write(new.encode())
+    return new != old
+
+
+def agree(live: dict, stored: dict, tolerance: float = 0.005) -> bool:
+    """Whether two results of `evaluate` say the same of the same rooms, in every share (mIoU, global, δ)."""
+    if live["data_sha256"] != stored["data_sha256"] or live["translations"].keys() != stored["translations"].keys():
+        return False
+    shares = ("miou", "global", "delta1", "delta2", "delta3")
+    return all(
+        abs(row[share] - stored["translations"][name][share]) <= tolerance
+        for name, row in live["translations"].items()
+        for share in shares
+        if share in row
+    )
+
+
+def verdict(claim: str, holds: bool) -> None:
+    """Print `PASS claim`; where it does not hold, `AssertionError` with the claim stops the notebook."""
+    if not holds:
+        raise AssertionError(f"FAIL {claim}")
+    print(f"PASS {claim}")

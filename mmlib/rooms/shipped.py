@@ -1,0 +1,76 @@
+"""The shipped data set, made again: `python -m mmlib.rooms.shipped FOLDER` renders, packs and describes all splits.
+
+Rendering takes about an hour on two cores and resumes where it stopped; `FOLDER` keeps the rendered files.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from ..data import SHIPPED, Rooms, pack, shipped, written_whole
+from ..modalities import CLASSES
+from .render import render
+
+TRIPLET = ("rgb", "depth", "segmentation")
+SPLITS = {
+    "d1": (1, 1200, ("rgb", "segmentation")),
+    "d2": (2, 1200, ("rgb", "depth")),
+    "validation": (3, 200, TRIPLET),
+    "test": (4, 400, TRIPLET),
+}
+"""Split → seed, rooms, modalities. Room i of a split has seed 1,000,000 · seed + i: no room is in two splits."""
+
+
+def make(folder: str | Path) -> None:
+    """Render and pack every split into `data/rooms`, then update the datasheet's numbers."""
+    for split, (seed, rooms, modalities) in SPLITS.items():
+        render(rooms, seed, 96, Path(folder) / split, modalities)
+        print(pack(Path(folder) / split, SHIPPED / f"{split}.zip", modalities, split))
+    update_datasheet()
+
+
+def class_shares(rooms: Rooms) -> list[tuple[float, float]]:
+    """For each class, Unknown first: the share of images that show it, and its share of all pixels."""
+    labels = rooms.images["segmentation"]
+    shares = []
+    for number in range(len(CLASSES)):
+        here = labels == number
+        shares.append((here.flatten(1).any(1).float().mean().item(), here.float().mean().item()))
+    return shares
+
+
+def numbers() -> str:
+    """The datasheet's tables, in Markdown, measured on the shipped zips."""
+    lines = ["| split | rooms | modalities | MB |", "| --- | --- | --- | --- |"]
+    for split, (_, _, modalities) in SPLITS.items():
+        size = (SHIPPED / f"{split}.zip").stat().st_size / 1e6
+        lines.append(f"| `{split}.zip` | {len(shipped(split))} | {', '.join(modalities)} | {size:.1f} |")
+    labelled = {name: class_shares(shipped(name)) for name in ("d1", "validation", "test")}
+    lines += ["", "| class | " + " | ".join(f"{name}: images, pixels" for name in labelled) + " |"]
+    lines.append("| --- |" + " --- |" * len(labelled))
+    for number, name in enumerate(CLASSES):
+        cells = [f"{100 * table[number][0]:.0f} %, {100 * table[number][1]:.1f} %" for table in labelled.values()]
+        lines.append(f"| {number} {name} | " + " | ".join(cells) + " |")
+    depth = torch.cat([shipped(name).images["depth"].flatten() for name in ("d2", "validation", "test")])
+    hits = depth[depth > 0]
+    low, middle, high = (torch.quantile(hits[:: max(1, len(hits) // 1_000_000)], q).item() for q in (0.01, 0.5, 0.99))
+    lines += ["", f"Depth: {100 * (depth == 0).float().mean().item():.1f} % of the pixels hit nothing; of the others, "
+              f"1 % are nearer than {low:.1f} m, half than {middle:.1f} m, 99 % than {high:.1f} m."]  # fmt: skip
+    return "\n".join(lines)
+
+
+def update_datasheet() -> None:
+    """Put the measured numbers between the datasheet's markers."""
+    path = SHIPPED / "README.md"
+    begin, end = "<!-- numbers:begin -->", "<!-- numbers:end -->"
+    head, rest = path.read_text().split(begin)
+    tail = rest.split(end)[1]
+    with written_whole(path) as stream:
+        stream.write(f"{head}{begin}\n{numbers()}\n{end}{tail}".encode())
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", help="where the rendered files are kept")
+    make(parser.parse_args().folder)

@@ -1,0 +1,181 @@
+"""The command line, run in this process: exit statuses, and what a user reads."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from mmlib import training
+from mmlib.__main__ import main
+from mmlib.baselines.supervised import Supervised
+from mmlib.data import LabelledDepth
+from mmlib.recipes import preset
+from mmlib.training import Machine, fit
+
+COMMANDS = ("render", "check-data", "pack", "train", "evaluate", "audit", "bench")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plain_machine():
+    """One thread and no timing: networks this small gain nothing from either."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "probe", lambda *_: Machine(torch.device("cpu"), False, False))
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def trained(rooms_dir, plain_machine, tmp_path_factory):
+    """The folder of a smoke run that the command line trained."""
+    folder = tmp_path_factory.mktemp("runs") / "smoke"
+    arguments = ["--preset", "smoke", "--data", str(rooms_dir), "--out", str(folder), "--device", "cpu"]
+    assert main(["train", *arguments, "--seed", "4", "--augment", "false", "--widths", "4,8"]) == 0
+    return folder
+
+
+def test_train_leaves_its_four_files_and_obeys_its_options(trained):
+    names = ["checkpoint.json", "checkpoint.safetensors", "log.jsonl", "state.safetensors"]
+    assert sorted(path.name for path in trained.iterdir()) == names
+    recipe = json.loads((trained / "checkpoint.json").read_text())["recipe"]
+    assert (recipe["seed"], recipe["augment"], recipe["widths"]) == (4, False, [4, 8])
+
+
+def test_train_stops_and_resumes_by_its_options(trained, rooms_dir, capsys):
+    arguments = ["train", "--preset", "smoke", "--data", str(rooms_dir), "--out", str(trained), "--device", "cpu"]
+    assert main(arguments) == 2
+    assert "pass --resume" in only_line(capsys)
+    assert main([*arguments, "--resume"]) == 2
+    assert "seed (4 there, 0 here)" in only_line(capsys)
+    assert main([*arguments, "--resume", "--seed", "4", "--augment", "false"]) == 0
+
+
+def only_line(capsys) -> str:
+    """What a command wrote on standard error: one line, by mmlib."""
+    error = capsys.readouterr().err
+    assert error.startswith("mmlib: ") and error.count("\n") == 1 and "Traceback" not in error
+    return error
+
+
+def test_evaluate_writes_standard_output_or_a_file(trained, rooms_dir, tmp_path, capsys):
+    arguments = ["evaluate", str(trained / "checkpoint.safetensors"), "--data", str(rooms_dir)]
+    assert main([*arguments, "--json", "-"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert len(printed["translations"]) == 9 and printed["rooms"] == 6 and printed["size"] == 32
+    assert printed["translations"]["depth_to_segmentation"]["seen"] is False
+    assert main([*arguments, "--json", str(tmp_path / "result.json")]) == 0
+    assert json.loads((tmp_path / "result.json").read_text()) == printed
+    assert "depth → segmentation" in capsys.readouterr().out
+
+
+def test_audit_passes_a_zero_pair_run(trained, capsys):
+    assert main(["audit", str(trained / "checkpoint.safetensors")]) == 0
+    assert "clean" in capsys.readouterr().out
+
+
+def test_audit_catches_a_supervised_run(rooms_dir, tmp_path, capsys):
+    objective = Supervised(LabelledDepth(rooms_dir), "depth", "segmentation")
+    fit(preset("smoke", steps=2), objective, tmp_path, device="cpu", progress=False)
+    assert main(["audit", str(tmp_path / "checkpoint.safetensors")]) == 1
+    assert "6 rooms from 100 on gave both depth and segmentation" in capsys.readouterr().out
+
+
+def test_check_data_passes_good_rooms_and_names_a_bad_file(rooms_dir, tmp_path, capsys):
+    assert main(["check-data", str(rooms_dir)]) == 0
+    assert "every file is in order" in capsys.readouterr().out
+    bad = shutil.copytree(rooms_dir, tmp_path / "bad") / "0/2/depth/0.png"
+    bad.write_bytes(b"no image")
+    assert main(["check-data", str(tmp_path / "bad")]) == 1
+    assert str(bad) in capsys.readouterr().out
+    assert main(["check-data", str(tmp_path / "absent")]) == 1
+    assert "does not exist" in capsys.readouterr().out
+
+
+def test_pack_and_check(rooms_dir, tmp_path):
+    assert main(["pack", str(rooms_dir), str(tmp_path / "d1.zip"), "--modalities", "rgb,segmentation"]) == 0
+    assert main(["check-data", str(tmp_path / "d1.zip")]) == 0
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["train", "--preset", "huge", "--out", "x"], "invalid choice: 'huge'"),
+        (["train", "--out", "x", "--batch", "many"], "invalid int value: 'many'"),
+        (["train", "--out", "x", "--augment", "yes"], "'yes' must be true or false"),
+        (["train", "--out", "x", "--widths", "4;8"], "'4;8' must be whole numbers"),
+        (["train", "--out", "x", "--colour", "red"], "unrecognized arguments: --colour"),
+        (["train"], "--out"),
+        (["evaluate", "x", "--split", "d1"], "invalid choice: 'd1'"),
+        (["paint"], "invalid choice: 'paint'"),
+        ([], "COMMAND"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_line_that_makes_no_sense_exits_2(arguments, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2 and words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "audit"])
+@pytest.mark.parametrize("content", [None, "not json", "[]", "{}"])
+def test_a_bad_checkpoint_is_one_sentence_on_standard_error(tmp_path, rooms_dir, capsys, command, content):
+    if content is not None:
+        (tmp_path / "bad.json").write_text(content)
+    if command == "audit" and content == "{}":
+        assert main(["audit", str(tmp_path / "bad.safetensors")]) == 1  # a record, and a bad one
+        assert "lists no data" in capsys.readouterr().out
+        return
+    data = ["--data", str(rooms_dir)] if command == "evaluate" else []
+    assert main([command, str(tmp_path / "bad.safetensors"), *data]) == 2
+    line = only_line(capsys)
+    assert str(tmp_path / "bad") in line or "not a recipe" in line
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        (["--size", "30"], "size = 30 must be a multiple of 4"),
+        (["--batch", "1"], "at least 2"),
+        (["--steps", "0"], "at least 1"),
+        (["--device", "abacus"], "'abacus' is not available"),
+        (["--data", "nowhere"], "nowhere"),
+        (["--rgb-weights", "nowhere.pth"], "nowhere.pth: no such file"),
+    ],
+    ids=" ".join,
+)
+def test_what_a_user_can_mend_is_one_sentence(rooms_dir, tmp_path, capsys, monkeypatch, changes, words):
+    monkeypatch.setattr(training, "probe", lambda device, _: Machine(training.choose_device(device), False, False))
+    data = [] if "--data" in changes else ["--data", str(rooms_dir)]
+    assert main(["train", "--preset", "smoke", "--out", str(tmp_path / "run"), *data, *changes]) == 2
+    assert words in only_line(capsys)
+
+
+def test_an_unwritable_folder_is_one_sentence(rooms_dir, tmp_path, capsys):
+    (tmp_path / "taken").write_text("a file")
+    arguments = ["train", "--preset", "smoke", "--data", str(rooms_dir), "--out", str(tmp_path / "taken")]
+    assert main(arguments) == 2
+    assert "cannot write" in only_line(capsys)
+
+
+def test_control_c_exits_130(rooms_dir, tmp_path, capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "load_batch", interrupted)
+    arguments = ["train", "--preset", "smoke", "--data", str(rooms_dir), "--out", str(tmp_path / "run")]
+    assert main(arguments) == 130
+    assert "mmlib: stopped" in capsys.readouterr().err
+
+
+def test_help_lists_every_command_and_each_explains_itself(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    listed = capsys.readouterr().out
+    assert stop.value.code == 0 and all(f"\n    {command}" in listed for command in COMMANDS)
+    for command in COMMANDS:
+        with pytest.raises(SystemExit) as stop:
+            main([command, "--help"])
+        assert stop.value.code == 0 and f"mmlib {command}" in capsys.readouterr().out

@@ -1,0 +1,92 @@
+"""Pictures are drawn, say what they should in words, and the explorer has a still twin."""
+
+import ipywidgets
+import pytest
+import torch
+
+from mmlib import plots, widgets
+from mmlib.data import DepthPairs, SegmentationPairs, Triplets
+from mmlib.evaluation import evaluate
+from mmlib.networks import MixAndMatch
+from mmlib.recipes import preset
+
+PNG = b"\x89PNG"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return MixAndMatch.from_recipe(preset("smoke")).eval()
+
+
+@pytest.fixture(scope="module")
+def rooms(rooms_dir):
+    return Triplets(rooms_dir)
+
+
+def titles(figure) -> list[str]:
+    return [axis.get_title() or axis.get_title(loc="left") for axis in figure.axes]
+
+
+def test_translations_mark_the_unseen_pair(model, rooms):
+    figure = plots.translations(model, rooms.batch([0, 1]), ["rgb", "depth"], ["segmentation"])
+    assert titles(figure)[:5] == [
+        "input:\nRGB",
+        "RGB → segmentation\nseen",
+        "input:\ndepth",
+        "depth → segmentation\nunseen (zero-pair)",
+        "truth:\nsegmentation",
+    ]
+    assert figure.axes[-1].get_ylabel() == "depth in metres (grey: no hit)"
+    assert figure.get_facecolor() == (1, 1, 1, 1)
+    assert figure.png().startswith(PNG)
+
+
+def test_all_translations_are_nine_and_three_inputs(model, rooms):
+    named = [title for title in titles(plots.all_translations(model, rooms.batch([0]))) if title]
+    assert sum("→" in title for title in named) == 9
+    assert sum("zero-pair" in title for title in named) == 2
+
+
+def test_images_are_coloured_as_the_modality_says():
+    depth = plots.depth_image(torch.tensor([[[0.0, 2.0, 4.0]]]), farthest=4.0)
+    grey = torch.tensor([0x99 / 255] * 3).double()
+    assert torch.allclose(torch.from_numpy(depth[0, 0]).double(), grey)
+    assert depth[0, 2, 0] > 0.9 > depth[0, 2, 2]  # the far end of viridis is yellow
+    assert (plots.class_image(torch.tensor([[[1]]]))[0, 0] == (0, 0, 1)).all()
+    assert plots.rgb_image(torch.full((3, 1, 2), 255, dtype=torch.uint8)).tolist() == [[[1.0] * 3] * 2]
+
+
+def test_splits_show_what_is_missing(rooms_dir):
+    figure = plots.splits({"D1": SegmentationPairs(rooms_dir), "D2": DepthPairs(rooms_dir)}, count=2)
+    texts = [text.get_text() for axis in figure.axes for text in axis.texts]
+    assert texts == ["no depth", "no segmentation"] * 2 or sorted(texts) == ["no depth"] * 2 + ["no segmentation"] * 2
+    assert figure.png().startswith(PNG)
+
+
+def test_results_and_curves_are_labelled(model, rooms, tmp_path):
+    result = evaluate(model, rooms)["translations"]
+    rows = {name: result[name] for name in ("rgb_to_segmentation", "depth_to_segmentation")}
+    assert "%" in plots.headline(rows).axes[0].get_xlabel()
+    assert "%" in plots.per_class_iou(rows).axes[0].get_ylabel()
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"step": 1, "rgb/RR": 1.0}\n{"step": 2, "rgb/RR": 0.5, "latent/RS": 0.1}\n')
+    figure = plots.loss_curves(log, [1])
+    assert titles(figure)[:2] == ["rgb", "latent"] and figure.axes[0].get_xlabel() == "step"
+    assert plots.diagram().png().startswith(PNG)
+
+
+def test_explorer_is_still_without_a_live_server(model, rooms, monkeypatch):
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    assert isinstance(widgets.translation_explorer(model, rooms), plots.Picture)
+
+
+def test_explorer_redraws_in_a_live_server(model, rooms, monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", "a notebook")
+    box = widgets.translation_explorer(model, rooms)
+    (source, target, slider), picture = box.children[0].children, box.children[1]
+    assert isinstance(picture, ipywidgets.Image) and slider.max == len(rooms) - 1
+    seen = {bytes(picture.value)}
+    for control, value in ((source, "rgb"), (target, "depth"), (slider, 3)):
+        control.value = value
+        seen.add(bytes(picture.value))
+    assert len(seen) == 4 and picture.alt == "RGB to depth of test room 3"

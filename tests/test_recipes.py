@@ -1,0 +1,136 @@
+"""Recipes: what is refused and in which words, the schedule, and the way to JSON and back."""
+
+import json
+
+import pytest
+
+from mmlib.recipes import PRESETS, Phase, from_dict, preset
+
+
+def test_paper_preset_is_section_5_1():
+    recipe = preset("paper")
+    first, second = recipe.phases
+    assert (recipe.batch, recipe.learning_rate, recipe.latent_noise, recipe.size) == (6, 0.0002, 0.5, 256)
+    assert (first.steps, second.steps) == (200_000, 200_000)
+    names = ("lambda_rgb", "lambda_segmentation", "lambda_depth", "lambda_latent", "lambda_l2")
+    assert [getattr(first, name) for name in names] == [1, 100, 10, 1, 1]
+    assert [getattr(second, name) for name in names] == [10, 100, 10, 10, 10]
+    assert (first.freeze_rgb_encoder, second.freeze_rgb_encoder) == (False, True)
+    assert recipe.side_information == "pooling" and recipe.autoencoders and not recipe.rgb_batch_norm
+    assert first.lambda_pseudo == second.lambda_pseudo == 0 and not recipe.one_cycle and not recipe.augment
+    assert recipe.consistency == "latent" and recipe.class_balance == 0
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_dictionaries_and_json_bring_a_recipe_back(name):
+    recipe = preset(name, seed=7)
+    assert from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+    assert recipe.name == name and recipe.to_dict()["seed"] == 7
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"width": (4, 8)}, ["unknown recipe key 'width'", "widths", "steps"]),
+        ({"batch": "8"}, ["batch = '8'", "int"]),
+        ({"batch": True}, ["batch = True", "int"]),
+        ({"batch": 2.0}, ["batch = 2.0"]),
+        ({"batch": 1}, ["batch = 1", "at least 2"]),
+        ({"augment": 1}, ["augment = 1", "bool"]),
+        ({"widths": [4, 8]}, ["widths = [4, 8]", "tuple"]),
+        ({"widths": (4, "8")}, ["widths", "whole numbers"]),
+        ({"widths": (4, 0)}, ["widths", "whole numbers"]),
+        ({"convolutions": (1, 0)}, ["convolutions", "whole numbers"]),
+        ({"discriminator_widths": (-4,)}, ["discriminator_widths", "whole numbers"]),
+        ({"widths": (4,)}, ["widths (4,)", "equally long"]),
+        ({"widths": (), "convolutions": ()}, ["widths ()"]),
+        ({"size": 30}, ["size = 30", "multiple of 4"]),
+        ({"size": 0}, ["size = 0"]),
+        ({"side_information": "indices"}, ["side_information = 'indices'", "none, skip, pooling"]),
+        ({"consistency": "all"}, ["consistency = 'all'", "latent, all_stages"]),
+        ({"precision": "fp16"}, ["precision = 'fp16'", "auto, fp32, bf16"]),
+        ({"learning_rate": "fast"}, ["learning_rate = 'fast'"]),
+        ({"learning_rate": -0.1}, ["learning_rate = -0.1", "negative"]),
+        ({"latent_noise": float("nan")}, ["latent_noise = nan"]),
+        ({"class_balance": -1.0}, ["class_balance = -1.0", "negative"]),
+        ({"seed": -1}, ["seed = -1", "negative"]),
+        ({"phases": ()}, ["phases"]),
+        ({"phases": (3,)}, ["phases"]),
+        ({"phases": (Phase(0),)}, ["at least one step"]),
+        ({"steps": 0}, ["steps = 0", "at least 1"]),
+        ({"steps": True}, ["steps = True"]),
+        ({"steps": 2.5}, ["steps = 2.5"]),
+    ],
+    ids=str,
+)
+def test_recipes_that_make_no_sense_are_refused_by_key(changes, words):
+    with pytest.raises(ValueError) as error:
+        preset("smoke", **changes)
+    assert all(word in str(error.value) for word in words), error.value
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"lambda_depth": -1.0}, "lambda_depth = -1.0 must not be negative"),
+        ({"lambda_gan": float("nan")}, "lambda_gan = nan"),
+        ({"steps": -5}, "steps = -5 must not be negative"),
+        ({"steps": 1.5}, "steps = 1.5"),
+        ({"lambda_rgb": "1"}, "lambda_rgb = '1'"),
+        ({"freeze_rgb_encoder": 0}, "freeze_rgb_encoder = 0"),
+    ],
+    ids=str,
+)
+def test_phases_that_make_no_sense_are_refused_by_key(changes, words):
+    with pytest.raises(ValueError) as error:
+        Phase(**{"steps": 1} | changes)
+    assert words in str(error.value)
+
+
+def test_unknown_preset_names_the_known():
+    with pytest.raises(ValueError, match="unknown preset 'huge': known are paper, course, smoke"):
+        preset("huge")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda record: record | {"colour": 1},
+        lambda record: {key: value for key, value in record.items() if key != "size"},
+        lambda record: {key: value for key, value in record.items() if key != "phases"},
+        lambda record: record | {"phases": [{"steps": 1, "lambda_gold": 1.0}]},
+        lambda record: record | {"phases": 3},
+        lambda record: record | {"phases": [4]},
+        lambda record: record | {"widths": [4, "8"]},
+        lambda record: [record],
+        lambda record: None,
+        lambda record: "smoke",
+    ],
+)
+def test_dictionaries_that_are_no_recipe_are_refused(spoil):
+    with pytest.raises(ValueError, match="recipe"):
+        from_dict(spoil(preset("smoke").to_dict()))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 7, 90, 91, 6000])
+def test_with_steps_keeps_the_total_and_the_proportion(steps):
+    recipe = preset("course", phases=(Phase(2000), Phase(1000, lambda_pseudo=50.0)))
+    first, second = recipe.with_steps(steps).phases
+    assert recipe.with_steps(steps).steps == first.steps + second.steps == steps
+    assert abs(first.steps - steps * 2 / 3) <= 0.5
+    assert (first.lambda_pseudo, second.lambda_pseudo) == (0, 50)
+    assert recipe.replace(steps=steps) == recipe.with_steps(steps)
+
+
+def test_phase_belongs_to_its_step():
+    phases = (Phase(3), Phase(0, lambda_l2=7.0), Phase(2, lambda_l2=2.0), Phase(1, lambda_l2=3.0))
+    recipe = preset("smoke", phases=phases)
+    assert [recipe.phase(step).lambda_l2 for step in range(7)] == [1, 1, 1, 2, 2, 3, 3]
+
+
+def test_replace_changes_a_copy():
+    recipe = preset("smoke")
+    assert recipe.replace(steps=100, batch=3).batch == 3 and recipe.batch == 2
+    assert recipe.replace(steps=100, batch=3).steps == 100 and recipe.steps == 8
+    assert recipe.stride == 4 and preset("paper").stride == 32

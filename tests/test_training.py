@@ -1,0 +1,512 @@
+"""Training: what a step touches, batches as functions of a step, and that a killed run ends as if it never was."""
+
+import itertools
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import mmlib
+from conftest import write_rooms
+from mmlib import checkpoints, training
+from mmlib.bench import NaiveZeroPair
+from mmlib.data import LabelledDepth, SegmentationPairs, Triplets, open_split
+from mmlib.losses import total
+from mmlib.modalities import MODALITIES
+from mmlib.networks import MixAndMatch
+from mmlib.recipes import Phase, preset
+from mmlib.training import (
+    Machine,
+    Trainer,
+    ZeroPair,
+    add_noise,
+    augment,
+    choose_device,
+    class_weights,
+    draw,
+    fit,
+    generator,
+    load_batch,
+)
+
+CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
+SMOKE = preset("smoke")  # 4 steps, then 4 with a frozen RGB encoder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Networks this small gain nothing from a second thread, and lose much where the cores are busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def no_probe(monkeypatch):
+    """One form of arithmetic for all runs here: timing could choose another for each."""
+    monkeypatch.setattr(training, "probe", lambda device, precision: CPU)
+
+
+@pytest.fixture
+def objective(rooms_dir):
+    return ZeroPair(open_split(rooms_dir, "d1"), open_split(rooms_dir, "d2"))
+
+
+def run(folder, rooms_dir, recipe=SMOKE, **options) -> dict[str, torch.Tensor]:
+    """All tensors of the state that a run leaves: networks, discriminator, optimisers."""
+    objective = ZeroPair(open_split(rooms_dir, "d1"), open_split(rooms_dir, "d2"))
+    fit(recipe, objective, folder, device="cpu", progress=False, **{"log_every": 1, "save_every": 2} | options)
+    return tensors(folder)
+
+
+def tensors(folder) -> dict[str, torch.Tensor]:
+    state, _ = checkpoints.read_tensors(Path(folder) / "state.safetensors")
+    weights, _ = checkpoints.read_tensors(Path(folder) / "checkpoint.safetensors")
+    return state | weights
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def logged(folder) -> list[dict]:
+    return [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(rooms_dir, one_thread, tmp_path_factory):
+    """A smoke run that nothing stopped: its folder and its tensors."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "probe", lambda device, precision: CPU)
+        return folder, run(folder, rooms_dir)
+
+
+# ── One step ──
+
+
+def test_a_step_changes_every_weight(objective):
+    trainer = Trainer(SMOKE, objective, CPU)
+    networks = {"model": trainer.model, "discriminator": trainer.discriminator}
+    before = {key: [p.clone() for p in network.parameters()] for key, network in networks.items()}
+    terms = trainer.step()
+    for key, network in networks.items():
+        for (name, after), old in zip(network.named_parameters(), before[key], strict=True):
+            assert not torch.equal(after, old), f"{key}: {name} stayed"
+    assert trainer.next_step == 1
+    assert set(terms) == {
+        "latent/RS", "latent/RD", "rgb/RR", "rgb/SR", "rgb/DR", "segmentation/RS", "segmentation/SS", "depth/RD",
+        "depth/DD", "gan/*R", "discriminator/R",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("step", [0, 4], ids=["first phase", "with pseudo-pairs"])
+def test_each_input_is_encoded_once_and_each_decoder_runs_once(objective, step):
+    trainer, calls = Trainer(SMOKE, objective, CPU), []
+    for kind in ("encoders", "decoders"):
+        for name, network in getattr(trainer.model, kind).items():
+            network.register_forward_hook(lambda *_, what=f"{kind}/{name}": calls.append(what))
+    trainer.next_step = step
+    trainer.step()
+    assert sorted(calls) == sorted(f"{kind}/{name}" for kind in ("encoders", "decoders") for name in MODALITIES)
+
+
+def test_the_frozen_rgb_encoder_stays_to_the_bit(objective):
+    trainer = Trainer(SMOKE, objective, CPU)
+    start = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    for _ in range(4):
+        trainer.step()
+    frozen = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    for _ in range(4):
+        trainer.step()
+    end = trainer.model.state_dict()
+    for name in start:
+        is_rgb = name.startswith("encoders.rgb.")
+        assert not torch.equal(frozen[name], start[name]), f"{name} stayed in the first phase"
+        assert torch.equal(end[name], frozen[name]) == is_rgb, name
+
+
+def test_zero_pair_takes_its_two_training_sets_only(rooms_dir):
+    d1, d2 = open_split(rooms_dir, "d1"), open_split(rooms_dir, "d2")
+    for wrong in ((d2, d1), (Triplets(rooms_dir), d2), (d1, Triplets(rooms_dir)), (LabelledDepth(rooms_dir), d2),
+                  (d1, LabelledDepth(rooms_dir)), (d1, d1)):  # fmt: skip
+        with pytest.raises(TypeError, match="SegmentationPairs"):
+            ZeroPair(*wrong)
+    assert [rooms.modalities for rooms in ZeroPair(d1, d2).sets] == [("rgb", "segmentation"), ("rgb", "depth")]
+
+
+@pytest.mark.parametrize("side", ["none", "skip"])
+def test_a_step_works_with_every_side_information(objective, side):
+    terms = Trainer(preset("smoke", side_information=side), objective, CPU).step()
+    assert all(torch.isfinite(value) for value in terms.values())
+
+
+def test_ablations_leave_their_terms_out(objective):
+    recipe = preset("smoke", autoencoders=False, phases=(Phase(4, lambda_latent=0.0, lambda_gan=0.0),))
+    terms = Trainer(recipe, objective, CPU).step()
+    assert set(terms) == {"rgb/SR", "rgb/DR", "segmentation/RS", "depth/RD"}
+
+
+def test_the_naive_step_has_the_same_terms(objective):
+    recipe = preset("smoke", latent_noise=0.0, batch=3)
+    model = MixAndMatch.from_recipe(recipe).eval()
+    batches = [load_batch(rooms, recipe, CPU, 0, number) for number, rooms in enumerate(objective.sets)]
+    results = []
+    for kind in (ZeroPair, NaiveZeroPair):
+        model.zero_grad()
+        terms, (real, translated) = kind(*objective.sets).terms(model, batches, recipe, recipe.phase(0), None)
+        total(terms, recipe.phase(0)).backward()
+        gradients = [parameter.grad.clone() for parameter in model.parameters()]
+        results.append((terms, real, translated.detach(), gradients))
+    (ours, our_real, our_rgb, our_gradients), (naive, naive_real, naive_rgb, naive_gradients) = results
+    assert ours.keys() == naive.keys()
+    for name, value in ours.items():
+        assert torch.allclose(value, naive[name], rtol=1e-4, atol=1e-6), name
+    for first, second in zip(our_gradients, naive_gradients, strict=True):
+        assert torch.allclose(first, second, rtol=1e-3, atol=1e-4 * float(first.abs().max()) + 1e-6)
+    assert torch.equal(our_real, naive_real)
+    own_first = torch.cat([our_rgb[6:], our_rgb[:6]])  # ours decodes from S, D, R; naive from R, S, D
+    assert torch.allclose(own_first, naive_rgb, atol=1e-5)
+
+
+def test_noise_is_on_the_latent_alone_and_has_its_deviation():
+    encoding = MixAndMatch.from_recipe(preset("course")).encode(torch.zeros(8, 3, 64, 64), "rgb")
+    noisy = add_noise(encoding, 0.5, generator("cpu", 1))
+    difference = (noisy.latent - encoding.latent).detach()
+    assert difference.std().item() == pytest.approx(0.5, rel=0.02) and abs(difference.mean()) < 0.02
+    assert noisy.indices is encoding.indices and noisy.pooled is encoding.pooled
+    assert torch.equal(noisy.latent, add_noise(encoding, 0.5, generator("cpu", 1)).latent)
+    assert add_noise(encoding, 0.0, generator("cpu", 1)) is encoding
+
+
+# ── Schedule ──
+
+
+def test_learning_rate_is_constant_or_one_cycle(objective):
+    constant = Trainer(preset("smoke", one_cycle=False, learning_rate=0.01), objective, CPU)
+    assert [constant.learning_rate(step) for step in (0, 3, 7)] == [0.01] * 3
+    cycle = Trainer(preset("smoke", steps=100, learning_rate=0.01), objective, CPU)
+    rates = [cycle.learning_rate(step) for step in range(100)]
+    assert rates[:10] == pytest.approx([0.001 * k for k in range(1, 11)])
+    assert rates[55] == pytest.approx(0.005) and rates[40] == pytest.approx(0.0075)  # half and a third of the cosine
+    assert rates[99] == pytest.approx(0.005 * (1 + math.cos(math.pi * 89 / 90)))
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    cycle.next_step = 40
+    cycle.step()
+    assert {g["lr"] for o in cycle.optimizers.values() for g in o.param_groups} == {rates[40]}
+
+
+# ── Batches ──
+
+
+@pytest.mark.parametrize("batch, steps", [(2, 3), (3, 2), (6, 1), (50, 1)])
+def test_an_epoch_visits_every_room_once(rooms_dir, batch, steps):
+    rooms = SegmentationPairs(rooms_dir)
+    epochs = []
+    for epoch in range(4):
+        drawn = [draw(rooms, batch, epoch * steps + k, seed=3, number=0).tolist() for k in range(steps)]
+        epochs.append(list(itertools.chain(*drawn)))
+        assert sorted(epochs[-1]) == [0, 1, 2, 3, 4, 5]
+    assert len(set(map(tuple, epochs))) > 1  # another order each time
+    assert draw(rooms, batch, 1, 3, 0).tolist() != draw(rooms, batch, 1, 4, 0).tolist() or batch == 2
+
+
+def test_an_epoch_that_does_not_divide_repeats_no_room(rooms_dir):
+    rooms = SegmentationPairs(rooms_dir)
+    for step in range(8):
+        assert len(set(draw(rooms, 4, step, 0, 0).tolist())) == 4
+    assert {room for step in range(8) for room in draw(rooms, 4, step, 0, 0).tolist()} == set(range(6))
+
+
+def aligned_raw(count: int = 12, size: int = 48) -> dict[str, torch.Tensor]:
+    """Blocks of classes; depth and colour are functions of the class, so that a shift of one against another shows."""
+    blocks = torch.randint(1, 14, (count, 1, 6, 6), generator=torch.Generator().manual_seed(0))
+    classes = blocks.repeat_interleave(size // 6, 2).repeat_interleave(size // 6, 3)
+    colour = torch.cat([10 + 5 * classes, 100 - 5 * classes, 60 + 0 * classes], 1)
+    return {"rgb": colour.to(torch.uint8), "depth": 0.5 + 0.25 * classes.float(), "segmentation": classes}
+
+
+def test_augmentation_keeps_pairs_aligned():
+    raw = aligned_raw()
+    moved = augment(raw, 40, generator("cpu", 1))
+    assert {name: image.shape for name, image in moved.items()} == {
+        name: (12, image.shape[1], 40, 40) for name, image in raw.items()
+    }
+    assert {name: image.dtype for name, image in moved.items()} == {name: image.dtype for name, image in raw.items()}
+    classes = moved["segmentation"]
+    for before, after in zip(raw["segmentation"], classes, strict=True):
+        assert set(after.unique().tolist()) <= set(before.unique().tolist())
+    assert torch.equal(moved["depth"], 0.5 + 0.25 * classes.float())
+    # RGB is interpolated and lit: compare it inside blocks, up to one factor an image and channel
+    window = torch.nn.functional.unfold(classes.float(), 5).view(12, 25, 36, 36)
+    inside = (window == window[:, 12:13]).all(1, keepdim=True)
+    expected = torch.cat([10 + 5 * classes, 100 - 5 * classes, 60 + 0 * classes], 1)[..., 2:-2, 2:-2].float()
+    found = moved["rgb"][..., 2:-2, 2:-2].float()
+    compared = 0
+    for image in range(12):
+        for channel in range(3):
+            e, f = (values[image, channel][inside[image, 0]] for values in (expected, found))
+            light = (e * f).sum() / (e * e).sum()
+            if light * e.max() < 254:  # not clipped
+                assert (f - light * e).abs().max() <= 1  # rounding, of f and so of the factor
+                compared += len(f)
+    assert compared > 3000
+
+
+def test_augmentation_mirrors_zooms_and_relights():
+    raw = aligned_raw(count=64)
+    moved = augment(raw, 48, generator("cpu", 2))
+    columns = torch.arange(48.0).view(1, 1, 1, -1).expand(64, 1, 48, 48)
+    where = augment({"depth": columns.contiguous()}, 48, generator("cpu", 2))["depth"][:, 0, 24]
+    step = (where[:, -1] - where[:, 0]) / 47
+    assert (step > 0).any() and (step < 0).any()  # mirrored or not
+    assert 0.55 < step.abs().min() < 0.7 and 0.9 < step.abs().max() < 1.05  # windows of 60 to 100 %
+    assert where.min() >= 0 and where.max() <= 47
+    light = moved["rgb"][:, 2].float().mean((1, 2)) / 60  # the blue channel was even
+    assert light.std() > 0.1 and 0.8 < light.mean() < 1.25
+
+
+def test_a_batch_is_a_function_of_seed_and_step(objective):
+    rooms = objective.sets[0]
+
+    def images(recipe, step, number=0):
+        torch.rand(1)  # what the global generator does is of no concern
+        return load_batch(rooms, recipe, CPU, step, number).images
+
+    first, again = images(SMOKE, 3), images(SMOKE, 3)
+    assert all(torch.equal(first[name], again[name]) for name in ("rgb", "segmentation"))
+    for other in (images(SMOKE, 4), images(preset("smoke", seed=1), 3), images(SMOKE, 3, number=1)):
+        assert not torch.equal(first["rgb"], other["rgb"])
+
+
+def test_a_batch_has_network_form_and_valid_masks(objective):
+    recipe = preset("smoke", augment=False)
+    pair = load_batch(objective.sets[1], recipe, CPU, 0, 1)
+    raw = objective.sets[1].batch(draw(objective.sets[1], 2, 0, 0, 1))
+    assert torch.allclose(pair.images["depth"], (raw["depth"] - 3) / 2) and pair.images["rgb"].abs().max() <= 1
+    assert torch.equal(pair.valid["depth"], raw["depth"] > 0) and not pair.valid["depth"].all()
+    assert pair.valid["rgb"].shape == (2, 1, 32, 32) and pair.valid["rgb"].all()
+
+
+class TenPixels:
+    """As much of a split as class weights need: two pixels Unknown, six Bed, two Books."""
+
+    images = {"segmentation": torch.tensor([0, 0, 1, 1, 1, 1, 1, 1, 2, 2], dtype=torch.uint8)}
+
+
+def test_class_weights_by_hand():
+    weights = class_weights(TenPixels(), 0.5)
+    mean = 0.75 * 0.75**-0.5 + 0.25 * 0.25**-0.5
+    assert weights[:3].tolist() == pytest.approx([0, 0.75**-0.5 / mean, 0.25**-0.5 / mean])
+    assert weights[3:].sum() == 0 and 0.75 * weights[1] + 0.25 * weights[2] == pytest.approx(1)
+
+
+# ── The machine ──
+
+
+def test_devices_that_are_not_here_are_named():
+    assert choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(ValueError, match="device 'abacus' is not available here: use auto, .*cpu"):
+        choose_device("abacus")
+
+
+def test_the_probe_obeys_the_recipes_precision(monkeypatch):
+    monkeypatch.undo()
+    before = torch.get_rng_state()
+    assert not training.probe("cpu", "fp32").bf16
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# ── Resuming ──
+
+
+@pytest.mark.parametrize("stops", [(3,), (4,), (1, 5, 6)], ids=str)
+def test_a_stopped_run_ends_as_one_that_never_stopped(rooms_dir, tmp_path, uninterrupted, stops):
+    folder, expected = uninterrupted
+    for number, stop in enumerate(stops):
+        run(tmp_path, rooms_dir, stop_after=stop, resume=number > 0)
+    assert same(run(tmp_path, rooms_dir, resume=True), expected)
+    assert logged(tmp_path) == logged(folder)
+    assert [line["step"] for line in logged(tmp_path)] == list(range(1, 9))
+
+
+def test_two_runs_are_the_same_and_another_seed_is_not(rooms_dir, tmp_path, uninterrupted):
+    assert same(run(tmp_path / "again", rooms_dir), uninterrupted[1])
+    assert not same(run(tmp_path / "other", rooms_dir, recipe=preset("smoke", seed=1)), uninterrupted[1])
+
+
+def test_resume_without_a_state_starts(rooms_dir, tmp_path, uninterrupted):
+    assert same(run(tmp_path, rooms_dir, resume=True), uninterrupted[1])
+
+
+def test_resuming_a_finished_run_changes_nothing(rooms_dir, tmp_path, uninterrupted):
+    run(tmp_path, rooms_dir)
+    (tmp_path / "checkpoint.json").unlink()  # killed just before the end
+    assert same(run(tmp_path, rooms_dir, resume=True), uninterrupted[1])
+    assert logged(tmp_path) == logged(uninterrupted[0])
+    assert checkpoints.load(tmp_path / "checkpoint").record["step"] == 8
+
+
+def test_a_log_line_that_a_kill_cut_short_is_written_again(rooms_dir, tmp_path, uninterrupted):
+    run(tmp_path, rooms_dir, stop_after=6)
+    checkpoint = checkpoints.load_state(tmp_path / "state.safetensors")[1]
+    lines = (uninterrupted[0] / "log.jsonl").read_text().splitlines()
+    # the log ran ahead of the state, and its last line is half there
+    (tmp_path / "log.jsonl").write_text("\n".join(lines[:7]) + "\n" + lines[7][:20])
+    assert checkpoint["step"] == 6
+    assert same(run(tmp_path, rooms_dir, resume=True), uninterrupted[1])
+    assert logged(tmp_path) == logged(uninterrupted[0])
+
+
+def test_control_c_saves_between_two_steps(rooms_dir, tmp_path, uninterrupted, monkeypatch):
+    load, handler = training.load_batch, signal.getsignal(signal.SIGINT)
+
+    def pressing(rooms, recipe, machine, step, number):
+        if step == 4 and number == 0:
+            signal.raise_signal(signal.SIGINT)
+        return load(rooms, recipe, machine, step, number)
+
+    monkeypatch.setattr(training, "load_batch", pressing)
+    with pytest.raises(KeyboardInterrupt, match="stopped at step 5; go on with --resume"):
+        run(tmp_path, rooms_dir, save_every=100)
+    assert signal.getsignal(signal.SIGINT) is handler
+    monkeypatch.setattr(training, "load_batch", load)
+    assert checkpoints.load_state(tmp_path / "state.safetensors")[1]["step"] == 5
+    assert same(run(tmp_path, rooms_dir, resume=True), uninterrupted[1])
+
+
+def test_killed_processes_end_as_one_that_was_never_killed(rooms_dir, tmp_path, monkeypatch):
+    command = [sys.executable, "-m", "mmlib", "train", "--preset", "smoke", "--steps", "100", "--save-every", "2"]
+    command += ["--data", str(rooms_dir), "--out", str(tmp_path / "killed"), "--device", "cpu"]
+    options = {"cwd": Path(mmlib.__file__).parents[1], "env": os.environ | {"OMP_NUM_THREADS": "1"}}
+    log = tmp_path / "killed/log.jsonl"
+
+    def lines() -> int:
+        return log.read_text().count("\n") if log.exists() else 0
+
+    moment = random.Random(time.time_ns())
+    for wanted in (3, 4):
+        resume = ["--resume"] if log.exists() else []
+        with open(tmp_path / "errors", "w") as errors:
+            process = subprocess.Popen(command + resume, **options, stdout=errors, stderr=errors)
+        try:
+            while lines() < wanted and process.poll() is None:
+                time.sleep(0.01)
+            time.sleep(moment.uniform(0, 0.2))
+        finally:
+            process.kill()
+        assert process.wait() == -signal.SIGKILL, (tmp_path / "errors").read_text()
+    subprocess.run(command + ["--resume"], **options, check=True, capture_output=True)
+    record = checkpoints.read_record(tmp_path / "killed/checkpoint")
+    # the same arithmetic here: one thread, and the form that the process chose by timing
+    machine = Machine(torch.device("cpu"), **record["machine"])
+    monkeypatch.setattr(training, "probe", lambda device, precision: machine)
+    expected = run(tmp_path / "whole", rooms_dir, preset("smoke", steps=100), save_every=100, log_every=20)
+    assert same(tensors(tmp_path / "killed"), expected)
+    assert logged(tmp_path / "killed") == logged(tmp_path / "whole")
+    assert [line["step"] for line in logged(tmp_path / "killed")] == [20, 40, 60, 80, 100]
+
+
+# ── What fit refuses ──
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(rooms_dir, uninterrupted):
+    folder, expected = uninterrupted
+    with pytest.raises(ValueError, match="already holds a run: pass --resume"):
+        run(folder, rooms_dir)
+    assert same(tensors(folder), expected)
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"seed": 1}, "seed (0 there, 1 here)"),
+        ({"learning_rate": 0.5}, "learning_rate (0.001 there, 0.5 here)"),
+        ({"steps": 16}, "phases"),
+    ],
+    ids=str,
+)
+def test_resuming_by_another_recipe_names_the_key(rooms_dir, uninterrupted, changes, words):
+    with pytest.raises(ValueError) as error:
+        run(uninterrupted[0], rooms_dir, recipe=preset("smoke", **changes), resume=True)
+    assert "another recipe" in str(error.value) and words in str(error.value)
+
+
+def test_resuming_on_other_data_is_refused(uninterrupted, tmp_path):
+    other = write_rooms(tmp_path / "other", list(range(200, 206)))
+    with pytest.raises(ValueError, match="other data"):
+        run(uninterrupted[0], other, resume=True)
+
+
+def test_a_damaged_state_is_refused(rooms_dir, tmp_path):
+    (tmp_path / "state.safetensors").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="not a readable safetensors file"):
+        run(tmp_path, rooms_dir, resume=True)
+
+
+def test_one_room_is_too_few(rooms_dir, tmp_path):
+    objective = ZeroPair(open_split(rooms_dir, "d1").subset(0, 1), open_split(rooms_dir, "d2"))
+    with pytest.raises(ValueError, match="too few"):
+        fit(SMOKE, objective, tmp_path, device="cpu", progress=False)
+
+
+def test_without_augmentation_images_are_resized(rooms_dir, tmp_path):
+    run(tmp_path, rooms_dir, recipe=preset("smoke", size=16, augment=False, steps=2))
+    assert logged(tmp_path)[-1]["step"] == 2
+
+
+# ── What is not finite ──
+
+
+def test_a_poisoned_image_names_step_and_term_and_spares_the_state(rooms_dir, tmp_path, uninterrupted, monkeypatch):
+    load = training.load_batch
+
+    def poisoned(rooms, recipe, machine, step, number):
+        pair = load(rooms, recipe, machine, step, number)
+        if step == 5 and number == 1:
+            pair.images["depth"][0, 0, 3, 3] = float("nan")
+        return pair
+
+    monkeypatch.setattr(training, "load_batch", poisoned)
+    with pytest.raises(FloatingPointError) as error:
+        run(tmp_path, rooms_dir)
+    assert "step 5" in str(error.value) and "depth/DD = nan" in str(error.value)
+    assert "latent/RS" not in str(error.value)  # innocent
+    assert checkpoints.load_state(tmp_path / "state.safetensors")[1]["step"] == 4
+    monkeypatch.setattr(training, "load_batch", load)
+    assert same(run(tmp_path, rooms_dir, resume=True), uninterrupted[1])
+
+
+def test_a_loss_that_is_not_finite_changes_no_weight(objective, monkeypatch):
+    trainer = Trainer(SMOKE, objective, CPU)
+    before = [p.clone() for p in itertools.chain(trainer.model.parameters(), trainer.discriminator.parameters())]
+    monkeypatch.setitem(training.LOSSES, "cross_entropy", lambda prediction, *_: prediction.mean() * float("inf"))
+    with pytest.raises(FloatingPointError, match=r"step 0: .*segmentation/RS = -?inf"):
+        trainer.step()
+    after = itertools.chain(trainer.model.parameters(), trainer.discriminator.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_weights_that_are_not_finite_are_not_saved(rooms_dir, tmp_path, monkeypatch):
+    step = Trainer.step
+
+    def spoiling(self):
+        terms = step(self)
+        if self.next_step == 4:
+            with torch.no_grad():
+                next(self.model.parameters()).view(-1)[0] = float("inf")
+        return terms
+
+    monkeypatch.setattr(Trainer, "step", spoiling)
+    with pytest.raises(FloatingPointError, match="step 4: a weight is not finite"):
+        run(tmp_path, rooms_dir)
+    assert checkpoints.load_state(tmp_path / "state.safetensors")[1]["step"] == 2
