@@ -26,8 +26,8 @@ $(READY): requirements.txt pyproject.toml
 
 run: $(READY)  ## train for STEPS=2800 steps in notebook 04, headless, and leave all results in OUT=runs/course
 	@mkdir -p $(OUT)
-	@echo "Training $(STEPS) steps; $(OUT)/log.jsonl grows meanwhile. A stopped run goes on where it was."
-	$(BIN)/python -m papermill --kernel python3 --execution-timeout 14400 --no-progress-bar --no-log-output \
+	@echo "Training $(STEPS) steps. A stopped run goes on where it was; OUT=... names another folder."
+	$(BIN)/python -m papermill --kernel python3 --execution-timeout 14400 --no-progress-bar --log-output \
 	  -p steps $(STEPS) -p device $(DEVICE) -p out $(OUT) \
 	  notebooks/04_zero_pair_training.ipynb $(OUT)/04_zero_pair_training.ipynb
 	@echo

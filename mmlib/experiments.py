@@ -32,9 +32,9 @@ class Experiment:
 COURSE = preset("course")
 EXPERIMENTS = {
     # the shipped network: the course preset, four times as long as the notebook's live run
-    "course": Experiment(COURSE.with_steps(12_000), ship=True),
+    "course": Experiment(COURSE.with_steps(10_000), ship=True),
     # its upper reference: the same f_D and g_S on true depth–segmentation pairs of 1,200 other rooms
-    "oracle": Experiment(COURSE.with_steps(12_000), ("depth",), ("segmentation",), rooms=5),
+    "oracle": Experiment(COURSE.with_steps(10_000), ("depth",), ("segmentation",), rooms=5),
 }
 
 

@@ -66,21 +66,22 @@ class Encoder(nn.Module):
         super().__init__()
         self.keep_features = keep_features
         self.stages = nn.ModuleList()
-        for width, count in zip(widths, convolutions):
-            inputs = [channels] + [width] * (count - 1)
-            self.stages.append(nn.Sequential(*(ConvolutionBlock(i, width, batch_norm) for i in inputs)))
+        for stage, (width, count) in enumerate(zip(widths, convolutions)):
+            self.stages.append(
+                nn.Sequential(
+                    *(
+                        ConvolutionBlock(width if k else channels, width, batch_norm, first=(stage, k) == (0, 0))
+                        for k in range(count)
+                    )
+                )
+            )
             channels = width
 
     def forward(self, image: torch.Tensor) -> Encoding:
         pooled, indices, features = [], [], []
         x = image
         for stage in self.stages:
-            if x is image:  # bf16 would round a depth of 3 m to steps of 1.6 cm: the first block reads fp32
-                with torch.autocast(image.device.type, enabled=False):
-                    x = stage[0](image.float())
-                x = stage[1:](x)
-            else:
-                x = stage(x)
+            x = stage(x)
             if self.keep_features:
                 features.append(x)
             x, where = pool(x)

@@ -10,6 +10,7 @@ import json
 import math
 import platform
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from . import __version__, checkpoints
 from .blocks import ConvolutionBlock, PatchDiscriminator
@@ -417,7 +418,9 @@ def fit(
 
     start = time.perf_counter()
     last = recipe.steps if stop_after is None else min(recipe.steps, stop_after)
-    bar = tqdm(total=recipe.steps, initial=trainer.next_step, unit="step", disable=not progress, mininterval=2.0)
+    often = 0.5 if sys.stdout.isatty() else 5.0  # seconds; each refresh is a line where standard output is a log
+    bar = tqdm(total=recipe.steps, initial=trainer.next_step, unit="step", disable=not progress, mininterval=often,
+               file=sys.stdout, dynamic_ncols=False, ncols=110)  # fmt: skip
     interrupted = _catch_interrupt()
     try:
         with open(log_path, "a") as log, bar:

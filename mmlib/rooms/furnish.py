@@ -427,6 +427,15 @@ def ceiling_light(room: Room) -> None:
     size, instance, drop = rng.uniform(0.14, 0.25), room.geometry.instance(), room.height - 0.05
     white = room.atlas.flat((0.9, 0.9, 0.9))
     room.solid_box((x, drop + 0.002, z), (2 * size, 0.046, 2 * size), 0, white, 7, instance)
-    corners = np.array([[[x - size, drop, z - size], [x + size, drop, z - size], [x + size, drop, z + size],
-                         [x - size, drop, z + size]]], np.float32)
+    corners = np.array(
+        [
+            [
+                [x - size, drop, z - size],
+                [x + size, drop, z - size],
+                [x + size, drop, z + size],
+                [x - size, drop, z + size],
+            ]
+        ],
+        np.float32,
+    )
     room.geometry.add(quads(corners), np.zeros((2, 3, 2), np.float32), Swatch(LAMP, (0, 0, 0, 0)), 7, instance)

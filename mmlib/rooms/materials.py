@@ -52,7 +52,7 @@ class Atlas:
         """Say which pixels (size, size) belong to painted rectangles."""
         mask = np.zeros((self.size, self.size), bool)
         for x, y, height, width, _, _ in self._jobs:
-            mask[y:y + height, x:x + width] = True
+            mask[y : y + height, x : x + width] = True
         return mask
 
     def paint(self) -> np.ndarray:

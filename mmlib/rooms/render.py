@@ -34,8 +34,16 @@ assert drjit.sum(drjit.arange(mitsuba.Float, 4))[0] == 6
 """
 
 
-def render(rooms: int, seed: int, size: int, out, modalities=tuple(FILES), processes: int | None = None,
-           samples: int = 32, variant: str | None = None) -> None:
+def render(
+    rooms: int,
+    seed: int,
+    size: int,
+    out,
+    modalities=tuple(FILES),
+    processes: int | None = None,
+    samples: int = 32,
+    variant: str | None = None,
+) -> None:
     """Make `rooms` furnished rooms of size x size pixels in the folder `out`, going on where an earlier call stopped.
 
     Photos are JPEG, depth is 16-bit PNG in millimetres along the ray (0: nothing hit), classes are 8-bit PNG (SceneNet
@@ -68,8 +76,10 @@ def render(rooms: int, seed: int, size: int, out, modalities=tuple(FILES), proce
             for _ in bar:
                 pass
     generator = generator or {"mitsuba": version("mitsuba"), "variant": variant, "samples_per_pixel": samples}
-    records = [done[number] if number in done else json.loads(_record_path(out, number).read_text())
-               for number in range(max(rooms, len(done)))]
+    records = [
+        done[number] if number in done else json.loads(_record_path(out, number).read_text())
+        for number in range(max(rooms, len(done)))
+    ]
     _write(out / "index.json", json.dumps({**header, "generator": generator, "rooms": records}).encode())
     for number in range(rooms):
         _record_path(out, number).unlink(missing_ok=True)
@@ -81,9 +91,11 @@ def usable_variant() -> str:
 
     The trial runs in another process, since an unfit LLVM ends the process that loads it.
     """
+
     def works(environment: dict) -> bool:
-        probe = subprocess.run([sys.executable, "-c", _PROBE], env={**os.environ, **environment}, capture_output=True,
-                               check=False)
+        probe = subprocess.run(
+            [sys.executable, "-c", _PROBE], env={**os.environ, **environment}, capture_output=True, check=False
+        )
         return probe.returncode == 0
 
     if works({}):
@@ -147,8 +159,14 @@ def make_room(room_seed: int, size: int, modalities, samples: int) -> tuple[dict
     if "rgb" in modalities:
         radiance = view.photo(room, labels, camera, size, samples, room_seed)
         images["rgb"] = _encode(view.develop(radiance, film_rng), "JPEG", quality=86, optimize=True)
-    record = {"room": room_seed, "path": "", "frame": 0, "kind": room.kind, "camera": camera.describe(size),
-              "models": sorted(set(room.models))}
+    record = {
+        "room": room_seed,
+        "path": "",
+        "frame": 0,
+        "kind": room.kind,
+        "camera": camera.describe(size),
+        "models": sorted(set(room.models)),
+    }
     return images, record
 
 

@@ -92,8 +92,15 @@ class Shell:
         sky = 0.02 if night else look.uniform(5, 11)
         lamp = 1.0 if night else (0.0 if mood < 0.3 else look.uniform(0.15, 0.7))
         sunny = not night and look.random() < 0.3
-        return Light(sky, lamp, warmth, night, None, look.uniform(10, 25) if sunny else 0.0,
-                     1.0 if night else look.uniform(0.12, 0.6))
+        return Light(
+            sky,
+            lamp,
+            warmth,
+            night,
+            None,
+            look.uniform(10, 25) if sunny else 0.0,
+            1.0 if night else look.uniform(0.12, 0.6),
+        )
 
     def _floor_and_ceiling(self) -> None:
         look, width, depth, height = self.look, self.width, self.depth, self.height
@@ -138,8 +145,11 @@ class Shell:
         others = [wall for wall in range(4) if wall != door_wall]
         count = 1 if rng.random() < 0.5 else 2
         windows = {int(wall) for wall in rng.choice(others, count, replace=False)}
-        base = (materials.colour(look, (0.05, 0.15), (0.0, 0.14), (0.78, 0.97)) if look.random() < 0.68
-                else materials.colour(look, None, (0.04, 0.26), (0.6, 0.95)))
+        base = (
+            materials.colour(look, (0.05, 0.15), (0.0, 0.14), (0.78, 0.97))
+            if look.random() < 0.68
+            else materials.colour(look, None, (0.04, 0.26), (0.6, 0.95))
+        )
         accent_wall, accent = int(look.integers(8)), materials.colour(look, None, (0.15, 0.6), (0.3, 0.85))
         skirting = self.atlas.flat(materials.colour(look, (0.05, 0.12), (0, 0.1), (0.75, 0.97)))
         for wall in range(4):

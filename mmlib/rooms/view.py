@@ -41,9 +41,16 @@ class Camera:
     def describe(self, size: int) -> dict:
         """Give the camera as it stands in the index: pose, field of view and intrinsics in pixels."""
         focal = size / 2 / np.tan(np.radians(self.field) / 2)
-        return {"position": [round(v, 5) for v in self.position], "lookat": [round(v, 5) for v in self.target],
-                "up": [0, 1, 0], "horizontal_fov_degrees": round(self.field, 4), "fx": round(float(focal), 4),
-                "fy": round(float(focal), 4), "cx": size / 2, "cy": size / 2}
+        return {
+            "position": [round(v, 5) for v in self.position],
+            "lookat": [round(v, 5) for v in self.target],
+            "up": [0, 1, 0],
+            "horizontal_fov_degrees": round(self.field, 4),
+            "fx": round(float(focal), 4),
+            "fy": round(float(focal), 4),
+            "cx": size / 2,
+            "cy": size / 2,
+        }
 
 
 @functools.lru_cache(maxsize=1)
@@ -82,13 +89,17 @@ class Labels:
         """Give per ray the face (-1 for none) and its length in metres (0 for none); rays escape by open windows."""
         mi = _mitsuba()
         if mi.variant().startswith("scalar"):
-            hits = [self.scene.ray_intersect_preliminary(mi.Ray3f(mi.Point3f(*o), mi.Vector3f(*d)))
-                    for o, d in zip(origins.tolist(), directions.tolist(), strict=True)]
+            hits = [
+                self.scene.ray_intersect_preliminary(mi.Ray3f(mi.Point3f(*o), mi.Vector3f(*d)))
+                for o, d in zip(origins.tolist(), directions.tolist(), strict=True)
+            ]
             face = np.array([hit.prim_index if hit.is_valid() else 0 for hit in hits], np.int64)
             length = np.array([hit.t if hit.is_valid() else np.inf for hit in hits])
         else:
-            ray = mi.Ray3f(mi.Point3f(*(np.ascontiguousarray(origins[:, i], np.float32) for i in range(3))),
-                           mi.Vector3f(*(np.ascontiguousarray(directions[:, i], np.float32) for i in range(3))))
+            ray = mi.Ray3f(
+                mi.Point3f(*(np.ascontiguousarray(origins[:, i], np.float32) for i in range(3))),
+                mi.Vector3f(*(np.ascontiguousarray(directions[:, i], np.float32) for i in range(3))),
+            )
             hit = self.scene.ray_intersect_preliminary(ray)
             face, length = np.array(hit.prim_index).astype(np.int64), np.array(hit.t)
         valid = np.isfinite(length)
@@ -135,8 +146,10 @@ def _candidate(room, rng) -> Camera:
         edge = min(x, z, room.width - x, room.depth - z)
         if edge > 1.0 and attempt < 30:
             continue
-        if not any(height > eye - 0.6 and rect[0] - margin < x < rect[2] + margin
-                   and rect[1] - margin < z < rect[3] + margin for rect, height in room.tall):
+        if not any(
+            height > eye - 0.6 and rect[0] - margin < x < rect[2] + margin and rect[1] - margin < z < rect[3] + margin
+            for rect, height in room.tall
+        ):
             break
     middle = np.array([room.width, room.depth]) * rng.uniform(0.25, 0.75, 2)
     away = middle - (x, z)
@@ -161,8 +174,11 @@ def photo(room, labels: Labels, camera: Camera, size: int, samples: int, seed: i
     shapes, glow = [], {LAMP: room.light.lamp_colour(), PANE: pane}
     for surface in (MATTE, GLOSSY, LAMP, PANE):
         mask = faces.surface == surface
-        shapes.append((faces.triangles[mask], faces.uv[mask]) if mask.any() else
-                      (np.array([[[0, -9, 0], [0.01, -9, 0], [0, -9, 0.01]]]), np.zeros((1, 3, 2))))
+        shapes.append(
+            (faces.triangles[mask], faces.uv[mask])
+            if mask.any()
+            else (np.array([[[0, -9, 0], [0.01, -9, 0], [0, -9, 0.01]]]), np.zeros((1, 3, 2)))
+        )
     weights = {surface: float(areas[faces.surface == surface].sum() * glow[surface].mean()) for surface in glow}
     least = 0.08 * sum(weights.values()) + 1e-6
     emitters = {surface: (glow[surface], max(weights[surface], least)) for surface in glow}
@@ -238,8 +254,10 @@ def smooth(image: np.ndarray, colours: np.ndarray, glowing: np.ndarray, guide) -
     light = light * np.minimum(1, cap / np.maximum(bright, 1e-9))[..., None]
     for radius, step, tolerance in ((2, 1, None), (3, 1, 1.0), (3, 2, 0.5)):
         light = _average(light, kept, guide, radius, step, tolerance)
-    total, count = (sum(np.roll(values, (dy, dx), (0, 1)) for dy in range(-2, 3) for dx in range(-2, 3))
-                    for values in (light * kept[..., None], kept.astype(np.float32)[..., None]))
+    total, count = (
+        sum(np.roll(values, (dy, dx), (0, 1)) for dy in range(-2, 3) for dx in range(-2, 3))
+        for values in (light * kept[..., None], kept.astype(np.float32)[..., None])
+    )
     light = np.where(kept[..., None], light, total / np.maximum(count, 1))
     return (light * reflectance * (1 - glowing)[..., None]).astype(np.float32)
 
@@ -256,7 +274,7 @@ def _average(light: np.ndarray, kept: np.ndarray, guide, radius: int, step: int,
     total, weights = np.zeros_like(light), np.zeros((size, size), np.float32)
     for dy in range(0, 2 * reach + 1, step):
         for dx in range(0, 2 * reach + 1, step):
-            other, place, normal, brightness, counts = (values[dy:dy + size, dx:dx + size] for values in wide)
+            other, place, normal, brightness, counts = (values[dy : dy + size, dx : dx + size] for values in wide)
             lift = np.einsum("yxk,yxk->yx", place - places, normals) / 0.03
             unlike = lift * lift + 6 * (1 - np.einsum("yxk,yxk->yx", normal, normals))
             if tolerance is not None:
@@ -277,25 +295,43 @@ def _trace(room, camera, size, samples, seed, shapes, atlas, emitters) -> np.nda
         "type": "scene",
         "integrator": {"type": "path", "max_depth": MOST_BOUNCES + 1, "rr_depth": 3},
         "sensor": {
-            "type": "perspective", "fov": camera.field, "fov_axis": "x", "near_clip": 0.01,
+            "type": "perspective",
+            "fov": camera.field,
+            "fov_axis": "x",
+            "near_clip": 0.01,
             "to_world": mi.ScalarTransform4f().look_at(list(camera.position), list(camera.target), [0, 1, 0]),
-            "film": {"type": "hdrfilm", "width": size, "height": size, "rfilter": {"type": "box"},
-                     "component_format": "float32", "pixel_format": "rgb"},
-            "sampler": {"type": "independent", "sample_count": samples}},
+            "film": {
+                "type": "hdrfilm",
+                "width": size,
+                "height": size,
+                "rfilter": {"type": "box"},
+                "component_format": "float32",
+                "pixel_format": "rgb",
+            },
+            "sampler": {"type": "independent", "sample_count": samples},
+        },
     }
     materials_ = [mi.load_dict(material) for material in (matte, glossy, black, black)]
     for number, (name, (triangles, uv)) in enumerate(zip(SURFACES, shapes, strict=True)):
         parts = {"bsdf": materials_[number]}
         if number in (LAMP, PANE) and not sun:
             colour, weight = emitters[number]
-            parts["emitter"] = mi.load_dict({"type": "area", "sampling_weight": weight, "radiance": {
-                "type": "rgb", "value": [float(value) for value in colour]}})
+            parts["emitter"] = mi.load_dict(
+                {
+                    "type": "area",
+                    "sampling_weight": weight,
+                    "radiance": {"type": "rgb", "value": [float(value) for value in colour]},
+                }
+            )
         if not (sun and number == PANE):
             scene[name] = _mesh(name, triangles, uv, **parts)
     if sun:
         strength = room.light.sun_strength
-        scene["sun"] = {"type": "directional", "direction": list(room.light.sun),
-                        "irradiance": {"type": "rgb", "value": [strength, 0.93 * strength, 0.8 * strength]}}
+        scene["sun"] = {
+            "type": "directional",
+            "direction": list(room.light.sun),
+            "irradiance": {"type": "rgb", "value": [strength, 0.93 * strength, 0.8 * strength]},
+        }
     loaded = mi.load_dict(scene, optimize=False)
     return np.array(mi.render(loaded, spp=samples, seed=seed & 0xFFFFFFFF), np.float32).reshape(size, size, 3)
 

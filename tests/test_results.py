@@ -1,0 +1,67 @@
+"""The shipped network and what is reported of it: measured again, audited, and held against the promises."""
+
+import json
+
+import pytest
+
+from mmlib import checkpoints, evaluation
+from mmlib.data import shipped
+from mmlib.experiments import CHECKPOINTS, EXPERIMENTS, RESULTS
+
+COURSE = CHECKPOINTS / "course.safetensors"
+
+
+def reported(name: str) -> dict:
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def miou(result: dict, translation: str) -> float:
+    return result["translations"][translation]["miou"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return checkpoints.load(COURSE)
+
+
+def test_the_report_is_what_the_checkpoint_does(model):
+    again = evaluation.evaluate(model, shipped("test", model.recipe.size))
+    report = reported("course")
+    assert again["data_sha256"] == report["data_sha256"], "the report is of another test split"
+    for name, row in report["translations"].items():
+        for key, value in row.items():
+            if isinstance(value, float):
+                assert again["translations"][name][key] == pytest.approx(value, rel=5e-3, abs=2e-3), (name, key)
+
+
+def test_zero_pair_figures_are_as_promised():
+    course, oracle = reported("course"), reported("oracle")
+    zero_pair = miou(course, "depth_to_segmentation")
+    assert zero_pair >= 0.40
+    assert zero_pair >= 0.80 * miou(course, "rgb_to_segmentation")
+    assert zero_pair >= 0.60 * miou(oracle, "depth_to_segmentation")
+
+
+def test_the_shipped_network_never_saw_the_pair(model):
+    assert evaluation.audit(model.record) == []
+    assert evaluation.audit(reported("oracle")) != []  # the oracle did, and the audit says so
+    hashes = {entry["split"]: entry["sha256"] for entry in model.record["data"]}
+    assert hashes == {split: shipped(split).sha256 for split in ("d1", "d2")}
+
+
+def test_the_oracle_learnt_from_rooms_of_its_own():
+    theirs = {room for first, last in reported("oracle")["data"][0]["rooms"] for room in range(first, last + 1)}
+    for split in ("d1", "d2", "validation", "test"):
+        assert not theirs & set(shipped(split).rooms)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_reports_say_how_they_were_made(name):
+    report = reported(name)
+    assert report["recipe"] == EXPERIMENTS[name].recipe.to_dict() and report["step"] == EXPERIMENTS[name].recipe.steps
+    assert report["split"] == "test" and report["rooms"] == 400 and report["seconds"] > 0
+    assert {"torch", "python", "mmlib"} <= report["versions"].keys() and report["device"]
+
+
+def test_checkpoint_is_small():
+    assert COURSE.stat().st_size <= 8e6
