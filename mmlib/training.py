@@ -254,7 +254,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed + 1)
             self.discriminator = machine.place(PatchDiscriminator(3, recipe.discriminator_widths))
-        adam = functools.partial(torch.optim.Adam, lr=recipe.learning_rate, betas=(0.5, 0.999))
+        adam = functools.partial(torch.optim.Adam, lr=recipe.learning_rate, betas=(0.5, 0.999), fused=True)
         self.optimizers = {
             "generator": adam(self.model.parameters()),
             "discriminator": adam(self.discriminator.parameters()),
@@ -337,7 +337,9 @@ class Trainer:
             state: dict[int, dict[str, torch.Tensor]] = {}
             for key, value in parts.get(f"optimizer_{name}", {}).items():
                 i, entry = key.split(".", 1)
-                state.setdefault(int(i), {})[entry] = value
+                # the fused kernel walks memory: moments must lie as their weights do
+                placed = self.machine.place(value) if value.dim() == 4 else value
+                state.setdefault(int(i), {})[entry] = placed
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
         self.next_step = step
 
