@@ -65,3 +65,14 @@ def test_reports_say_how_they_were_made(name):
 
 def test_checkpoint_is_small():
     assert COURSE.stat().st_size <= 8e6
+
+
+def test_bench_measures_itself():
+    from mmlib.bench import bench, describe
+    from mmlib.recipes import preset
+
+    result = bench(preset("smoke"), steps=1)
+    assert result["seconds_per_step"].keys() == {"naive", "ours_fp32", "ours", "floor"}
+    assert sum(result["shares"].values()) == pytest.approx(1)
+    assert "naive / ours" in describe(result)
+    assert reported("bench")["recipe"] == "course"
