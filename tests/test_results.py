@@ -9,6 +9,8 @@ from mmlib.data import shipped
 from mmlib.experiments import CHECKPOINTS, EXPERIMENTS, RESULTS
 
 COURSE = CHECKPOINTS / "course.safetensors"
+if not COURSE.exists():
+    pytest.skip("the shipped network is not trained yet", allow_module_level=True)
 
 
 def reported(name: str) -> dict:
