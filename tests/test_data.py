@@ -8,9 +8,9 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from conftest import SIZE, synthetic_room, write_rooms
 from PIL import Image
 
+from conftest import SIZE, synthetic_room, write_rooms
 from mmlib import data
 from mmlib.data import DepthPairs, LabelledDepth, Rooms, SegmentationPairs, Triplets, check, open_split, pack
 from mmlib.modalities import CLASSES, modality
