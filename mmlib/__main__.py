@@ -136,7 +136,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", default="-", metavar="FILE", help="- is standard output (%(default)s)")
 
     sub = command(experiment, "experiment", "Train and measure what data/results/NAME.json reports.")
-    sub.add_argument("name", help="course or oracle")
+    sub.add_argument("name", help="which: an unknown one lists them")
     sub.add_argument("--out", required=True, help="folder for state, log and checkpoint")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")
     sub.add_argument("--resume", action="store_true", help="go on where a killed run stopped")

@@ -1,4 +1,4 @@
-"""Measuring translations: the paper's metrics, all nine translations as one table, and the zero-pair audit.
+"""Measuring: the paper's metrics, all nine translations as one table, latent alignment, and the zero-pair audit.
 
 Metrics take *raw* images (see `mmlib.modalities`): class ids, metres, 0–255. Pixels without a target (class 0, depth 0)
 count nowhere. Paper: table 2 (mIoU, global), table 3 (δ < 1.25^k, RMSE), section 5.1.
@@ -158,6 +158,25 @@ def evaluate(
         "data_sha256": rooms.sha256,
         "translations": {f"{s}_to_{t}": {**metric.compute(), "seen": seen(s, t)} for (s, t), metric in metrics.items()},
     }
+
+
+@torch.inference_mode()
+def alignment(model, rooms: Rooms, first: str, second: str) -> dict:
+    """How well two modalities' latents of one room agree, over `rooms` (at least 2), seen as points in latent space.
+
+    `retrieval_at_1`: the share of rooms whose latent of `first` is nearer (Euclidean) to their own room's latent of
+    `second` than to any other room's. `distance`: the mean distance between latents of one room over that between
+    latents of different rooms; 0 is perfect, 1 says that the room makes no difference.
+    """
+    if len(rooms) < 2:
+        raise ValueError(f"split {rooms.split}: alignment compares rooms, and there is only {len(rooms)}")
+    batch = rooms.batch(range(len(rooms)))
+    a, b = (model.encode(modality(name).to_input(batch[name]), name).latent.flatten(1) for name in (first, second))
+    distances = torch.cdist(a.double(), b.double())
+    own = distances.diagonal()
+    others = (distances.sum() - own.sum()) / (len(rooms) * (len(rooms) - 1))
+    right = (distances.argmin(1) == torch.arange(len(rooms))).double()
+    return {"retrieval_at_1": right.mean().item(), "distance": (own.mean() / others).item()}
 
 
 def table(result: dict) -> str:

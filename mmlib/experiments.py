@@ -6,7 +6,7 @@ from pathlib import Path
 
 from . import checkpoints, evaluation
 from .baselines.supervised import Supervised
-from .data import SHIPPED, LabelledDepth, shipped
+from .data import SHIPPED, DepthPairs, LabelledDepth, Rooms, SegmentationPairs, shipped
 from .recipes import Recipe, preset
 from .training import ZeroPair, fit
 
@@ -20,6 +20,7 @@ class Experiment:
 
     `translations` are evaluated on the test split, once, when the run has ended. `ship` copies the trained network, in
     half precision, to `data/checkpoints`. `rooms` is the seed of rooms that are rendered for it alone (the oracle).
+    `selects` marks a run that a choice in a recipe rests on: it is measured on `selection_pairs`, never on the test.
     """
 
     recipe: Recipe
@@ -27,19 +28,33 @@ class Experiment:
     targets: tuple[str, ...] | None = None
     ship: bool = False
     rooms: int | None = None
+    selects: bool = False
 
 
 COURSE = preset("course")
 EXPERIMENTS = {
-    # the shipped network: the course preset, four times as long as the notebook's live run
-    "course": Experiment(COURSE.with_steps(10_000), ship=True),
+    # which consistency the preset course has: the paper's, of the last latent, or that of every pooled stage
+    "consistency_latent": Experiment(COURSE.with_steps(1_000).replace(consistency="latent"), selects=True),
+    "consistency_all_stages": Experiment(COURSE.with_steps(1_000).replace(consistency="all_stages"), selects=True),
+    # the shipped network: the course preset, about three times as long as the notebook's live run
+    "course": Experiment(COURSE.with_steps(8_000), ship=True),
     # its upper reference: the same f_D and g_S on true depth–segmentation pairs of 1,200 other rooms
-    "oracle": Experiment(COURSE.with_steps(10_000), ("depth",), ("segmentation",), rooms=5),
+    "oracle": Experiment(COURSE.with_steps(8_000), ("depth",), ("segmentation",), rooms=5),
 }
 
 
+def selection_pairs(size: int) -> tuple[SegmentationPairs, DepthPairs]:
+    """The validation split as choices may see it: RGB and segmentation of its first half, RGB and depth of the other.
+
+    Depth and segmentation of one room never meet here either, so nothing can be tuned on the unseen pair.
+    """
+    validation = SHIPPED / "validation.zip"
+    half = len(shipped("validation")) // 2
+    return SegmentationPairs(validation, size).subset(0, half), DepthPairs(validation, size).subset(half)
+
+
 def run(name: str, folder: str | Path, device: str = "auto", resume: bool = False) -> dict:
-    """Train, evaluate on the test split and write `data/results/NAME.json`; `folder` keeps state, log and checkpoint.
+    """Train, measure and write `data/results/NAME.json`; `folder` keeps state, log and checkpoint.
 
     The oracle renders its rooms into `folder/rooms` first. `ValueError` names the known experiments.
     """
@@ -55,10 +70,14 @@ def run(name: str, folder: str | Path, device: str = "auto", resume: bool = Fals
         pairs = LabelledDepth(folder / "rooms")
         pairs.split = name
         objective = Supervised(pairs, "depth", "segmentation")
-    fit(experiment.recipe, objective, folder, device=device, resume=resume, half=True)
+    tuned_on = selection_pairs(experiment.recipe.size) if experiment.ship else ()
+    fit(experiment.recipe, objective, folder, device=device, resume=resume, half=True, tuned_on=tuned_on)
     model = checkpoints.load(folder / "checkpoint.safetensors")  # what is measured is what is on disk
-    test = shipped("test", model.recipe.size)
-    result = evaluation.evaluate(model, test, sources=experiment.sources, targets=experiment.targets)
+    if experiment.selects:
+        result = select(model, *selection_pairs(model.recipe.size))
+    else:
+        test = shipped("test", model.recipe.size)
+        result = evaluation.evaluate(model, test, sources=experiment.sources, targets=experiment.targets)
     keys = ("recipe", "step", "objective", "data", "selection", "device", "machine", "versions", "seconds")
     result = {"experiment": name, **result, **{key: model.record[key] for key in keys}}
     evaluation.write_json(result, RESULTS / f"{name}.json")
@@ -68,3 +87,12 @@ def run(name: str, folder: str | Path, device: str = "auto", resume: bool = Fals
             shutil.copyfile(folder / f"checkpoint{suffix}", CHECKPOINTS / f".{name}{suffix}")
             (CHECKPOINTS / f".{name}{suffix}").replace(CHECKPOINTS / f"{name}{suffix}")
     return result
+
+
+def select(model, *pairs: Rooms) -> dict:
+    """What a choice may rest on: seen translations (RGB → RGB: the last set's) and alignment, on sets of pairs."""
+    parts = [evaluation.evaluate(model, rooms, sources=rooms.modalities, targets=rooms.modalities) for rooms in pairs]
+    translations = {name: row for part in parts for name, row in part["translations"].items()}
+    alignment = {" – ".join(rooms.modalities): evaluation.alignment(model, rooms, *rooms.modalities) for rooms in pairs}
+    rooms = sum(part["rooms"] for part in parts)
+    return {**parts[0], "rooms": rooms, "translations": translations, "alignment": alignment}

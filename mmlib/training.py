@@ -12,22 +12,22 @@ import platform
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
 from tqdm import tqdm
 
 from . import __version__, checkpoints
-from .blocks import ConvolutionBlock, PatchDiscriminator
+from .blocks import PatchDiscriminator
 from .data import DepthPairs, Rooms, SegmentationPairs
 from .losses import LOSSES, discriminator_gan, generator_gan, latent_consistency, pseudo_pair, total
 from .modalities import CLASSES, MODALITIES
 from .networks import Encoding, MixAndMatch, load_vgg16
-from .recipes import Phase, Recipe, from_dict
+from .recipes import Phase, Recipe, from_dict, preset
 
 # ---------------------------------------------------------------------------------------------- the machine
 
@@ -63,7 +63,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def probe(device: str = "auto", precision: str = "auto") -> Machine:
-    """Choose bf16 and channels_last by timing one slim SegNet stage, forward and backward, in each form."""
+    """Choose bf16 and channels_last by timing a SegNet of preset `course`, forward and backward, in each form."""
     return _probe(choose_device(device), precision)
 
 
@@ -71,27 +71,22 @@ def probe(device: str = "auto", precision: str = "auto") -> Machine:
 def _probe(device: torch.device, precision: str) -> Machine:
     choices = {"auto": (False, True), "fp32": (False,), "bf16": (True,)}[precision]
     candidates = [Machine(device, bf16, channels_last) for bf16 in choices for channels_last in (False, True)]
+    recipe = preset("course")
     with torch.random.fork_rng(devices=[]):
-        layers = [
-            ConvolutionBlock(16, 32),
-            ConvolutionBlock(32, 32),
-            ConvolutionBlock(32, 64),
-            ConvolutionBlock(64, 64),
-        ]
-        image = torch.randn(8, 16, 48, 48)
-    seconds = {}
-    for machine in candidates:
-        stage, x = machine.place(nn.Sequential(*layers)), machine.place(image)
-        times = []
-        for _ in range(6):
+        model = MixAndMatch.from_recipe(recipe)
+        image = torch.randn(recipe.batch, 1, recipe.size, recipe.size)
+    models = {machine: machine.place(copy.deepcopy(model)) for machine in candidates}
+    seconds = {machine: [] for machine in candidates}
+    for _ in range(5):  # in turns, so that other work on the machine falls on all forms alike
+        for machine, model in models.items():
+            x = machine.place(image)
             start = time.perf_counter()
             with machine.autocast():
-                loss = stage(x).float().square().mean()
+                loss = model.translate(x, "depth", "depth").float().square().mean()
             loss.backward()
             loss.item()  # waits for an accelerator
-            times.append(time.perf_counter() - start)
-        seconds[machine] = min(times[1:])
-    return min(candidates, key=seconds.get)
+            seconds[machine].append(time.perf_counter() - start)
+    return min(candidates, key=lambda machine: min(seconds[machine][1:]))
 
 
 # ---------------------------------------------------------------------------------------------- batches
@@ -362,13 +357,14 @@ def fit(
     progress: bool = True,
     rgb_weights: str | Path | None = None,
     half: bool = False,
+    tuned_on: Sequence[Rooms] = (),
 ) -> MixAndMatch:
     """Train a recipe and leave `checkpoint.safetensors`, `checkpoint.json`, `log.jsonl` and `state.safetensors`.
 
     `objective`: `ZeroPair(d1, d2)`, or a baseline's. `resume` goes on from `folder`'s state; without one it starts.
     `stop_after` ends early after that many steps, resumable. `rgb_weights`: a torchvision `vgg16` state dict for the
-    RGB encoder. Ctrl-C saves the state. `ValueError` where a state is of another recipe or other data, or `folder`
-    holds a finished or interrupted run and `resume` is not given.
+    RGB encoder. `tuned_on`: rooms by which the recipe was chosen, for the record. Ctrl-C saves the state.
+    `ValueError` where a state is of another recipe or other data, or `folder` holds a run and `resume` is not given.
     """
     folder = Path(folder)
     state_path, log_path = folder / "state.safetensors", folder / "log.jsonl"
@@ -385,7 +381,7 @@ def fit(
             raise ValueError(f"{folder} already holds a run: pass --resume to go on with it, or name another folder")
         parts, saved = checkpoints.load_state(state_path)
         checkpoints.require_same(from_dict(saved["recipe"]), recipe, state_path)
-        if saved["data"] != data:
+        if [entry for entry in saved["data"] if entry["role"] == "training"] != data:
             raise ValueError(f"{state_path}: trained on other data; give the same splits, or name another folder")
     # the form of the arithmetic is part of the state: a resumed run keeps it
     machine = Machine(choose_device(device), **saved["machine"]) if saved else probe(device, recipe.precision)
@@ -403,8 +399,8 @@ def fit(
             "recipe": recipe.to_dict(),
             "step": trainer.next_step,
             "objective": type(objective).__name__,
-            "data": data,
-            "selection": "none: the last step",
+            "data": data + [rooms.describe("selection") for rooms in tuned_on],
+            "selection": "checkpoint: the last step",
             "machine": {"bf16": machine.bf16, "channels_last": machine.channels_last},
             "device": str(machine.device),
             "versions": versions(),

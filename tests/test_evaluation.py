@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from mmlib.evaluation import (
     DepthMetrics,
     RGBMetrics,
     SegmentationMetrics,
+    alignment,
     audit,
     describe_audit,
     evaluate,
@@ -184,6 +186,31 @@ def test_evaluate_needs_the_modalities_it_measures(rooms_dir):
     with pytest.raises(ValueError, match="holds rgb, depth; segmentation was asked for"):
         evaluate(model, rooms)
     assert set(evaluate(model, rooms, sources=["rgb"], targets=["depth"])["translations"]) == {"rgb_to_depth"}
+
+
+class Latents:
+    """An encoder that answers with given latents, and takes the images for nothing."""
+
+    def __init__(self, **latents):
+        self.latents = {name: torch.tensor(latent) for name, latent in latents.items()}
+
+    def encode(self, x, name):
+        return SimpleNamespace(latent=self.latents[name][:, :, None, None])
+
+
+def test_alignment_by_hand(rooms_dir):
+    rooms = DepthPairs(rooms_dir).subset(0, 3)
+    rgb = [[0.0, 0.0], [4.0, 0.0], [0.0, 3.0]]
+    assert alignment(Latents(rgb=rgb, depth=rgb), rooms, "rgb", "depth") == {"retrieval_at_1": 1.0, "distance": 0.0}
+    # the third room's nearest depth is the first room's
+    result = alignment(Latents(rgb=rgb, depth=[[0.0, 0.0], [4.0, 3.0], [0.0, 0.0]]), rooms, "rgb", "depth")
+    own, others = (0 + 3 + 3) / 3, (5 + 0 + 4 + 4 + 3 + 4) / 6
+    assert result["retrieval_at_1"] == pytest.approx(2 / 3) and result["distance"] == pytest.approx(own / others)
+
+
+def test_alignment_of_one_room_says_nothing(rooms_dir):
+    with pytest.raises(ValueError, match="alignment compares rooms, and there is only 1"):
+        alignment(Latents(), DepthPairs(rooms_dir).subset(0, 1), "rgb", "depth")
 
 
 def test_seen_is_every_pair_but_one():

@@ -6,7 +6,8 @@ import pytest
 
 from mmlib import checkpoints, evaluation
 from mmlib.data import shipped
-from mmlib.experiments import CHECKPOINTS, EXPERIMENTS, RESULTS
+from mmlib.experiments import CHECKPOINTS, EXPERIMENTS, RESULTS, selection_pairs
+from mmlib.recipes import CONSISTENCY
 
 COURSE = CHECKPOINTS / "course.safetensors"
 if not COURSE.exists():
@@ -47,8 +48,29 @@ def test_zero_pair_figures_are_as_promised():
 def test_the_shipped_network_never_saw_the_pair(model):
     assert evaluation.audit(model.record) == []
     assert evaluation.audit(reported("oracle")) != []  # the oracle did, and the audit says so
-    hashes = {entry["split"]: entry["sha256"] for entry in model.record["data"]}
-    assert hashes == {split: shipped(split).sha256 for split in ("d1", "d2")}
+    hashes = {(entry["role"], entry["split"]): entry["sha256"] for entry in model.record["data"]}
+    roles = {"d1": "training", "d2": "training", "validation": "selection"}
+    assert hashes == {(role, split): shipped(split).sha256 for split, role in roles.items()}
+
+
+def test_choices_rest_on_seen_pairs_alone():
+    segmentation, depth = selection_pairs(32)
+    assert segmentation.modalities == ("rgb", "segmentation") and depth.modalities == ("rgb", "depth")
+    assert not set(segmentation.rooms) & set(depth.rooms)
+    for name, experiment in EXPERIMENTS.items():
+        if experiment.selects:
+            report = reported(name)
+            assert report["split"] == "validation" and all(row["seen"] for row in report["translations"].values())
+            assert report["alignment"].keys() == {"rgb – segmentation", "rgb – depth"}
+
+
+def test_the_course_has_the_consistency_that_validated_better():
+    reports = {kind: reported(f"consistency_{kind}") for kind in CONSISTENCY}
+    chosen = reports.pop(EXPERIMENTS["course"].recipe.consistency)
+    (other,) = reports.values()
+    for pair, measures in chosen["alignment"].items():
+        assert measures["distance"] < other["alignment"][pair]["distance"]
+    assert miou(chosen, "rgb_to_segmentation") > miou(other, "rgb_to_segmentation")
 
 
 def test_the_oracle_learnt_from_rooms_of_its_own():
@@ -61,7 +83,8 @@ def test_the_oracle_learnt_from_rooms_of_its_own():
 def test_reports_say_how_they_were_made(name):
     report = reported(name)
     assert report["recipe"] == EXPERIMENTS[name].recipe.to_dict() and report["step"] == EXPERIMENTS[name].recipe.steps
-    assert report["split"] == "test" and report["rooms"] == 400 and report["seconds"] > 0
+    measured = ("validation", 200) if EXPERIMENTS[name].selects else ("test", 400)
+    assert (report["split"], report["rooms"]) == measured and report["seconds"] > 0
     assert {"torch", "python", "mmlib"} <= report["versions"].keys() and report["device"]
 
 
