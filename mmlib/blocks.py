@@ -8,7 +8,7 @@ from torch import nn
 class ImageConvolution(nn.Conv2d):
     """A network's first convolution: it computes in fp32 even under autocast, and hands over autocast's precision.
 
-    bf16 keeps 8 bits: it would round a depth of 3 m to steps of 1.6 cm, and lose the picture on the wall.
+    bf16 keeps 8 bits: it would round depth beyond 5 m to steps of 1.6 cm, and blur the 3 cm of a picture on the wall.
     """
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -52,11 +52,11 @@ def upsample(features: torch.Tensor) -> torch.Tensor:
 
 
 class PatchDiscriminator(nn.Module):
-    """The RGB discriminator C(x) of Table 6: (N, 3, H, W) → scores (N, 1, H/16, W/16).
+    """The RGB discriminator C(x) of Table 6: (N, channels, H, W) → scores (N, 1, H / 2 ** stages, …).
 
-    Strided 5×5 convolutions, each with batch normalization (not the first, as in DCGAN, so that it sees colours as
-    they are) and LeakyReLU. The table stops at 16×16×512; the head is our choice: a 5×5 convolution to one score a
-    patch, without activation, for least squares (section 4.3).
+    Strided 5×5 convolutions, a stage a width, each with LeakyReLU and batch normalization (but for the first, as in
+    DCGAN and unlike the paper's appendix A, so that it sees colours as they are). The table stops at 16×16×512; the
+    head is our choice: a 5×5 convolution to one score a patch, without activation, for least squares (section 4.3).
     """
 
     def __init__(self, channels: int = 3, widths: tuple[int, ...] = (64, 128, 256, 512)):

@@ -2,10 +2,16 @@
 
 A data set is a directory, or the same tree inside one zip: `index.json`, and for each room of it
 `<path>/photo/0.jpg` (RGB), `<path>/depth/0.png` (16-bit, millimetres along the ray, 0 = no hit) and
-`<path>/semantic_class/0.png` (8-bit, 0–13, 0 = Unknown). That is SceneNet RGB-D's layout with an index added.
+`<path>/semantic_class/0.png` (8-bit, 0–13, 0 = Unknown). Folders, units and ids are SceneNet RGB-D's. All images are
+square and of one size. The index of a data set of your own needs no more than this; `room` numbers must differ between
+splits:
+
+    {"format": "mmlib-rooms-1", "size": 96, "modalities": ["rgb", "segmentation"],
+     "rooms": [{"room": 0, "path": "rooms/0"}, {"room": 1, "path": "rooms/1"}]}
 
 Zero-pair training rests on what each split may hold (paper, section 4.1): D1 has RGB and segmentation, D2 has RGB and
-depth of *other* rooms. Here they are different types, so a depth–segmentation training pair has no way to exist.
+depth of *other* rooms. Here they are different types, and zero-pair training takes no others: it cannot be given a
+depth–segmentation pair.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Measuring: the paper's metrics, all nine translations as one table, latent alignment, and the zero-pair audit.
 
 Metrics take *raw* images (see `mmlib.modalities`): class ids, metres, 0–255. Pixels without a target (class 0, depth 0)
-count nowhere. Paper: table 2 (mIoU, global), table 3 (δ < 1.25^k, RMSE), section 5.1.
+count nowhere. Paper: tables 1 to 3 (mIoU, global), table 4 (δ < 1.25^k, RMSE), section 5.1.
 """
 
 import json

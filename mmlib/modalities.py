@@ -7,7 +7,7 @@ Three forms of an image appear in this library:
   0 = no hit, segmentation `int64` class ids (N, 1, H, W) with 0 = Unknown;
 * *network*: the `float32` tensors that encoders read (`to_input`) and decoders write (`to_raw` goes back).
 
-Adding a modality is adding one record to `MODALITIES`.
+A new modality starts here, with one record in `MODALITIES`.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ CLASS_COLOURS = (
 """SceneNet RGB-D's display colours, RGB 0–255, a row a class."""
 
 DEPTH_CENTRE, DEPTH_SCALE = 3.0, 2.0
-"""Metres: depth enters the networks as (metres − 3) / 2, about zero mean and unit spread in a furnished room."""
+"""Metres: depth enters the networks as (metres − 3) / 2, about zero mean, a spread of one half in a furnished room."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,11 @@ class Modality:
 
     `to_input(raw)` → float32 (N, channels, H, W); `to_raw(output)` goes back; `valid(raw)` → bool (N, 1, H, W), the
     pixels that count in losses and metrics. `loss` names an entry of `mmlib.losses.LOSSES`, `metric` one of
-    `mmlib.evaluation.METRICS`. `resample` is how its pixels may be interpolated. `pixels` names an entry of
-    `mmlib.data.PIXEL_MODES`; `from_stored` turns stored pixels (channels, H, W) into raw ones, which a batch holds as
-    `raw_dtype`; `problem(raw)` says what is wrong with one raw image, or returns None.
+    `mmlib.evaluation.METRICS`, `loss_weight` a λ of `mmlib.recipes.Phase`. `letter` is the paper's: R, S, D.
+    `soft_target` makes a teacher's output a target for pseudo-pairs. `resample` is how its pixels may be
+    interpolated. `pixels` names an entry of `mmlib.data.PIXEL_MODES`; `from_stored` turns stored pixels (channels, H,
+    W) into raw ones, which a batch holds as `raw_dtype`; `problem(raw)` says what is wrong with one raw image, or
+    returns None.
     """
 
     name: str

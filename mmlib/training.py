@@ -166,6 +166,11 @@ class ZeroPair:
     def __init__(self, d1: SegmentationPairs, d2: DepthPairs):
         if not isinstance(d1, SegmentationPairs) or not isinstance(d2, DepthPairs):
             raise TypeError("zero-pair training takes SegmentationPairs (D1) and DepthPairs (D2), nothing else")
+        if shared := set(d1.rooms) & set(d2.rooms):
+            raise ValueError(
+                f"D1 and D2 share {len(shared)} rooms, the first is {min(shared)}: depth and segmentation of a room "
+                "would both be seen; give two sets of different rooms"
+            )
         self.sets: tuple[Rooms, ...] = (d1, d2)
 
     def terms(self, model: MixAndMatch, batches, recipe: Recipe, phase: Phase, random: torch.Generator):
@@ -294,8 +299,8 @@ class Trainer:
         if adversarial:
             real, fake = rgb
             with machine.autocast():
-                scores = self.discriminator(torch.cat([real, fake.detach()]))
-                loss = discriminator_gan(scores[: len(real)], scores[len(real) :])
+                # a pass each, as the generator's: batch normalization must not tell by the company an image keeps
+                loss = discriminator_gan(self.discriminator(real), self.discriminator(fake.detach()))
             self._update("discriminator", loss, {"discriminator/R": loss}, step)
             terms["discriminator/R"] = loss
         self.next_step += 1
@@ -418,7 +423,7 @@ def fit(
     last = recipe.steps if stop_after is None else min(recipe.steps, stop_after)
     often = 0.5 if sys.stdout.isatty() else 5.0  # seconds; each refresh is a line where standard output is a log
     bar = tqdm(total=recipe.steps, initial=trainer.next_step, unit="step", disable=not progress, mininterval=often,
-               file=sys.stdout, dynamic_ncols=False, ncols=110)  # fmt: skip
+               file=sys.stdout, dynamic_ncols=False, ncols=125)  # fmt: skip
     interrupted = _catch_interrupt()
     try:
         with open(log_path, "a") as log, bar:
