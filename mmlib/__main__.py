@@ -42,7 +42,9 @@ def train(options) -> int:
 
 
 def evaluate(options) -> int:
-    model = checkpoints.load(options.checkpoint)
+    from .training import choose_device
+
+    model = checkpoints.load(options.checkpoint).to(choose_device(options.device))
     rooms = data.open_split(options.data, options.split, model.recipe.size)
     result = {"checkpoint": Path(options.checkpoint).name, **evaluation.evaluate(model, rooms)}
     evaluation.write_json(result, options.json)
@@ -59,7 +61,7 @@ def experiment(options) -> int:
 
 
 def audit(options) -> int:
-    record = checkpoints.read_record(options.checkpoint)
+    record = checkpoints.load(options.checkpoint).record  # refuses weights that are not the record's
     print(evaluation.describe_audit(record))
     return 1 if evaluation.audit(record) else 0
 
@@ -100,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--rooms", type=int, required=True, help="how many")
     sub.add_argument("--seed", type=int, required=True, help="the same seed gives the same rooms")
     sub.add_argument("--size", type=int, default=96, help="side in pixels (%(default)s)")
-    sub.add_argument("--out", required=True, help="folder")
+    sub.add_argument("--out", required=True, type=_folder, help="folder")
     sub.add_argument("--modalities", default="rgb,depth,segmentation", help="comma-separated (%(default)s)")
     sub.add_argument("--processes", type=int, help="how many at once (one a core)")
     sub.add_argument("--samples", type=int, default=32, help="light paths a pixel (%(default)s)")
@@ -115,11 +117,11 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command(train, "train", "Train a mix-and-match network on D1 and D2.")
     sub.add_argument("--preset", default="course", choices=PRESETS, help="recipe to start from (%(default)s)")
-    sub.add_argument("--out", required=True, help="folder for checkpoint, state and log")
+    sub.add_argument("--out", required=True, type=_folder, help="folder for checkpoint, state and log")
     sub.add_argument("--data", default=data.SHIPPED, help="folder with d1.zip and d2.zip, or a rendered folder")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")
     sub.add_argument("--resume", action="store_true", help="go on where a killed run stopped")
-    sub.add_argument("--save-every", type=int, default=500, help="steps between saved states (%(default)s)")
+    sub.add_argument("--save-every", type=_positive, default=500, help="steps between saved states (%(default)s)")
     sub.add_argument("--rgb-weights", help="a torchvision vgg16 state dict (preset paper)")
     sub.add_argument("--steps", type=int, dest="recipe_steps", help="steps in all; phases keep their proportion")
     for field in dataclasses.fields(Recipe):
@@ -134,10 +136,11 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--data", default=data.SHIPPED, help="folder with the split's zip, a zip, or a rendered folder")
     sub.add_argument("--split", default="test", choices=("validation", "test"), help="(%(default)s)")
     sub.add_argument("--json", default="-", metavar="FILE", help="- is standard output (%(default)s)")
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")
 
     sub = command(experiment, "experiment", "Train and measure what data/results/NAME.json reports.")
     sub.add_argument("name", help="which: an unknown one lists them")
-    sub.add_argument("--out", required=True, help="folder for state, log and checkpoint")
+    sub.add_argument("--out", required=True, type=_folder, help="folder for state, log and checkpoint")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")
     sub.add_argument("--resume", action="store_true", help="go on where a killed run stopped")
 
@@ -148,13 +151,25 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command(bench, "bench", "Time one training step: naive, ours, and the floor.")
     sub.add_argument("--preset", default="course", choices=PRESETS)
-    sub.add_argument("--steps", type=int, default=10, help="timed steps of each kind (%(default)s)")
+    sub.add_argument("--steps", type=_positive, default=10, help="timed steps of each kind (%(default)s)")
     sub.add_argument("--device", default="auto")
     sub.add_argument("--json", metavar="FILE")
 
     sub = command(readme, "readme", "Make the README's picture and headline table anew from the shipped results.")
     sub.add_argument("--rooms", type=int, default=3, help="test rooms in the picture (%(default)s)")
     return main
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
+    return int(text)
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("name a folder")
+    return Path(text)
 
 
 def _boolean(text: str) -> bool:
@@ -177,6 +192,11 @@ def main(arguments: list[str] | None = None) -> int:
         return options.function(options)
     except (ValueError, OSError, FloatingPointError, ModuleNotFoundError) as error:
         print(f"mmlib: {error}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        if "alloc" not in str(error) and "out of memory" not in str(error):
+            raise
+        print("mmlib: not enough memory for this: a smaller batch, size or widths needs less", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
         print(f"mmlib: {str(error) or 'stopped'}", file=sys.stderr)

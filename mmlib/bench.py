@@ -110,8 +110,8 @@ def describe(result: dict) -> str:
 def _timed(function, device: torch.device) -> float:
     start = time.perf_counter()
     function()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
     return time.perf_counter() - start
 
 
@@ -120,13 +120,13 @@ def _device_name(device: torch.device) -> str:
 
 
 def _convolutions(trainer: Trainer) -> Counter:
-    """How often one step of ours runs each convolution: (in, out, kernel, stride, N, H, W, needs input gradient)."""
+    """How often one step of ours runs each convolution: (in, out, kernel, stride, N, H, W, bias, gradients needed)."""
     shapes: Counter = Counter()
 
     def count(layer: nn.Conv2d, inputs):
         (x,) = inputs
         key = (layer.in_channels, layer.out_channels, layer.kernel_size[0], layer.stride[0], len(x), *x.shape[2:])
-        shapes[(*key, x.requires_grad)] += 1
+        shapes[(*key, layer.bias is not None, x.requires_grad, layer.weight.requires_grad)] += 1
 
     networks = (trainer.model, trainer.discriminator)
     layers = [layer for network in networks for layer in network.modules() if isinstance(layer, nn.Conv2d)]
@@ -139,14 +139,14 @@ def _convolutions(trainer: Trainer) -> Counter:
 
 def _time_convolution(shape: tuple, device: torch.device, repeats: int = 7) -> float:
     """Seconds of one convolution, forward and backward, in the fastest of four forms."""
-    inputs, outputs, kernel, stride, count, height, width, gradient = shape
+    inputs, outputs, kernel, stride, count, height, width, bias, image_gradient, weight_gradient = shape
     best = []
     for dtype in (torch.float32, torch.bfloat16):
         for memory_format in (torch.contiguous_format, torch.channels_last):
-            layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2)
+            layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=bias).requires_grad_(weight_gradient)
             layer = layer.to(device, dtype, memory_format=memory_format)
             x = torch.randn(count, inputs, height, width, device=device, dtype=dtype)
-            x = x.contiguous(memory_format=memory_format).requires_grad_(gradient)
+            x = x.contiguous(memory_format=memory_format).requires_grad_(image_gradient)
             slope = torch.randn_like(layer(x))
 
             def both(layer=layer, x=x, slope=slope):

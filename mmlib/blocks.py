@@ -54,19 +54,17 @@ def upsample(features: torch.Tensor) -> torch.Tensor:
 class PatchDiscriminator(nn.Module):
     """The RGB discriminator C(x) of Table 6: (N, channels, H, W) → scores (N, 1, H / 2 ** stages, …).
 
-    Strided 5×5 convolutions, a stage a width, each with LeakyReLU and batch normalization (but for the first, as in
-    DCGAN and unlike the paper's appendix A, so that it sees colours as they are). The table stops at 16×16×512; the
-    head is our choice: a 5×5 convolution to one score a patch, without activation, for least squares (section 4.3).
+    Strided 5×5 convolutions, a stage a width, each with batch normalization and LeakyReLU (appendix A). The table stops
+    at 16×16×512; the head is our choice: a 5×5 convolution to one score a patch, without activation, for least squares
+    (section 4.3).
     """
 
     def __init__(self, channels: int = 3, widths: tuple[int, ...] = (64, 128, 256, 512)):
         super().__init__()
         layers: list[nn.Module] = []
-        for stage, width in enumerate(widths):
-            layers.append(nn.Conv2d(channels, width, 5, stride=2, padding=2, bias=stage == 0))
-            if stage > 0:
-                layers.append(nn.BatchNorm2d(width))
-            layers.append(nn.LeakyReLU(0.2, inplace=True))
+        for width in widths:
+            layers.append(nn.Conv2d(channels, width, 5, stride=2, padding=2, bias=False))
+            layers += [nn.BatchNorm2d(width), nn.LeakyReLU(0.2, inplace=True)]
             channels = width
         self.features = nn.Sequential(*layers)
         self.head = nn.Conv2d(channels, 1, 5, padding=2)

@@ -40,7 +40,7 @@ def save_checkpoint(path: str | Path, model: torch.nn.Module, record: dict, half
 
 def read_record(path: str | Path) -> dict:
     """The JSON record of a checkpoint (its `.safetensors` or `.json` path); `ValueError` if missing or damaged."""
-    path = Path(path).with_suffix(".json")
+    path = _named(path).with_suffix(".json")
     try:
         record = json.loads(path.read_text())
     except FileNotFoundError:
@@ -59,9 +59,12 @@ def load(path: str | Path, recipe: Recipe | None = None) -> MixAndMatch:
     `ValueError` where a file is missing, corrupt, does not belong to its record, or was trained by another `recipe`
     than the one asked for.
     """
-    path = Path(path).with_suffix(".safetensors")
+    path = _named(path).with_suffix(".safetensors")
     record = read_record(path)
-    trained = from_dict(record.get("recipe"))
+    try:
+        trained = from_dict(record.get("recipe") or {})
+    except ValueError as error:
+        raise ValueError(f"{path.with_suffix('.json')}: {error}") from error
     if recipe is not None:
         require_same(trained, recipe, path)
     try:
@@ -78,6 +81,13 @@ def load(path: str | Path, recipe: Recipe | None = None) -> MixAndMatch:
         raise ValueError(f"{path}: its tensors do not fit the networks of recipe {trained.name!r}") from error
     model.recipe, model.record = trained, record
     return model.eval()
+
+
+def _named(path: str | Path) -> Path:
+    """The path, if it names a file at all."""
+    if not Path(path).name:
+        raise ValueError(f"{str(path)!r} is not a checkpoint: give the path of NAME.safetensors")
+    return Path(path)
 
 
 def require_same(saved: Recipe, asked: Recipe, path: str | Path) -> None:
@@ -106,16 +116,28 @@ def save_state(path: str | Path, parts: dict[str, dict[str, torch.Tensor]], reco
         for part, group in parts.items()
         for name, tensor in group.items()
     }
-    write(path, save(tensors, metadata={"record": json.dumps(record)}))
+    text = json.dumps(record)
+    write(path, save(tensors, metadata={"record": text, "sha256": _digest(tensors, text)}))
 
 
 def load_state(path: str | Path) -> tuple[dict[str, dict[str, torch.Tensor]], dict]:
     """What `save_state` wrote; `ValueError` if it is damaged or no training state."""
     tensors, metadata = read_tensors(path)
-    if "record" not in metadata:
+    if not {"record", "sha256"} <= metadata.keys():
         raise ValueError(f"{path}: not a training state; give the folder that `train` wrote")
+    if metadata["sha256"] != _digest(tensors, metadata["record"]):
+        raise ValueError(f"{path}: corrupt; delete it and train again, or copy it again")
     parts: dict[str, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
         part, name = key.split(":", 1)
         parts.setdefault(part, {})[name] = tensor
     return parts, json.loads(metadata["record"])
+
+
+def _digest(tensors: dict[str, torch.Tensor], text: str) -> str:
+    """SHA-256 over a text and all tensors, by name."""
+    digest = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -4,16 +4,18 @@ Metrics take *raw* images (see `mmlib.modalities`): class ids, metres, 0–255. 
 count nowhere. Paper: tables 1 to 3 (mIoU, global), table 4 (δ < 1.25^k, RMSE), section 5.1.
 """
 
+import functools
 import json
 import math
 import sys
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from mmlib.data import Rooms, written_whole
-from mmlib.modalities import CLASSES, modality
+from mmlib.data import SHIPPED, Rooms, ranges, written_whole
+from mmlib.modalities import CLASSES, MODALITIES, modality
 
 # ── Metrics ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -115,6 +117,10 @@ def seen(source: str, target: str) -> bool:
     return {source, target} != {"depth", "segmentation"}
 
 
+def _device(model) -> torch.device | None:
+    return next((p.device for p in model.parameters()), None) if isinstance(model, torch.nn.Module) else None
+
+
 @torch.inference_mode()
 def evaluate(
     model,
@@ -127,15 +133,16 @@ def evaluate(
     """Measure every translation of a model on `Triplets`, or some of them on any rooms that hold what they need.
 
     `model` has `.encode(x, name)`, `.decode(encoding, name)` and `.modalities` (names); a module is put in eval mode,
-    and each part of it back in the mode it had. Each input is encoded once and decoded into every target. `sources`
-    and `targets` narrow the table. Returns {"rooms", "size", "split", "data_sha256", "translations":
-    {"depth_to_segmentation": {…, "seen": False}, …}}.
+    and each part of it back in the mode it had. Images go to `device`, or to where the module is. Each input is encoded
+    once and decoded into every target. `sources` and `targets` narrow the table. Returns {"rooms", "size", "split",
+    "data_sha256", "translations": {"depth_to_segmentation": {…, "seen": False}, …}}.
     """
     sources = tuple(sources or model.modalities)
     targets = tuple(targets or model.modalities)
     if absent := [name for name in dict.fromkeys(sources + targets) if name not in rooms.modalities]:
         raise ValueError(f"{rooms.split} holds {', '.join(rooms.modalities)}; {', '.join(absent)} was asked for")
     metrics = {(source, target): METRICS[modality(target).metric]() for source in sources for target in targets}
+    device = device or _device(model)
     modes = [(part, part.training) for part in model.modules()] if isinstance(model, torch.nn.Module) else []
     for part, _ in modes:
         part.training = False
@@ -170,9 +177,9 @@ def alignment(model, rooms: Rooms, first: str, second: str) -> dict:
     """
     if len(rooms) < 2:
         raise ValueError(f"split {rooms.split}: alignment compares rooms, and there is only {len(rooms)}")
-    batch = rooms.batch(range(len(rooms)))
+    batch = {name: raw.to(_device(model)) for name, raw in rooms.batch(range(len(rooms))).items()}
     a, b = (model.encode(modality(name).to_input(batch[name]), name).latent.flatten(1) for name in (first, second))
-    distances = torch.cdist(a.double(), b.double())
+    distances = torch.cdist(a.double().cpu(), b.double().cpu())
     own = distances.diagonal()
     others = (distances.sum() - own.sum()) / (len(rooms) * (len(rooms) - 1))
     right = (distances.argmin(1) == torch.arange(len(rooms))).double()
@@ -231,7 +238,11 @@ def audit(record: dict) -> list[str]:
         return ["the record lists no data: what this checkpoint was trained on cannot be told"]
     if bad := [number for number, entry in enumerate(entries) if not _well_formed(entry)]:
         return [f"entry {number} of the record's data is incomplete or malformed" for number in bad]
-    problems = [f"the test split was used for {entry['role']}" for entry in entries if entry["split"] == "test"]
+    problems = [
+        f"the test split was used for {entry['role']}"
+        for entry in entries
+        if entry["split"] == "test" or _shared(entry["rooms"], _test_rooms())
+    ]
     if not any(entry["role"] == "training" for entry in entries):
         problems.append("the record lists no training data: what this checkpoint was trained on cannot be told")
     for depth in (entry for entry in entries if "depth" in entry["modalities"]):
@@ -248,8 +259,17 @@ def _well_formed(entry) -> bool:
     fields = {"role": str, "split": str, "sha256": str, "modalities": list, "rooms": list}
     if not isinstance(entry, dict) or not all(entry.get(f) and isinstance(entry[f], t) for f, t in fields.items()):
         return False
+    if not all(isinstance(name, str) and name in MODALITIES for name in entry["modalities"]):
+        return False
     runs = [run for run in entry["rooms"] if isinstance(run, list | tuple) and [type(n) for n in run] == [int, int]]
     return len(runs) == len(entry["rooms"]) and all(first <= last for first, last in runs)
+
+
+@functools.cache
+def _test_rooms() -> list[list[int]]:
+    """The rooms of the shipped test split, whatever name a record gives them."""
+    with zipfile.ZipFile(SHIPPED / "test.zip") as archive:
+        return ranges(entry["room"] for entry in json.loads(archive.read("index.json"))["rooms"])
 
 
 def _shared(left: list[list[int]], right: list[list[int]]) -> list[list[int]]:

@@ -8,7 +8,7 @@ from . import checkpoints, evaluation
 from .baselines.supervised import Supervised
 from .data import SHIPPED, DepthPairs, LabelledDepth, Rooms, SegmentationPairs, shipped
 from .recipes import Recipe, preset
-from .training import ZeroPair, fit
+from .training import ZeroPair, choose_device, fit
 
 RESULTS = SHIPPED.parent / "results"
 CHECKPOINTS = SHIPPED.parent / "checkpoints"
@@ -34,8 +34,8 @@ class Experiment:
 COURSE = preset("course")
 EXPERIMENTS = {
     # which consistency the preset course has: the paper's, of the last latent, or that of every pooled stage
-    "consistency_latent": Experiment(COURSE.with_steps(1_000).replace(consistency="latent"), selects=True),
-    "consistency_all_stages": Experiment(COURSE.with_steps(1_000).replace(consistency="all_stages"), selects=True),
+    "consistency_latent": Experiment(COURSE.with_steps(600).replace(consistency="latent"), selects=True),
+    "consistency_all_stages": Experiment(COURSE.with_steps(600).replace(consistency="all_stages"), selects=True),
     # the shipped network: the course preset, three times as long as `make run` trains
     "course": Experiment(COURSE.with_steps(6_000), ship=True),
     # its upper reference: the same f_D and g_S on true depth–segmentation pairs of 1,200 other rooms
@@ -73,6 +73,7 @@ def run(name: str, folder: str | Path, device: str = "auto", resume: bool = Fals
     tuned_on = selection_pairs(experiment.recipe.size) if experiment.ship else ()
     fit(experiment.recipe, objective, folder, device=device, resume=resume, half=True, tuned_on=tuned_on)
     model = checkpoints.load(folder / "checkpoint.safetensors")  # what is measured is what is on disk
+    model.to(choose_device(device))
     if experiment.selects:
         result = select(model, *selection_pairs(model.recipe.size))
     else:

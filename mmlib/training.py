@@ -6,6 +6,7 @@ that is killed and resumed ends bit-identical to one that never stopped (on CPU)
 
 import copy
 import functools
+import hashlib
 import json
 import math
 import platform
@@ -52,6 +53,13 @@ class Machine:
 
 def choose_device(name: str = "auto") -> torch.device:
     """`auto` takes CUDA, else MPS, else the CPU; `ValueError` where the device asked for is not there."""
+    try:
+        return _available(name)
+    except RuntimeError as error:  # not a device's name at all
+        raise ValueError(f"device {name!r}: {str(error).splitlines()[0]}; use auto, cpu, cuda or mps") from None
+
+
+def _available(name: str) -> torch.device:
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(kind for kind in available if available[kind]))
@@ -369,7 +377,9 @@ def fit(
     `objective`: `ZeroPair(d1, d2)`, or a baseline's. `resume` goes on from `folder`'s state; without one it starts.
     `stop_after` ends early after that many steps, resumable. `rgb_weights`: a torchvision `vgg16` state dict for the
     RGB encoder. `tuned_on`: rooms by which the recipe was chosen, for the record. Ctrl-C saves the state.
-    `ValueError` where a state is of another recipe or other data, or `folder` holds a run and `resume` is not given.
+    `save_every` and `log_every` count steps; `half` stores the checkpoint in half precision. Returns the networks in
+    eval mode, on the device. `ValueError` where a state is corrupt, of another recipe or other data, or `folder` holds
+    a run and `resume` is not given; `FloatingPointError` where a loss or weight is not finite.
     """
     folder = Path(folder)
     state_path, log_path = folder / "state.safetensors", folder / "log.jsonl"
@@ -391,12 +401,14 @@ def fit(
     # the form of the arithmetic is part of the state: a resumed run keeps it
     machine = Machine(choose_device(device), **saved["machine"]) if saved else probe(device, recipe.precision)
     trainer = Trainer(recipe, objective, machine)
-    seconds = 0.0
+    seconds, initial = 0.0, {}
     if saved:
+        initial = {key: saved[key] for key in ("rgb_weights_sha256",) if key in saved}
         trainer.restore(parts, saved["step"])
         seconds = saved["seconds"]
     elif rgb_weights is not None:
         load_vgg16(trainer.model.encoders["rgb"], rgb_weights)
+        initial = {"rgb_weights_sha256": hashlib.sha256(Path(rgb_weights).read_bytes()).hexdigest()}
     checkpoints.write(log_path, _log_until(log_path, trainer.next_step) if saved else b"")
 
     def record() -> dict:
@@ -404,6 +416,7 @@ def fit(
             "recipe": recipe.to_dict(),
             "step": trainer.next_step,
             "objective": type(objective).__name__,
+            **initial,
             "data": data + [rooms.describe("selection") for rooms in tuned_on],
             "selection": "checkpoint: the last step",
             "machine": {"bf16": machine.bf16, "channels_last": machine.channels_last},
@@ -413,11 +426,12 @@ def fit(
         }
 
     def save_state() -> None:
-        if not all(torch.isfinite(p).all() for p in trainer.model.parameters()):
+        parts = trainer.parts()
+        if not all(torch.isfinite(value).all() for group in parts.values() for value in group.values()):
             raise FloatingPointError(
                 f"step {trainer.next_step}: a weight is not finite; the last saved state is intact"
             )
-        checkpoints.save_state(state_path, trainer.parts(), record())
+        checkpoints.save_state(state_path, parts, record())
 
     start = time.perf_counter()
     last = recipe.steps if stop_after is None else min(recipe.steps, stop_after)
@@ -425,6 +439,8 @@ def fit(
     bar = tqdm(total=recipe.steps, initial=trainer.next_step, unit="step", disable=not progress, mininterval=often,
                file=sys.stdout, dynamic_ncols=False, ncols=125)  # fmt: skip
     interrupted = _catch_interrupt()
+    if not saved:
+        save_state()  # from now on a killed run goes on with the same arithmetic and initial weights
     try:
         with open(log_path, "a") as log, bar:
             while trainer.next_step < last and not interrupted():

@@ -86,6 +86,17 @@ def test_a_training_state_comes_back(tmp_path):
         assert group.keys() == found[part].keys() and all(torch.equal(v, found[part][k]) for k, v in group.items())
 
 
+@pytest.mark.parametrize("place", [-5, 70])
+def test_a_training_state_that_went_bad_is_refused(tmp_path, place):
+    path = tmp_path / "state.safetensors"
+    save_state(path, {"model": {"a": torch.rand(30)}}, {"step": 4})
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="state.safetensors: (corrupt|not a )"):
+        load_state(path)
+
+
 # ── Files that went bad ──
 
 

@@ -107,6 +107,9 @@ def test_pack_and_check(rooms_dir, tmp_path):
         (["train", "--out", "x", "--widths", "4;8"], "'4;8' must be whole numbers"),
         (["train", "--out", "x", "--colour", "red"], "unrecognized arguments: --colour"),
         (["train"], "--out"),
+        (["train", "--out", ""], "name a folder"),
+        (["train", "--out", "x", "--save-every", "0"], "'0' must be a whole number of at least 1"),
+        (["bench", "--steps", "-1"], "'-1' must be a whole number of at least 1"),
         (["evaluate", "x", "--split", "d1"], "invalid choice: 'd1'"),
         (["paint"], "invalid choice: 'paint'"),
         ([], "COMMAND"),
@@ -124,14 +127,23 @@ def test_a_command_line_that_makes_no_sense_exits_2(arguments, words, capsys):
 def test_a_bad_checkpoint_is_one_sentence_on_standard_error(tmp_path, rooms_dir, capsys, command, content):
     if content is not None:
         (tmp_path / "bad.json").write_text(content)
-    if command == "audit" and content == "{}":
-        assert main(["audit", str(tmp_path / "bad.safetensors")]) == 1  # a record, and a bad one
-        assert "lists no data" in capsys.readouterr().out
-        return
     data = ["--data", str(rooms_dir)] if command == "evaluate" else []
     assert main([command, str(tmp_path / "bad.safetensors"), *data]) == 2
-    line = only_line(capsys)
-    assert str(tmp_path / "bad") in line or "not a recipe" in line
+    assert str(tmp_path / "bad") in only_line(capsys)
+
+
+@pytest.mark.parametrize("path", [".", "/", ""])
+def test_what_names_no_checkpoint_is_refused(path, capsys):
+    assert main(["audit", path]) == 2
+    assert "is not a checkpoint" in only_line(capsys)
+
+
+def test_audit_refuses_weights_that_are_not_the_records(trained, tmp_path, capsys):
+    for name in ("checkpoint.json", "checkpoint.safetensors"):
+        shutil.copy(trained / name, tmp_path)
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"other weights")
+    assert main(["audit", str(tmp_path / "checkpoint.safetensors")]) == 2
+    assert "corrupt" in only_line(capsys)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +153,7 @@ def test_a_bad_checkpoint_is_one_sentence_on_standard_error(tmp_path, rooms_dir,
         (["--batch", "1"], "at least 2"),
         (["--steps", "0"], "at least 1"),
         (["--device", "abacus"], "'abacus' is not available"),
+        (["--device", "cpu:x"], "device 'cpu:x'"),
         (["--data", "nowhere"], "nowhere"),
         (["--rgb-weights", "nowhere.pth"], "nowhere.pth: no such file"),
     ],

@@ -267,6 +267,9 @@ LEAKS = {  # what is wrong: the record, what the audit must say
     "run backwards": ({"data": [D1, entry("d2", ("rgb", "depth"), [(99, 0)])]}, "entry 1 .* malformed"),
     "no hash": ({"data": [{**D1, "sha256": None}]}, "entry 0 .* malformed"),
     "not an entry": ({"data": ["d1"]}, "entry 0 .* malformed"),
+    "no modality": ({"data": [{**D1, "modalities": [1]}]}, "entry 0 .* malformed"),
+    "misspelt modality": ({"data": [{**D1, "modalities": ["Depth", "segmentation"]}]}, "entry 0 .* malformed"),
+    "test rooms, renamed": ({"data": [D1, entry("d2", ("rgb", "depth"), [(4_000_399, 4_000_900)])]}, "test split"),
 }
 
 

@@ -53,6 +53,8 @@ def test_dictionaries_and_json_bring_a_recipe_back(name):
         ({"learning_rate": -0.1}, ["learning_rate = -0.1", "negative"]),
         ({"latent_noise": float("nan")}, ["latent_noise = nan"]),
         ({"class_balance": -1.0}, ["class_balance = -1.0", "negative"]),
+        ({"learning_rate": float("inf")}, ["learning_rate = inf"]),
+        ({"seed": 10**20}, ["seed = 1000"]),
         ({"seed": -1}, ["seed = -1", "negative"]),
         ({"phases": ()}, ["phases"]),
         ({"phases": (3,)}, ["phases"]),

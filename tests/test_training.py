@@ -1,5 +1,6 @@
 """Training: what a step touches, batches as functions of a step, and that a killed run ends as if it never was."""
 
+import hashlib
 import itertools
 import json
 import math
@@ -18,7 +19,7 @@ import mmlib
 from conftest import write_rooms
 from mmlib import checkpoints, training
 from mmlib.bench import NaiveZeroPair
-from mmlib.data import LabelledDepth, SegmentationPairs, Triplets, open_split
+from mmlib.data import DepthPairs, LabelledDepth, SegmentationPairs, Triplets, open_split
 from mmlib.losses import total
 from mmlib.modalities import MODALITIES
 from mmlib.networks import MixAndMatch
@@ -313,6 +314,25 @@ def test_class_weights_by_hand():
 # ── The machine ──
 
 
+def test_sets_that_share_a_room_are_refused(rooms_dir):
+    with pytest.raises(ValueError, match="D1 and D2 share 6 rooms, the first is 100"):
+        ZeroPair(SegmentationPairs(rooms_dir), DepthPairs(rooms_dir))
+
+
+def test_a_run_killed_before_its_first_save_keeps_the_pretrained_weights(rooms_dir, tmp_path, monkeypatch):
+    (tmp_path / "vgg.pth").write_bytes(b"weights")
+    monkeypatch.setattr(training, "load_vgg16", lambda encoder, _: next(encoder.parameters()).data.fill_(0.125))
+    run(tmp_path / "whole", rooms_dir, rgb_weights=tmp_path / "vgg.pth")
+    monkeypatch.setattr(Trainer, "step", lambda self: (_ for _ in ()).throw(SystemExit))
+    with pytest.raises(SystemExit):
+        run(tmp_path / "killed", rooms_dir, rgb_weights=tmp_path / "vgg.pth")
+    monkeypatch.undo()
+    monkeypatch.setattr(training, "probe", lambda device, precision: CPU)
+    assert same(run(tmp_path / "killed", rooms_dir, resume=True), tensors(tmp_path / "whole"))
+    record = checkpoints.read_record(tmp_path / "killed/checkpoint")
+    assert record["rgb_weights_sha256"] == hashlib.sha256(b"weights").hexdigest()
+
+
 def test_devices_that_are_not_here_are_named():
     assert choose_device("cpu") == torch.device("cpu")
     with pytest.raises(ValueError, match="device 'abacus' is not available here: use auto, .*cpu"):
@@ -394,7 +414,7 @@ def test_killed_processes_end_as_one_that_was_never_killed(rooms_dir, tmp_path, 
         return log.read_text().count("\n") if log.exists() else 0
 
     moment = random.Random(time.time_ns())
-    for wanted in (3, 4):
+    for wanted in (1, 4):  # before the phase change, after step 50, and after it
         resume = ["--resume"] if log.exists() else []
         with open(tmp_path / "errors", "w") as errors:
             process = subprocess.Popen(command + resume, **options, stdout=errors, stderr=errors)
@@ -496,14 +516,15 @@ def test_a_loss_that_is_not_finite_changes_no_weight(objective, monkeypatch):
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def test_weights_that_are_not_finite_are_not_saved(rooms_dir, tmp_path, monkeypatch):
+@pytest.mark.parametrize("network", ["model", "discriminator"])
+def test_weights_that_are_not_finite_are_not_saved(rooms_dir, tmp_path, monkeypatch, network):
     step = Trainer.step
 
     def spoiling(self):
         terms = step(self)
         if self.next_step == 4:
             with torch.no_grad():
-                next(self.model.parameters()).view(-1)[0] = float("inf")
+                next(getattr(self, network).parameters()).view(-1)[0] = float("inf")
         return terms
 
     monkeypatch.setattr(Trainer, "step", spoiling)
