@@ -16,14 +16,19 @@ depth–segmentation pair.
 
 import contextlib
 import copy
+import glob
 import hashlib
 import io
 import json
 import os
+import posixpath
 import struct
 import tempfile
+import time
+import warnings
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
@@ -33,7 +38,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, UnidentifiedImageError
 
-from mmlib.modalities import Modality, modality
+from mmlib.modalities import MODALITIES, Modality, modality
 
 FORMAT = "mmlib-rooms-1"
 SHIPPED = Path(__file__).resolve().parents[1] / "data" / "rooms"
@@ -64,7 +69,7 @@ class _Files:
         if self.source.is_file():
             try:
                 self.archive = zipfile.ZipFile(self.source)
-            except zipfile.BadZipFile:
+            except (zipfile.BadZipFile, NotImplementedError, ValueError):
                 raise ValueError(f"{source} is not a zip (or is cut short): download or pack it again") from None
 
     def __enter__(self) -> Self:
@@ -82,7 +87,7 @@ class _Files:
             return self.archive.read(name) if self.archive else (self.source / name).read_bytes()
         except (KeyError, FileNotFoundError):
             raise FileNotFoundError(f"{self.where(name)} is missing: render or download the data set again") from None
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
             raise ValueError(f"{self.where(name)} cannot be read ({error}): download the data set again") from None
 
     def index(self) -> dict:
@@ -97,6 +102,9 @@ class _Files:
         fields = {"size": int, "modalities": list, "rooms": list}
         if wrong := [field for field, kind in fields.items() if not isinstance(index.get(field), kind)]:
             raise ValueError(f"{where} lacks a usable {', '.join(wrong)}: render or download the data set again")
+        if not index["modalities"] or [name for name in index["modalities"] if name not in tuple(MODALITIES)]:
+            known = ", ".join(MODALITIES)
+            raise ValueError(f"{where} lists modalities {index['modalities']}: list some of {known}")
         if not index["rooms"]:
             raise ValueError(f"{where} lists no rooms: render at least one")
         fields = {"room": int, "path": str}
@@ -105,6 +113,11 @@ class _Files:
                 raise ValueError(f"{where} has an entry without room or path: render or download the data set again")
         if len({entry["room"] for entry in index["rooms"]}) < len(index["rooms"]):
             raise ValueError(f"{where} lists a room twice: render or download the data set again")
+        first = modality(index["modalities"][0])
+        files = Counter(posixpath.normpath(_file_name(entry, first)) for entry in index["rooms"])
+        file, rooms = files.most_common(1)[0]
+        if rooms > 1:  # one view under two room numbers could hide a leak between splits
+            raise ValueError(f"{where} lists {file} under {rooms} rooms: give each a path and frame of its own")
         return index
 
     def require(self, index: dict, names: Sequence[str]) -> None:
@@ -119,10 +132,11 @@ def _file_name(entry: dict, record: Modality) -> str:
 
 def _decode(data: bytes, where: str, record: Modality, size: int) -> torch.Tensor:
     """The bytes of one image file → raw (channels, size, size); `ValueError` if it is not what the record expects."""
+    bombs = Image.DecompressionBombWarning, Image.DecompressionBombError  # more pixels than a photo ever has
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with warnings.catch_warnings(action="error", category=bombs[0]), Image.open(io.BytesIO(data)) as image:
             mode, pixels = image.mode, np.array(image)
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, *bombs) as error:
         reason = "no image in it" if isinstance(error, UnidentifiedImageError) else error
         raise ValueError(f"{where} is corrupt or cut short ({reason}): render or download it again") from None
     if mode not in PIXEL_MODES[record.pixels]:
@@ -289,12 +303,21 @@ def open_split(data: str | Path, split: str, size: int | None = None) -> Rooms:
 def written_whole(path: str | Path) -> Iterator[io.BufferedWriter]:
     """A binary stream that becomes the file `path` when all went well, and leaves what was there when not.
 
-    Its folder is made if need be. `OSError` names the file when the folder is not writable or the disk full.
+    Its folder is made if need be, what a killed process left of it over an hour ago is removed, and a device or a pipe
+    is written to directly. `OSError` names the file when the folder is not writable or the disk full.
     """
     path = Path(path)
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():
+            with path.open("wb") as stream:
+                yield stream
+            return
+        for litter in path.parent.glob(f".{glob.escape(path.name)}.{'[a-z0-9_]' * 8}"):  # as mkstemp names them
+            with contextlib.suppress(OSError):
+                if litter.stat().st_mtime < time.time() - 3600:
+                    litter.unlink()
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as stream:
             yield stream
@@ -320,10 +343,11 @@ def pack(directory: str | Path, zip_path: str | Path, modalities: Sequence[str],
     they are (images are compressed already) in sorted order without times; the zip appears whole or not at all.
     """
     zip_path = Path(zip_path)
+    modalities = list(dict.fromkeys(modalities))
     with _Files(directory) as files:
         index = files.index()
         files.require(index, modalities)
-        index |= {"modalities": list(modalities), "split": split or zip_path.stem}
+        index |= {"modalities": modalities, "split": split or zip_path.stem}
         names = sorted(_file_name(entry, modality(name)) for entry in index["rooms"] for name in modalities)
         with written_whole(zip_path) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr(zipfile.ZipInfo("index.json"), json.dumps(index, sort_keys=True))

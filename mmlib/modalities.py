@@ -80,10 +80,11 @@ def _depth_problem(metres: torch.Tensor) -> str | None:
     if len(hits) == 0:
         return "its depth is zero everywhere (no ray hit anything)"
     median = hits.median().item()
-    if 0.2 <= median <= 60:
+    if 0.5 <= median <= 15:
         return None
-    unit = "metres" if median < 0.06 else "centimetres" if median < 0.2 else "a unit finer than a millimetre"
-    return f"its depth looks like {unit}, expected millimetres (the median pixel stores {1000 * median:.0f})"
+    unit = "metres" if median < 0.05 else "centimetres" if median < 0.5 else "tenths of a millimetre"
+    stored = f"the median pixel stores {1000 * median:.0f}, a room's 500 to 15000"
+    return f"its depth looks like {unit}, expected millimetres ({stored})"
 
 
 def _class_problem(classes: torch.Tensor) -> str | None:

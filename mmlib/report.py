@@ -48,6 +48,17 @@ def headline_table(results: str | Path = RESULTS) -> str:
     return "\n".join(lines)
 
 
+def consistency_table(results: str | Path = RESULTS) -> str:
+    """The trials behind the choice of a consistency, on validation's seen pairs, as a Markdown table."""
+    lines = ["| consistency | RGB → segmentation | RGB → depth | distance of latents R–S | R–D |", "| --- " * 5 + "|"]
+    for kind, title in (("latent", "of the last latent"), ("all_stages", "of every pooled stage")):
+        trial = read(f"consistency_{kind}", results)
+        distances = " | ".join(f"{pair['distance']:.2f}" for pair in trial["alignment"].values())
+        seen = (_measures(trial["translations"][name]) for name in ("rgb_to_segmentation", "rgb_to_depth"))
+        lines.append(f"| {title} | {' | '.join(seen)} | {distances} |")
+    return "\n".join(lines)
+
+
 def _measures(row: dict) -> str:
     if "miou" in row:
         return f"mIoU {100 * row['miou']:.1f} %, {100 * row['global']:.1f} % of pixels right"

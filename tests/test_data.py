@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
 import shutil
+import threading
+import time
 import zipfile
 
 import numpy as np
@@ -144,6 +147,8 @@ def test_packed_zip_holds_no_other_modality(rooms_dir, tmp_path):
     assert index["modalities"] == ["rgb", "segmentation"] and index["split"] == "d1"
     with pytest.raises(ValueError, match=r"d1\.zip holds rgb, segmentation; depth was asked for"):
         DepthPairs(packed)
+    twice = pack(rooms_dir, tmp_path / "twice.zip", ("rgb", "segmentation", "rgb"), split="d1")
+    assert twice.read_bytes() == packed.read_bytes()
 
 
 def test_failed_pack_leaves_what_was_there(rooms_copy, tmp_path):
@@ -155,6 +160,30 @@ def test_failed_pack_leaves_what_was_there(rooms_copy, tmp_path):
     assert target.read_bytes() == b"old" and not list(tmp_path.glob(".d2*"))
     with pytest.raises(OSError, match="cannot write .*d2.zip/d1.zip"):
         pack(rooms_copy, target / "d1.zip", ("rgb", "segmentation"))  # a file is no folder
+
+
+def test_written_whole_keeps_devices_and_pipes(tmp_path):
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    with data.written_whole(pipe) as stream:
+        stream.write(b"content")
+    reader.join(10)
+    assert pipe.is_fifo() and read == [b"content"] and list(tmp_path.iterdir()) == [pipe]
+
+
+def test_written_whole_removes_what_a_killed_process_left(tmp_path):
+    names = [".d1.zip.abcdefgh", ".d1.zip.12345678", ".d1.zip.original", ".d2.zip.abcdefgh", ".d1.zip.Original"]
+    old, recent, *_ = paths = [tmp_path / name for name in names]
+    for path in paths:
+        path.touch()
+        os.utime(path, (time.time() - 7200,) * 2)
+    recent.touch()  # another process may be writing it
+    with data.written_whole(tmp_path / "d1.zip") as stream:
+        stream.write(b"content")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"d1.zip", ".d1.zip.12345678", ".d2.zip.abcdefgh", ".d1.zip.Original"}
 
 
 # ── Bad data ──
@@ -172,28 +201,49 @@ def scale_depth(path, factor):
     Image.fromarray((np.array(Image.open(path)) * factor).astype(np.uint16)).save(path)
 
 
+def claim_size(path, side):
+    """Make a JPEG's header say side × side pixels."""
+    content = bytearray(path.read_bytes())
+    frame = content.index(b"\xff\xc0")  # marker, length 2, precision 1, height 2, width 2
+    content[frame + 5 : frame + 9] = side.to_bytes(2, "big") * 2
+    path.write_bytes(content)
+
+
+def room(number, **place):
+    return {"room": number, "path": "0/0", **place}
+
+
 BAD = {  # what is wrong: file, how it is spoilt, what the sentence must say beside the file
     "missing": ("0/1/photo/0.jpg", lambda path: path.unlink(), "is missing"),
     "truncated JPEG": ("0/2/photo/0.jpg", lambda path: path.write_bytes(path.read_bytes()[:-60]), "cut short"),
     "truncated PNG": ("0/2/depth/0.png", lambda path: path.write_bytes(path.read_bytes()[:-40]), "cut short"),
+    "huge JPEG": ("0/2/photo/0.jpg", lambda path: claim_size(path, 65000), "corrupt or cut short"),
+    "large JPEG": ("0/2/photo/0.jpg", lambda path: claim_size(path, 10000), "corrupt or cut short"),
     "empty file": ("0/3/semantic_class/0.png", lambda path: path.write_bytes(b""), "corrupt"),
     "other size": ("1/4/photo/0.jpg", lambda path: Image.new("RGB", (SIZE, 16)).save(path), "32×16.*says 32×32"),
     "grey photo": ("1/4/photo/0.jpg", lambda path: Image.new("L", (SIZE, SIZE)).save(path), "expected 8-bit colour"),
     "class 14": ("1/5/semantic_class/0.png", lambda path: grey(path, 14, np.uint8), "class 14"),
     "8-bit depth": ("0/0/depth/0.png", lambda path: grey(path, 200, np.uint8), "expected 16-bit grey"),
-    "metres": ("0/0/depth/0.png", lambda path: scale_depth(path, 0.001), "looks like metres, expected millimetres"),
-    "tenths": ("0/0/depth/0.png", lambda path: grey(path, 65000, np.uint16), "finer than a millimetre"),
+    "metres": ("0/0/depth/0.png", lambda path: grey(path, 3, np.uint16), "looks like metres, expected millimetres"),
+    "centimetres": ("0/0/depth/0.png", lambda path: scale_depth(path, 0.1), "looks like centimetres, expected milli"),
+    "tenths": ("0/0/depth/0.png", lambda path: scale_depth(path, 10), "looks like tenths of a millimetre, expected"),
     "zero depth": ("0/0/depth/0.png", lambda path: scale_depth(path, 0), "zero everywhere"),
     "no index": ("index.json", lambda path: path.unlink(), "is missing"),
     "index not JSON": ("index.json", lambda path: path.write_text("{"), "is not JSON"),
     "other format": ("index.json", lambda path: edit_index(path, format="x"), "format 'mmlib-rooms-1'"),
     "no rooms": ("index.json", lambda path: edit_index(path, rooms=[]), "lists no rooms"),
     "no size": ("index.json", lambda path: edit_index(path, size=None), "usable size"),
+    "modality in a list": ("index.json", lambda path: edit_index(path, modalities=[["rgb"]]), "list some of rgb"),
+    "unknown modality": ("index.json", lambda path: edit_index(path, modalities=["rgb", "sound"]), "'sound'"),
+    "no modalities": ("index.json", lambda path: edit_index(path, modalities=[]), "list some of rgb"),
     "entry without path": ("index.json", lambda path: edit_index(path, rooms=[{"room": 1}]), "without room or path"),
-    "room twice": ("index.json", lambda path: edit_index(path, rooms=[{"room": 1, "path": "0/0"}] * 2), "twice"),
+    "room twice": ("index.json", lambda path: edit_index(path, rooms=[room(1)] * 2), "lists a room twice"),
+    "path twice": ("index.json", lambda path: edit_index(path, rooms=[room(1), room(2, path="0//0")]), "2 rooms"),
+    "frame twice": ("index.json", lambda path: edit_index(path, rooms=[room(1), room(2, frame="0")]), "2 rooms"),
 }
 
 
+@pytest.mark.filterwarnings("error")  # what a warning would say is in the sentence
 @pytest.mark.parametrize("name", BAD)
 def test_bad_data_is_one_sentence_that_names_the_file(rooms_copy, name):
     file, spoil, says = BAD[name]
@@ -203,6 +253,19 @@ def test_bad_data_is_one_sentence_that_names_the_file(rooms_copy, name):
         Triplets(rooms_copy)
     assert str(rooms_copy / file) in str(error.value) and "\n" not in str(error.value)
     assert check(rooms_copy) == [str(error.value)]
+
+
+@pytest.mark.parametrize(("factor", "unit"), [(0.001, "metres"), (0.1, "centimetres"), (10, "tenths"), (1, None)])
+def test_depth_in_another_unit_is_named(factor, unit):
+    problem = modality("depth").problem(torch.full((1, 4, 4), 3.0 * factor))
+    assert problem is None if unit is None else f"looks like {unit}" in problem
+
+
+def test_two_frames_of_one_path_are_two_rooms(rooms_copy):
+    for folder, suffix in (("photo", "jpg"), ("depth", "png"), ("semantic_class", "png")):
+        shutil.copy(rooms_copy / f"0/1/{folder}/0.{suffix}", rooms_copy / f"0/0/{folder}/1.{suffix}")
+    edit_index(rooms_copy / "index.json", rooms=[room(1, frame=0), room(2, frame=1)])
+    assert check(rooms_copy) == [] and len(Triplets(rooms_copy)) == 2
 
 
 def test_check_reports_every_bad_file(rooms_copy, tmp_path):
@@ -222,6 +285,12 @@ def test_bad_zips_are_named(rooms_dir, tmp_path):
         info = archive.getinfo("0/1/depth/0.png")
     middle = info.header_offset + 30 + len(info.filename) + info.file_size // 2
     flipped.write_bytes(whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :])
+    newer = tmp_path / "newer.zip"  # says that it needs version 25.5 of the format
+    directory = whole.index(b"PK\x01\x02")
+    newer.write_bytes(whole[: directory + 6] + b"\xff" + whole[directory + 7 :])
+    with pytest.raises(ValueError, match="newer.zip is not a zip"):
+        Triplets(newer)
+    newer.unlink()
     for bad, says in ((cut, "cut.zip is not a zip"), (text, "text.zip is not a zip"), (flipped, "0/1/depth/0.png")):
         with pytest.raises(ValueError, match=says):
             Triplets(bad)

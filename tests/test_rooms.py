@@ -1,6 +1,7 @@
 """The room generator: the same seed gives the same rooms, it resumes, and what it lacks it says in one sentence."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,8 +15,9 @@ from mmlib import __main__ as command_line
 from mmlib.data import Triplets, check, shipped
 from mmlib.modalities import CLASSES
 from mmlib.rooms import furniture
+from mmlib.rooms import render as renderer
 
-pytest.importorskip("mitsuba", reason="the render extra is not installed: pip install mmlib[render]")
+pytest.importorskip("mitsuba", reason="the render extra is not installed: pip install -e '.[render]'")
 if not (furniture.PACKAGE_FOLDER / "BlendSwap-CC-0.sh3f").exists():
     pytest.skip("the furniture is not installed: apt-get install sweethome3d-furniture", allow_module_level=True)
 
@@ -95,17 +97,18 @@ def test_depth_is_ray_length_and_agrees_with_the_room(rendered):
         assert np.median(np.abs(height[floor])) < 0.03  # metres: the floor, or a rug on it
 
 
-def test_goes_on_after_a_kill_and_grows(tmp_path, rendered):
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_goes_on_after_a_kill_and_grows(tmp_path, rendered, stop):
     command = [sys.executable, "-m", "mmlib", "render", "--rooms", "40", "--seed", "42", "--size", "48"]
     command += ["--out", str(tmp_path), "--modalities", "depth,segmentation", "--processes", "1"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, text=True)
     deadline = time.monotonic() + 60
     while len(list(tmp_path.rglob("room.json"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
-    import os
-
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    os.killpg(process.pid, stop)
+    message = process.communicate(timeout=60)[1]
+    if stop == signal.SIGINT:  # Ctrl-C
+        assert process.returncode == 130 and message.endswith("mmlib: stopped\n") and "Traceback" not in message
     made = len(list(tmp_path.rglob("room.json")))
     assert 2 <= made < 40 and not (tmp_path / "index.json").exists()
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("room.json")}
@@ -123,6 +126,60 @@ def test_complete_folder_is_left_alone_and_another_seed_refused(rendered, capsys
     assert "is complete: 3 rooms" in capsys.readouterr().out and files(rendered, "*") == before
     with pytest.raises(ValueError, match="holds rooms with seed 42, not 7"):
         render(3, 7, 48, rendered)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"rooms": 0}, "rooms is 0: give 1 or more"),
+        ({"size": 0}, "size is 0: give 1 or more"),
+        ({"size": -4}, "size is -4: give 1 or more"),
+        ({"samples": 0}, "samples is 0: give 1 or more"),
+        ({"seed": -1}, "seed is -1: give 0 or more"),
+        ({"modalities": ("rgb", "bogus")}, "unknown modality 'bogus': known are rgb, depth, segmentation"),
+        ({"modalities": ()}, "modalities is empty: give some of rgb, depth, segmentation"),
+    ],
+)
+def test_arguments_out_of_range_make_no_folder(tmp_path, arguments, says):
+    with pytest.raises(ValueError, match=says):
+        render(**{"rooms": 1, "seed": 1, "size": 8, "out": tmp_path / "out"} | arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_blanks_between_modalities(rendered, capsys):
+    render(3, 42, 48, rendered, modalities=["segmentation", " rgb", "depth "])
+    assert "is complete" in capsys.readouterr().out
+
+
+def test_out_must_be_a_folder_that_can_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OSError, match=f"cannot make the folder {out} .*: choose another"):
+            render(1, 1, 8, out)
+
+
+@pytest.mark.parametrize("name", ["index.json", "started.json"])
+@pytest.mark.parametrize("content", ["[]", "{", '{"rooms": [1]}', "\udcff"])
+def test_damage_to_what_an_earlier_call_left_is_named(tmp_path, name, content):
+    (tmp_path / name).write_text(content, errors="surrogateescape")
+    with pytest.raises(ValueError, match=f"{tmp_path / name} is damaged: delete it"):
+        render(1, 1, 8, tmp_path)
+
+
+def test_missing_mitsuba_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(renderer, "find_spec", lambda name: None)
+    with pytest.raises(ModuleNotFoundError, match=r'pip install -e "\.\[render\]"'):
+        render(1, 1, 8, tmp_path)
+
+
+def test_dead_process_is_one_sentence_and_no_endless_wait(tmp_path):
+    """A worker that ends at once, as one that runs out of memory does."""
+    code = "import os, sys; from mmlib import __main__; from mmlib.rooms import render; "
+    code += "render._start_worker, render.usable_variant = os._exit, lambda: 9; sys.exit(__main__.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "render", "--rooms", "2", "--seed", "1", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "mmlib: a rendering process died (out of memory?): run the same command again" in done.stderr
 
 
 def test_scalar_variant(rendered, tmp_path):
@@ -143,6 +200,22 @@ def test_missing_furniture_is_one_sentence(tmp_path, monkeypatch, capsys):
     furniture.load.cache_clear()
     message = capsys.readouterr().err
     assert code == 2 and message.count("\n") == 1 and "apt-get install sweethome3d-furniture" in message
+
+
+def test_furniture_cache_may_be_damaged_or_unwritable(tmp_path, monkeypatch):
+    key = furniture.catalogue()[0].key
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    read = furniture.load.__wrapped__  # without the cache in memory
+    mesh = read(key)
+    (stored,) = (tmp_path / "cache/mmlib/furniture").iterdir()
+    whole = stored.read_bytes()
+    for damaged in (b"", b"rubbish", whole[:-40], whole[:200] + bytes(100) + whole[300:]):
+        stored.write_bytes(damaged)
+        assert np.array_equal(read(key).vertices, mesh.vertices)
+        assert stored.read_bytes() == whole
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))  # no folder can be made below a file
+    assert np.array_equal(read(key).vertices, mesh.vertices)
 
 
 def test_furniture_stands_apart():

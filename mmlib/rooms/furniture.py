@@ -5,18 +5,20 @@ the geometry out of the libraries' `.sh3f` archives, which Debian packages as `s
 Running `python -m mmlib.rooms.furniture` rewrites `data/rooms/CREDITS.md` from the table.
 """
 
+import contextlib
 import csv
 import functools
 import io
 import os
 import posixpath
-import uuid
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from mmlib.data import written_whole
 
 TABLE = Path(__file__).with_name("furniture.csv")
 CREDITS = Path(__file__).parents[2] / "data" / "rooms" / "CREDITS.md"
@@ -221,7 +223,7 @@ def _build(row: dict[str, str]) -> Mesh:
 
 @functools.cache
 def load(key: str) -> Mesh:
-    """Return the mesh of a model of the catalogue, from the cache folder when an earlier call left it there.
+    """Return the mesh of a model of the catalogue, from the cache folder when an earlier call left it there whole.
 
     Raises KeyError for a key that is not in the catalogue, FileNotFoundError where the furniture package is missing.
     """
@@ -229,23 +231,14 @@ def load(key: str) -> Mesh:
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mmlib" / "furniture"
     stamp = zlib.crc32(repr((CACHE_VERSION, MOST_FACES, sorted(row.items()))).encode())
     path = home / f"{key.replace('/', '_')}-{stamp:08x}.npz"
-    if path.is_file():
-        with np.load(path) as stored:
-            arrays = [stored[field] for field in ("vertices", "faces", "materials", "colours")]
-            return Mesh(*arrays, names=tuple(stored["names"].tolist()))
+    missing_or_damaged = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
+    with contextlib.suppress(*missing_or_damaged), np.load(path) as stored:
+        arrays = [stored[field] for field in ("vertices", "faces", "materials", "colours")]
+        return Mesh(*arrays, names=tuple(stored["names"].tolist()))
     mesh = _build(row)
-    buffer = io.BytesIO()
-    np.savez(buffer, **vars(mesh) | {"names": np.array(mesh.names, dtype=str)})
-    _write_atomically(path, buffer.getvalue())
+    with contextlib.suppress(OSError), written_whole(path) as stream:  # without a cache it is only slower
+        np.savez(stream, **vars(mesh) | {"names": np.array(mesh.names, dtype=str)})
     return mesh
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that no other process ever sees part of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
 
 
 def credits_text() -> str:
@@ -264,4 +257,5 @@ def credits_text() -> str:
 
 
 if __name__ == "__main__":
-    _write_atomically(CREDITS, credits_text().encode())
+    with written_whole(CREDITS) as stream:
+        stream.write(credits_text().encode())

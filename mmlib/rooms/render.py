@@ -6,6 +6,7 @@ seed gives the same depth and classes to the byte, whatever the number of proces
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import glob
 import io
@@ -15,6 +16,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +27,7 @@ import numpy as np
 from PIL import Image
 
 from mmlib.data import FORMAT, written_whole
-from mmlib.modalities import MODALITIES
+from mmlib.modalities import MODALITIES, modality
 
 FILES = {name: f"{record.folder}/0{record.suffix}" for name, record in MODALITIES.items()}
 _PROBE = """
@@ -47,16 +51,26 @@ def render(
     """Make `rooms` furnished rooms of size x size pixels in the folder `out`, going on where an earlier call stopped.
 
     Photos are JPEG, depth is 16-bit PNG in millimetres along the ray (0: nothing hit), classes are 8-bit PNG (SceneNet
-    RGB-D's 13). Raises ValueError where `out` holds rooms of another seed, size or modalities, FileNotFoundError
-    where the furniture package is missing, ModuleNotFoundError where Mitsuba is.
+    RGB-D's 13). Raises ValueError for an argument out of range and where `out` holds rooms of another seed, size or
+    modalities, FileNotFoundError where the furniture package is missing, ModuleNotFoundError where Mitsuba is,
+    ChildProcessError when a process dies.
     """
     from tqdm import tqdm  # noqa: PLC0415 - the generator's own extra
 
     from mmlib.rooms import furniture  # noqa: PLC0415
 
-    modalities = tuple(name for name in FILES if name in modalities)
+    for name, value, least in (("rooms", rooms, 1), ("seed", seed, 0), ("size", size, 1), ("samples", samples, 1)):
+        if value < least:
+            raise ValueError(f"{name} is {value}: give {least} or more")
+    asked = [modality(name.strip()).name for name in modalities]
+    if not asked:
+        raise ValueError(f"modalities is empty: give some of {', '.join(FILES)}")
+    modalities = tuple(name for name in FILES if name in asked)
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"cannot make the folder {out} ({error.strerror}): choose another folder") from error
     header = {"format": FORMAT, "seed": seed, "size": size, "modalities": list(modalities)}
     done, generator = _earlier(out, header)
     todo = [number for number in range(rooms) if number not in done and not _record_path(out, number).is_file()]
@@ -64,22 +78,33 @@ def render(
         print(f"{out} is complete: {len(done)} rooms.")
         return
     if find_spec("mitsuba") is None:
-        raise ModuleNotFoundError("Rendering rooms needs Mitsuba 3: run `pip install mmlib[render]`.")
+        raise ModuleNotFoundError('Rendering rooms needs Mitsuba 3: run `pip install -e ".[render]"`.')
     furniture.load(furniture.catalogue()[0].key)
     variant = variant or usable_variant()
     processes = max(1, min(processes or os.cpu_count() or 1, len(todo) or 1))
     _write(out / "started.json", json.dumps(header).encode())
     jobs = [(number, seed, size, str(out), modalities, samples) for number in todo]
     if jobs:
-        with multiprocessing.get_context("spawn").Pool(processes, _start_worker, (variant,)) as pool:
-            bar = tqdm(pool.imap_unordered(_make, jobs), total=rooms, initial=rooms - len(jobs), unit="room")
-            for _ in bar:
-                pass
+        others = set(multiprocessing.active_children())
+        pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start_worker, (variant,))
+        try:
+            made = as_completed([pool.submit(_make, job) for job in jobs])
+            for future in tqdm(made, total=rooms, initial=rooms - len(jobs), unit="room"):
+                future.result()
+        except BrokenProcessPool as error:
+            message = "a rendering process died (out of memory?): run the same command again to go on"
+            raise ChildProcessError(message) from error
+        except BaseException:  # Ctrl-C, or a room's error: the rooms being made are not waited for
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
     generator = generator or {"mitsuba": version("mitsuba"), "variant": variant, "samples_per_pixel": samples}
-    records = [
-        done[number] if number in done else json.loads(_record_path(out, number).read_text())
-        for number in range(max(rooms, len(done)))
-    ]
+    records = []
+    for number in range(max(rooms, len(done))):
+        with _damage_named(_record_path(out, number)) as path:
+            records.append(done[number] if number in done else {**json.loads(path.read_text())})
     _write(out / "index.json", json.dumps({**header, "generator": generator, "rooms": records}).encode())
     for number in range(rooms):
         _record_path(out, number).unlink(missing_ok=True)
@@ -188,14 +213,24 @@ def _write(path: Path, content: bytes) -> None:
 
 def _earlier(out: Path, header: dict) -> tuple[dict[int, dict], dict | None]:
     """Read what an earlier call left in a folder: its rooms by number, and how they were made."""
-    for name in ("index.json", "started.json"):
-        if (out / name).is_file():
-            found = json.loads((out / name).read_text())
+    for path in (out / "index.json", out / "started.json"):
+        if path.is_file():
+            with _damage_named(path):
+                found = json.loads(path.read_text())
+                done = {int(room["path"].split("/")[1]): room for room in found.get("rooms", [])}
             for key, value in header.items():
                 if found.get(key) != value:
                     raise ValueError(
                         f"{out} holds rooms with {key} {found.get(key)}, not {value}: choose another folder."
                     )
-            if name == "index.json":
-                return {int(room["path"].split("/")[1]): room for room in found["rooms"]}, found["generator"]
+            return done, found.get("generator")
     return {}, None
+
+
+@contextlib.contextmanager
+def _damage_named(path: Path) -> Iterator[Path]:
+    """Make what goes wrong when the block reads a damaged file one ValueError that names the file."""
+    try:
+        yield path
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged: delete it, then run the same command again") from error
