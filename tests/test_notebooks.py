@@ -28,7 +28,6 @@ def test_there_are_notebooks():
     assert NOTEBOOKS
 
 
-@pytest.mark.skipif(not (ROOT / "data/checkpoints/course.json").exists(), reason="no shipped network yet")
 @each
 def test_is_executed_in_order_and_has_outputs(path):
     code = cells(path)
