@@ -140,7 +140,7 @@ def _convolutions(trainer: Trainer) -> Counter:
 def _time_convolution(shape: tuple, device: torch.device, repeats: int = 7) -> float:
     """Seconds of one convolution, forward and backward, in the fastest of four forms."""
     inputs, outputs, kernel, stride, count, height, width, bias, image_gradient, weight_gradient = shape
-    best = []
+    medians = []
     for dtype in (torch.float32, torch.bfloat16):
         for memory_format in (torch.contiguous_format, torch.channels_last):
             layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=bias).requires_grad_(weight_gradient)
@@ -152,8 +152,9 @@ def _time_convolution(shape: tuple, device: torch.device, repeats: int = 7) -> f
             def both(layer=layer, x=x, slope=slope):
                 layer(x).backward(slope)
 
-            best.append(min(_timed(both, device) for _ in range(repeats)))
-    return min(best)
+            both()  # warms up
+            medians.append(statistics.median(_timed(both, device) for _ in range(repeats)))  # as for the steps
+    return min(medians)
 
 
 GROUPS = {

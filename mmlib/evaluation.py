@@ -169,21 +169,31 @@ def evaluate(
 
 @torch.inference_mode()
 def alignment(model, rooms: Rooms, first: str, second: str) -> dict:
-    """How well two modalities' latents of one room agree, over `rooms` (at least 2), seen as points in latent space.
+    """How well what two encoders say of one room agrees, over `rooms` (at least 2), all of them in one batch.
 
     `retrieval_at_1`: the share of rooms whose latent of `first` is nearer (Euclidean) to their own room's latent of
-    `second` than to any other room's. `distance`: the mean distance between latents of one room over that between
-    latents of different rooms; 0 is perfect, 1 says that the room makes no difference.
+    `second` than to any other room's. `distance`: for each pooled stage, the last being the latent, the mean distance
+    between features of one room over that between features of different rooms; 0 is perfect, 1 says that the room makes
+    no difference. `index_agreement`: for each stage, the share of equal pooling indices; chance is a quarter.
     """
     if len(rooms) < 2:
         raise ValueError(f"split {rooms.split}: alignment compares rooms, and there is only {len(rooms)}")
     batch = {name: raw.to(_device(model)) for name, raw in rooms.batch(range(len(rooms))).items()}
-    a, b = (model.encode(modality(name).to_input(batch[name]), name).latent.flatten(1) for name in (first, second))
-    distances = torch.cdist(a.double().cpu(), b.double().cpu())
-    own = distances.diagonal()
-    others = (distances.sum() - own.sum()) / (len(rooms) * (len(rooms) - 1))
-    right = (distances.argmin(1) == torch.arange(len(rooms))).double()
-    return {"retrieval_at_1": right.mean().item(), "distance": (own.mean() / others).item()}
+    f, g = (model.encode(modality(name).to_input(batch[name]), name) for name in (first, second))
+    distances = [
+        torch.cdist(a.flatten(1).double().cpu(), b.flatten(1).double().cpu()) for a, b in zip(f.pooled, g.pooled)
+    ]
+    right = distances[-1].argmin(1) == torch.arange(len(rooms))
+    return {
+        "retrieval_at_1": right.double().mean().item(),
+        "distance": [_own_over_others(stage) for stage in distances],
+        "index_agreement": [(a == b).double().mean().item() for a, b in zip(f.indices, g.indices)],
+    }
+
+
+def _own_over_others(distances: torch.Tensor) -> float:
+    own, count = distances.diagonal(), len(distances)
+    return (own.mean() / ((distances.sum() - own.sum()) / (count * (count - 1)))).item()
 
 
 def table(result: dict) -> str:

@@ -86,7 +86,7 @@ def pseudo_pair(translated: torch.Tensor, teacher: torch.Tensor, target: str) ->
 
 
 def total(terms: dict[str, torch.Tensor], phase: Phase) -> torch.Tensor:
-    """L = λ_R L_RGB + λ_S L_SEG + λ_D L_DEPTH + λ_A L_LAT, with L_RGB = λ_L2 L_L2 + L_GAN (section 4.3).
+    """L = λ_R L_RGB + λ_S L_SEG + λ_D L_DEPTH + λ_A L_LAT, with L_RGB = λ_L2 L_L2 + λ_GAN L_GAN (section 4.3).
 
     A term is named by its kind and its translation: `rgb/SR`, `gan/*R`, `depth/RD`, `segmentation/RS`, `latent/RS`,
     and `pseudo_segmentation/DS`, whose weight is λ_pseudo · λ_S.

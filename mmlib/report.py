@@ -50,18 +50,27 @@ def headline_table(results: str | Path = RESULTS) -> str:
 
 def consistency_table(results: str | Path = RESULTS) -> str:
     """The trials behind the choice of a consistency, on validation's seen pairs, as a Markdown table."""
-    lines = ["| consistency | RGB → segmentation | RGB → depth | distance of latents R–S | R–D |", "| --- " * 5 + "|"]
-    for kind, title in (("latent", "of the last latent"), ("all_stages", "of every pooled stage")):
-        trial = read(f"consistency_{kind}", results)
-        distances = " | ".join(f"{pair['distance']:.2f}" for pair in trial["alignment"].values())
-        seen = (_measures(trial["translations"][name]) for name in ("rgb_to_segmentation", "rgb_to_depth"))
-        lines.append(f"| {title} | {' | '.join(seen)} | {distances} |")
+    forms = {
+        "of the last latent": read("consistency_latent", results),
+        "of every pooled stage": read("consistency_all_stages", results),
+    }
+    lines = [f"| measured on validation | {' | '.join(forms)} |", "| --- | --- | --- |"]
+    trials = list(forms.values())
+    for name in trials[0]["translations"]:
+        cells = [_measures(trial["translations"][name]) for trial in trials]
+        lines.append(f"| {name.replace('_to_', ' → ')} | {' | '.join(cells)} |")
+    for pair in trials[0]["alignment"]:
+        for measure in ("distance", "index_agreement"):
+            cells = [", ".join(f"{stage:.2f}" for stage in trial["alignment"][pair][measure]) for trial in trials]
+            lines.append(f"| {pair}: {measure.replace('_', ' ')} by stage | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def _measures(row: dict) -> str:
     if "miou" in row:
         return f"mIoU {100 * row['miou']:.1f} %, {100 * row['global']:.1f} % of pixels right"
+    if "psnr" in row:
+        return f"PSNR {row['psnr']:.1f} dB"
     return f"δ < 1.25 for {100 * row['delta1']:.1f} % of pixels, RMSE {row['rmse']:.2f} m"
 
 

@@ -195,17 +195,20 @@ class Latents:
         self.latents = {name: torch.tensor(latent) for name, latent in latents.items()}
 
     def encode(self, x, name):
-        return SimpleNamespace(latent=self.latents[name][:, :, None, None])
+        latent = self.latents[name][:, :, None, None]
+        return SimpleNamespace(pooled=(2 * latent, latent), indices=(latent.long(), latent.long() + 1))
 
 
 def test_alignment_by_hand(rooms_dir):
     rooms = DepthPairs(rooms_dir).subset(0, 3)
     rgb = [[0.0, 0.0], [4.0, 0.0], [0.0, 3.0]]
-    assert alignment(Latents(rgb=rgb, depth=rgb), rooms, "rgb", "depth") == {"retrieval_at_1": 1.0, "distance": 0.0}
+    perfect = {"retrieval_at_1": 1.0, "distance": [0.0, 0.0], "index_agreement": [1.0, 1.0]}
+    assert alignment(Latents(rgb=rgb, depth=rgb), rooms, "rgb", "depth") == perfect
     # the third room's nearest depth is the first room's
     result = alignment(Latents(rgb=rgb, depth=[[0.0, 0.0], [4.0, 3.0], [0.0, 0.0]]), rooms, "rgb", "depth")
     own, others = (0 + 3 + 3) / 3, (5 + 0 + 4 + 4 + 3 + 4) / 6
-    assert result["retrieval_at_1"] == pytest.approx(2 / 3) and result["distance"] == pytest.approx(own / others)
+    assert result["retrieval_at_1"] == pytest.approx(2 / 3) and result["distance"] == pytest.approx([own / others] * 2)
+    assert result["index_agreement"] == pytest.approx([4 / 6] * 2)  # two of the six numbers differ
 
 
 def test_alignment_of_one_room_says_nothing(rooms_dir):
