@@ -50,9 +50,9 @@ def selection_pairs(size: int) -> tuple[SegmentationPairs, DepthPairs]:
 
     Depth and segmentation of one room never meet here either, so nothing can be tuned on the unseen pair.
     """
-    validation = SHIPPED / "validation.zip"
-    half = len(shipped("validation")) // 2
-    return SegmentationPairs(validation, size).subset(0, half), DepthPairs(validation, size).subset(half)
+    segmentation, depth = (pairs(SHIPPED / "validation.zip", size) for pairs in (SegmentationPairs, DepthPairs))
+    half = len(segmentation) // 2
+    return segmentation.subset(0, half), depth.subset(half)
 
 
 def run(name: str, folder: str | Path, device: str = "auto", resume: bool = False) -> dict:

@@ -62,7 +62,7 @@ def test_choices_rest_on_seen_pairs_alone():
             assert report["alignment"].keys() == {"rgb – segmentation", "rgb – depth"}
 
 
-def test_the_course_has_the_consistency_that_validated_better():
+def test_the_course_has_the_consistency_that_translates_most_seen_pairs_better():
     """By the seen translations: alignment at the last stage spoke for the other form, as notebook 04 says."""
     reports = {kind: reported(f"consistency_{kind}")["translations"] for kind in CONSISTENCY}
     chosen = reports.pop(EXPERIMENTS["course"].recipe.consistency)
