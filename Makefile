@@ -1,7 +1,7 @@
 # The course and its tests. `make` alone lists what there is.
 PYTHON ?= python3
 VENV ?= .venv
-STEPS ?= 2000
+STEPS ?= 1500
 DEVICE ?= auto
 OUT ?= runs/course
 NOTEBOOKS ?= notebooks/*.ipynb
@@ -24,7 +24,7 @@ $(READY): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.txt
 	@touch $@
 
-run: $(READY)  ## train for STEPS=2000 steps in notebook 04, headless, and leave all results in OUT=runs/course
+run: $(READY)  ## train for STEPS=1500 steps in notebook 04, headless, and leave all results in OUT=runs/course
 	@mkdir -p $(OUT)
 	@echo "Training $(STEPS) steps. A stopped run goes on where it was; OUT=... names another folder."
 	$(BIN)/python -m papermill --kernel python3 --execution-timeout 14400 --no-progress-bar --log-output \

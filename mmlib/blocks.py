@@ -46,6 +46,13 @@ def unpool(features: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
     return unpooled
 
 
+def upper_left(indices: torch.Tensor) -> torch.Tensor:
+    """Indices of the same shape (…, H, W) that point at the upper left pixel of every 2×2 window."""
+    height, width = indices.shape[-2:]
+    rows, columns = (2 * torch.arange(side, device=indices.device) for side in (height, width))
+    return (rows[:, None] * 2 * width + columns).expand_as(indices).contiguous()
+
+
 def upsample(features: torch.Tensor) -> torch.Tensor:
     """Repeat each value 2×2, for decoders without pooling indices: (N, C, H, W) → (N, C, 2H, 2W)."""
     return F.interpolate(features, scale_factor=2, mode="nearest")

@@ -16,6 +16,7 @@ import torch
 
 from mmlib.data import SHIPPED, Rooms, ranges, written_whole
 from mmlib.modalities import CLASSES, MODALITIES, modality
+from mmlib.networks import Encoding
 
 # ── Metrics ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -168,13 +169,35 @@ def evaluate(
 
 
 @torch.inference_mode()
+def fusion(
+    model, rooms: Rooms, first: str, second: str, target: str, alphas: Sequence[float], batch_size: int = 50
+) -> list[dict]:
+    """(`first`, `second`) → `target` for each α, with the side information of `first` (section 5.4, Figure 7).
+
+    α is the weight of the latent of `second`; for the side information of `second` swap the two and give 1 − α. Returns
+    what the target's metric computes, with its `alpha`. `ValueError` where `rooms` lack a modality.
+    """
+    if absent := [name for name in dict.fromkeys((first, second, target)) if name not in rooms.modalities]:
+        raise ValueError(f"{rooms.split} holds {', '.join(rooms.modalities)}; {', '.join(absent)} was asked for")
+    metrics = [METRICS[modality(target).metric]() for _ in alphas]
+    for start in range(0, len(rooms), batch_size):
+        batch = rooms.batch(range(start, min(start + batch_size, len(rooms))))
+        f, g = (model.encode(modality(name).to_input(batch[name].to(_device(model))), name) for name in (first, second))
+        for alpha, metric in zip(alphas, metrics, strict=True):
+            metric.update(modality(target).to_raw(model.decode(f.fuse(g, alpha), target)), batch[target])
+    return [{"alpha": alpha, **metric.compute()} for alpha, metric in zip(alphas, metrics)]
+
+
+@torch.inference_mode()
 def alignment(model, rooms: Rooms, first: str, second: str) -> dict:
     """How well what two encoders say of one room agrees, over `rooms` (at least 2), all of them in one batch.
 
     `retrieval_at_1`: the share of rooms whose latent of `first` is nearer (Euclidean) to their own room's latent of
     `second` than to any other room's. `distance`: for each pooled stage, the last being the latent, the mean distance
     between features of one room over that between features of different rooms; 0 is perfect, 1 says that the room makes
-    no difference. `index_agreement`: for each stage, the share of equal pooling indices; chance is a quarter.
+    no difference. `cka`: for each stage, centred kernel alignment with a linear kernel (Kornblith et al. 2019), without
+    the bias of few rooms; 1 says that rooms resemble each other alike in both, whatever the axes, 0 that nothing is
+    shared. `index_agreement`: for each stage, the share of equal pooling indices; chance is a quarter.
     """
     if len(rooms) < 2:
         raise ValueError(f"split {rooms.split}: alignment compares rooms, and there is only {len(rooms)}")
@@ -187,8 +210,58 @@ def alignment(model, rooms: Rooms, first: str, second: str) -> dict:
     return {
         "retrieval_at_1": right.double().mean().item(),
         "distance": [_own_over_others(stage) for stage in distances],
-        "index_agreement": [(a == b).double().mean().item() for a, b in zip(f.indices, g.indices)],
+        "cka": [cka(a.flatten(1), b.flatten(1)) for a, b in zip(f.pooled, g.pooled)],
+        "index_agreement": index_agreement(f, g),
     }
+
+
+def cka(first: torch.Tensor, second: torch.Tensor) -> float:
+    """Linear centred kernel alignment of features (rooms, …) of the same rooms in order; at least 4 rooms.
+
+    From unbiased estimates of the Hilbert–Schmidt independence criterion (Song et al. 2012), so that few rooms with
+    many features do not look alike by themselves; it can fall a little below 0.
+    """
+    if len(first) < 4 or len(first) != len(second):
+        raise ValueError(f"CKA compares at least 4 rooms, the same in both: got {len(first)} and {len(second)}")
+    grams = []
+    for features in (first, second):
+        features = features.flatten(1).double().cpu()
+        gram = features @ features.T
+        grams.append(gram.fill_diagonal_(0))
+
+    def hsic(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        n = len(a)
+        mean = a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * a.sum(0) @ b.sum(0)
+        return (a * b).sum() + mean
+
+    own = hsic(grams[0], grams[0]) * hsic(grams[1], grams[1])
+    return (hsic(*grams) / own.clamp_min(1e-30).sqrt()).item()
+
+
+def index_agreement(first: Encoding, second: Encoding, alive: bool = False) -> list[float]:
+    """For each stage, the share of equal pooling indices in two encodings of the same rooms (section 4.2).
+
+    Chance is a quarter where all four pixels of a window are as likely to hold its maximum. In a window whose pixels
+    are all 0 after ReLU the index is the upper left one, in any encoder: `alive` leaves out the windows whose maximum
+    is 0 in either encoding (NaN where none is left).
+    """
+    shares = []
+    for a, b, p, q in zip(first.indices, second.indices, first.pooled, second.pooled):
+        equal = a == b
+        counted = equal[(p > 0) & (q > 0)] if alive else equal
+        shares.append(counted.double().mean().item())
+    return shares
+
+
+def statistics_shift(reference: torch.Tensor, other: torch.Tensor) -> float:
+    """How far the features of another encoder lie from those that a decoder knows; both (N, C, H, W).
+
+    The distance of the two means of a channel (over rooms and pixels) in standard deviations of the reference, averaged
+    over the channels; channels that are constant in the reference are left out. 0 says that the means agree.
+    """
+    mean, deviation = (statistic(reference.float(), (0, 2, 3)) for statistic in (torch.mean, torch.std))
+    varies = deviation > 1e-6
+    return ((other.float().mean((0, 2, 3)) - mean).abs() / deviation)[varies].mean().item()
 
 
 def _own_over_others(distances: torch.Tensor) -> float:

@@ -1,5 +1,6 @@
 """Experiments: what is trained and measured, declared; each leaves one JSON in `data/results/`."""
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from . import checkpoints, evaluation
 from .baselines.supervised import Supervised
 from .data import SHIPPED, DepthPairs, LabelledDepth, Rooms, SegmentationPairs, shipped
-from .recipes import Recipe, preset
+from .recipes import CONSISTENCY, Recipe, preset
 from .training import ZeroPair, choose_device, fit
 
 RESULTS = SHIPPED.parent / "results"
@@ -32,13 +33,16 @@ class Experiment:
 
 
 COURSE = preset("course")
-FIRST_PHASE = COURSE.replace(phases=COURSE.phases[:1]).with_steps(500)
+FIRST_PHASE = COURSE.replace(phases=COURSE.phases[:1]).with_steps(2_000)
 EXPERIMENTS = {
     # which consistency the preset course has: the paper's, of the last latent, or that of every pooled stage; measured
-    # at the end of a short first phase, before any pseudo-pair
-    "consistency_latent": Experiment(FIRST_PHASE.replace(consistency="latent"), selects=True),
-    "consistency_all_stages": Experiment(FIRST_PHASE.replace(consistency="all_stages"), selects=True),
-    # the shipped network: the course preset, three times as long as `make run` trains
+    # at the end of a first phase, before any pseudo-pair, twice
+    **{
+        f"consistency_{kind}_{seed}": Experiment(FIRST_PHASE.replace(consistency=kind, seed=seed), selects=True)
+        for seed in range(2)
+        for kind in CONSISTENCY
+    },
+    # the shipped network: the course preset, four times as long as `make run` trains
     "course": Experiment(COURSE.with_steps(6_000), ship=True),
     # its upper reference: the same f_D and g_S on true depth–segmentation pairs of 1,200 other rooms
     "oracle": Experiment(COURSE.with_steps(6_000), ("depth",), ("segmentation",), rooms=5),
@@ -86,6 +90,7 @@ def run(name: str, folder: str | Path, device: str = "auto", resume: bool = Fals
                 row["seen"] = True  # by the oracle, on its own rooms
     keys = ("recipe", "step", "objective", "data", "selection", "device", "machine", "versions", "seconds")
     result = {"experiment": name, **result, **{key: model.record[key] for key in keys}}
+    result["curve"] = curve(folder / "log.jsonl")
     evaluation.write_json(result, RESULTS / f"{name}.json")
     if experiment.ship:
         CHECKPOINTS.mkdir(parents=True, exist_ok=True)
@@ -93,6 +98,12 @@ def run(name: str, folder: str | Path, device: str = "auto", resume: bool = Fals
             shutil.copyfile(folder / f"checkpoint{suffix}", CHECKPOINTS / f".{name}{suffix}")
             (CHECKPOINTS / f".{name}{suffix}").replace(CHECKPOINTS / f"{name}{suffix}")
     return result
+
+
+def curve(log: str | Path, points: int = 100) -> list[dict]:
+    """The training curve that `fit` wrote, thinned to about so many lines: step, learning rate and loss terms."""
+    lines = Path(log).read_text().splitlines()
+    return [json.loads(line) for line in lines[:: max(1, len(lines) // points)]]
 
 
 def select(model, *pairs: Rooms) -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .blocks import ConvolutionBlock, pool, unpool, upsample
+from .blocks import ConvolutionBlock, pool, unpool, upper_left, upsample
 from .modalities import MODALITIES, modality
 from .recipes import Recipe
 
@@ -35,6 +35,14 @@ class Encoding:
     def with_latent(self, latent: torch.Tensor) -> "Encoding":
         """The same side information around another latent (noise, fusion)."""
         return Encoding(latent, self.pooled, self.indices, self.features)
+
+    def without_indices(self) -> "Encoding":
+        """The same latent with pooling indices that say nothing: the upper left pixel of every window."""
+        return Encoding(self.latent, self.pooled, tuple(map(upper_left, self.indices)), self.features)
+
+    def fuse(self, other: "Encoding", alpha: float) -> "Encoding":
+        """(1 − α) · this latent + α · the other's, with the side information of this one (section 5.4, appendix B)."""
+        return self.with_latent((1 - alpha) * self.latent + alpha * other.latent)
 
     def detach(self) -> "Encoding":
         """The same values, cut from the graph."""
@@ -228,6 +236,32 @@ class MixAndMatch(nn.Module):
     def _check(self, name: str) -> None:
         if name not in self.encoders:
             raise ValueError(f"unknown modality {name!r}: this model knows {', '.join(self.modalities)}")
+
+
+class Disturbed:
+    """A trained network whose decoders get less than they were trained with: to see what each part is worth.
+
+    `indices=False` replaces the pooling indices by ones that say nothing; `noise` is the standard deviation of Gaussian
+    noise on the latent, the same in every call. It offers what `mmlib.evaluation.evaluate` and `mmlib.plots` ask of a
+    model.
+    """
+
+    def __init__(self, model: MixAndMatch, indices: bool = True, noise: float = 0.0, seed: int = 0):
+        self.model, self.indices, self.noise, self.seed = model, indices, noise, seed
+        self.modalities = model.modalities
+
+    def encode(self, image: torch.Tensor, source: str) -> Encoding:
+        encoding = self.model.encode(image, source)
+        if not self.indices:
+            encoding = encoding.without_indices()
+        if self.noise == 0:
+            return encoding
+        latent = encoding.latent
+        noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(self.seed)).to(latent)
+        return encoding.with_latent(latent + self.noise * noise)
+
+    def decode(self, encoding: Encoding, target: str) -> torch.Tensor:
+        return self.model.decode(encoding, target)
 
 
 def load_vgg16(encoder: Encoder, path: str | Path) -> None:

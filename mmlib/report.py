@@ -50,20 +50,40 @@ def headline_table(results: str | Path = RESULTS) -> str:
 
 def consistency_table(results: str | Path = RESULTS) -> str:
     """The trials behind the choice of a consistency, on validation's seen pairs, as a Markdown table."""
-    forms = {
-        "of the last latent": read("consistency_latent", results),
-        "of every pooled stage": read("consistency_all_stages", results),
+    forms = {"latent": "last latent", "all_stages": "every stage"}
+    trials = {
+        f"{form}, seed {seed}": _validated(read(f"consistency_{kind}_{seed}", results))
+        for kind, form in forms.items()
+        for seed in range(2)
     }
-    lines = [f"| measured on validation | {' | '.join(forms)} |", "| --- | --- | --- |"]
-    trials = list(forms.values())
-    for name in trials[0]["translations"]:
-        cells = [_measures(trial["translations"][name]) for trial in trials]
-        lines.append(f"| {name.replace('_to_', ' → ')} | {' | '.join(cells)} |")
-    for pair in trials[0]["alignment"]:
-        for measure in ("distance", "index_agreement"):
-            cells = [", ".join(f"{stage:.2f}" for stage in trial["alignment"][pair][measure]) for trial in trials]
-            lines.append(f"| {pair}: {measure.replace('_', ' ')} by stage | {' | '.join(cells)} |")
+    lines = [f"| on validation | {' | '.join(trials)} |", "| --- " * (1 + len(trials)) + "|"]
+    for title in next(iter(trials.values())):
+        lines.append(f"| {title} | {' | '.join(cells[title] for cells in trials.values())} |")
     return "\n".join(lines)
+
+
+def _validated(trial: dict) -> dict[str, str]:
+    """What a trial's result says of each seen translation, and of the alignment of each pair, stage by stage."""
+    cells = {}
+    for name, row in trial["translations"].items():
+        measure = next(measure for measure in ("miou", "delta1", "psnr") if measure in row)
+        value = f"{row[measure]:.1f} dB" if measure == "psnr" else f"{100 * row[measure]:.1f} %"
+        cells[f"{name.replace('_to_', ' → ')}: {UNITS[measure]}"] = value
+    for pair, row in trial["alignment"].items():
+        cells[f"{pair}: retrieval@1"] = f"{100 * row['retrieval_at_1']:.0f} %"
+        for measure in ("distance", "cka", "index_agreement"):
+            cells[f"{pair}: {UNITS[measure]} by stage"] = ", ".join(f"{stage:.2f}" for stage in row[measure])
+    return cells
+
+
+UNITS = {
+    "miou": "mIoU",
+    "delta1": "δ < 1.25",
+    "psnr": "PSNR",
+    "distance": "distance",
+    "cka": "CKA",
+    "index_agreement": "index agreement",
+}
 
 
 def _measures(row: dict) -> str:

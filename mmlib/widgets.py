@@ -1,12 +1,16 @@
-"""Widgets for a live Jupyter server; where there is none, each draws its still twin instead."""
+"""Explorers for a live Jupyter server; where there is none, each draws its still twin instead."""
 
 import os
+from collections.abc import Callable, Mapping
 
 import ipywidgets
+import torch
 
+from . import plots
 from .data import Rooms
 from .modalities import MODALITIES
-from .plots import Picture, all_translations, label, translations
+from .networks import Disturbed
+from .plots import Picture, label
 
 
 def live() -> bool:
@@ -15,20 +19,105 @@ def live() -> bool:
 
 
 def translation_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBox | Picture":
-    """Choose source, target and room, and see the translation beside the truth; still: all translations of one room."""
+    """Choose source, target and room, take the pooling indices away, disturb the latent, and see what comes out.
+
+    Still: all translations of one room.
+    """
     if not live():
-        return all_translations(model, rooms.batch([image]))
-    names = [(label(name), name) for name in MODALITIES]
-    source = ipywidgets.Dropdown(options=names, value="depth", description="source")
-    target = ipywidgets.Dropdown(options=names, value="segmentation", description="target")
-    slider = ipywidgets.IntSlider(value=image, min=0, max=len(rooms) - 1, description="room", continuous_update=False)
+        return plots.all_translations(model, rooms.batch([image]))
+
+    def draw(source: str, target: str, room: int, indices: bool, noise: float) -> Picture:
+        disturbed = Disturbed(model, indices, noise)
+        return plots.translations(disturbed, rooms.batch([room]), [source], [target])
+
+    return _explorer(
+        draw,
+        source=_modality("source", "depth"),
+        target=_modality("target", "segmentation"),
+        room=_room(rooms, image),
+        indices=ipywidgets.Checkbox(value=True, description="pooling indices"),
+        noise=_slider("latent noise", 0.0, 2.0, 0.1),
+    )
+
+
+def pooling_explorer(values: torch.Tensor) -> "ipywidgets.VBox | Picture":
+    """Change the numbers of a 4 × 4 image, and see pooling, indices and unpooling follow; still: the image given."""
+    if not live():
+        return plots.pooling(values)
+    boxes = {
+        f"cell{place}": ipywidgets.BoundedIntText(value=int(value), min=0, max=9, layout={"width": "60px"})
+        for place, value in enumerate(values.flatten())
+    }
+
+    def draw(**cells: int) -> Picture:
+        return plots.pooling(torch.tensor([float(value) for value in cells.values()]).view(values.shape))
+
+    explorer = _explorer(draw, **boxes)
+    grid = ipywidgets.GridBox(list(boxes.values()), layout={"grid_template_columns": "repeat(4, 66px)"})
+    return ipywidgets.VBox([grid, explorer.children[-1]])
+
+
+def fusion_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBox | Picture":
+    """Mix the latents of RGB and depth into segmentation, with α and either's pooling indices; still: five values."""
+    if not live():
+        return plots.fused(model, rooms.batch([image]), "rgb", "depth", "segmentation", (0.0, 0.2, 0.5, 0.8, 1.0))
+
+    def draw(room: int, alpha: float, indices: str) -> Picture:
+        first, second, weight = ("rgb", "depth", alpha) if indices == "rgb" else ("depth", "rgb", 1 - alpha)
+        return plots.fused(model, rooms.batch([room]), first, second, "segmentation", (weight,))
+
+    return _explorer(
+        draw,
+        room=_room(rooms, image),
+        alpha=_slider("α (depth)", 0.2, 1.0, 0.05),
+        indices=ipywidgets.Dropdown(options=[("RGB", "rgb"), ("depth", "depth")], description="indices of"),
+    )
+
+
+def curves_explorer(curves: Mapping[str, list[dict]]) -> "ipywidgets.VBox | Picture":
+    """Compare the training curves of finished runs, a loss term at a time; still: the first term of all runs.
+
+    `curves`: name → the `curve` of a result in `data/results`.
+    """
+    terms = list(dict.fromkeys(key for curve in curves.values() for entry in curve for key in entry if "/" in key))
+    if not live():
+        return plots.compared_curves(curves, terms[0])
+
+    def draw(term: str, runs: tuple[str, ...], logarithmic: bool) -> Picture:
+        return plots.compared_curves({name: curves[name] for name in runs}, term, logarithmic)
+
+    return _explorer(
+        draw,
+        term=ipywidgets.Dropdown(options=terms, description="term"),
+        runs=ipywidgets.SelectMultiple(options=list(curves), value=list(curves), description="runs"),
+        logarithmic=ipywidgets.Checkbox(value=True, description="logarithmic"),
+    )
+
+
+def _explorer(draw: Callable[..., Picture], **controls: ipywidgets.Widget) -> ipywidgets.VBox:
+    """The controls above a picture that `draw` makes anew from their values at every change."""
     picture = ipywidgets.Image(format="png")
 
-    def draw(_=None) -> None:
-        picture.value = translations(model, rooms.batch([slider.value]), [source.value], [target.value]).png()
-        picture.alt = f"{label(source.value)} to {label(target.value)} of test room {slider.value}"
+    def redraw(_=None) -> None:
+        drawn = draw(**{name: control.value for name, control in controls.items()})
+        picture.value, picture.alt = drawn.png(), drawn.alt
 
-    for control in (source, target, slider):
-        control.observe(draw, "value")
-    draw()
-    return ipywidgets.VBox([ipywidgets.HBox([source, target, slider]), picture])
+    for control in controls.values():
+        control.observe(redraw, "value")
+    redraw()
+    return ipywidgets.VBox([ipywidgets.HBox(list(controls.values()), layout={"flex_flow": "row wrap"}), picture])
+
+
+def _modality(description: str, value: str) -> ipywidgets.Dropdown:
+    options = [(label(name), name) for name in MODALITIES]
+    return ipywidgets.Dropdown(options=options, value=value, description=description)
+
+
+def _room(rooms: Rooms, value: int) -> ipywidgets.IntSlider:
+    return ipywidgets.IntSlider(value=value, min=0, max=len(rooms) - 1, description="room", continuous_update=False)
+
+
+def _slider(description: str, value: float, largest: float, step: float) -> ipywidgets.FloatSlider:
+    return ipywidgets.FloatSlider(
+        value=value, min=0, max=largest, step=step, description=description, continuous_update=False
+    )

@@ -1,0 +1,137 @@
+"""Images of all modalities, and what networks make of them."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.patches import Patch
+
+from ..data import Rooms
+from ..evaluation import seen
+from ..modalities import CLASS_COLOURS, CLASSES, MODALITIES, modality
+from .picture import COLOURS, NO_HIT, Picture, label
+
+
+def rgb_image(raw: torch.Tensor) -> np.ndarray:
+    """Raw RGB (3, H, W) → (H, W, 3) in 0–1."""
+    return raw.permute(1, 2, 0).numpy() / 255
+
+
+def depth_image(raw: torch.Tensor, farthest: float) -> np.ndarray:
+    """Raw depth (1, H, W) in metres → viridis colours (H, W, 3), yellow at `farthest`; no hit is grey."""
+    colormap = colormaps["viridis"].with_extremes(bad=NO_HIT)
+    metres = raw[0].numpy()
+    return colormap(np.ma.masked_where(metres <= 0, metres / farthest))[..., :3]
+
+
+def class_image(raw: torch.Tensor) -> np.ndarray:
+    """Raw class ids (1, H, W) → SceneNet's colours (H, W, 3) in 0–1."""
+    return np.array(CLASS_COLOURS)[raw[0].long().numpy()] / 255
+
+
+def _show(axis, name: str, raw: torch.Tensor, farthest: float) -> None:
+    colour = {"rgb": rgb_image, "segmentation": class_image, "depth": lambda depth: depth_image(depth, farthest)}
+    axis.imshow(colour[name](raw.cpu()), interpolation="nearest")
+
+
+def _legends(figure: Picture, axes, drawn: Mapping[str, list[torch.Tensor]], farthest: float) -> None:
+    """A colour bar in metres where depth was drawn, and the names of the classes where segmentation was."""
+    if "depth" in drawn:
+        scale = ScalarMappable(Normalize(0, farthest), colormaps["viridis"])
+        bar = figure.colorbar(scale, ax=axes, shrink=0.8, pad=0.01, extend="max")
+        bar.set_label("depth in metres (grey: no hit)")
+    if "segmentation" in drawn:
+        present = torch.cat([raw.flatten().cpu() for raw in drawn["segmentation"]]).unique().tolist()
+        keys = [Patch(facecolor=np.array(CLASS_COLOURS[c]) / 255, edgecolor="black", label=CLASSES[c]) for c in present]
+        figure.legend(handles=keys, loc="outside lower center", ncols=7, frameon=False, fontsize=9)
+
+
+def _farthest(*depths: torch.Tensor) -> float:
+    """Metres at the end of the colour bar: all but the farthest 2 % of the hits."""
+    metres = torch.cat([depth[depth > 0] for depth in depths]) if depths else torch.empty(0)
+    return metres.quantile(0.98).item() if len(metres) else 1.0
+
+
+def _grid(rows: list[list[tuple[str, str, torch.Tensor, bool]]], farthest: float) -> Picture:
+    """Rows of cells (title, modality, one raw image, zero-pair?); a title is not repeated below itself."""
+    drawn: dict[str, list[torch.Tensor]] = {}
+    for _, name, raw, _ in (cell for row in rows for cell in row):
+        drawn.setdefault(name, []).append(raw)
+    titled = len({tuple(title for title, *_ in row) for row in rows})
+    alt = "; ".join(dict.fromkeys(", ".join(title.replace("\n", " ") for title, *_ in row) for row in rows))
+    alt = f"{len(rows)} row{'s' * (len(rows) > 1)} of images: {alt}"
+    figure = Picture(2.0 * len(rows[0]) + 0.9 * ("depth" in drawn), 1.9 * len(rows) + 0.5 * titled + 0.8, alt)
+    axes = figure.subplots(len(rows), len(rows[0]), squeeze=False)
+    for y, row in enumerate(rows):
+        for x, (title, name, raw, zero_pair) in enumerate(row):
+            axis, colour = axes[y, x], COLOURS[1] if zero_pair else "black"
+            _show(axis, name, raw, farthest)
+            axis.set(xticks=[], yticks=[])
+            if y == 0 or title != rows[y - 1][x][0]:
+                axis.set_title(title, fontsize=9.5, color=colour)
+            for side in axis.spines.values():
+                side.set(color=colour, linewidth=3 if zero_pair else 0.5)
+    _legends(figure, axes, drawn, farthest)
+    return figure
+
+
+@torch.inference_mode()
+def _translate(model, batch: dict[str, torch.Tensor], source: str, targets: Sequence[str]):
+    """Cells of one source and its translations, for all images of a raw batch: title, modality, raw, zero-pair?"""
+    columns = [(f"input:\n{label(source)}", source, batch[source], False)]
+    encoding = model.encode(modality(source).to_input(batch[source]), source)
+    for target in targets:
+        raw = modality(target).to_raw(model.decode(encoding, target))
+        pair = "seen" if seen(source, target) else "unseen (zero-pair)"
+        columns.append((f"{label(source)} → {label(target)}\n{pair}", target, raw, not seen(source, target)))
+    return columns
+
+
+def translations(
+    model, batch: dict[str, torch.Tensor], sources: Sequence[str], targets: Sequence[str], truth: bool = True
+) -> Picture:
+    """What a model makes of a raw batch: a row an image; each source, its translations, and last the true targets.
+
+    The title of a translation says whether its pair was seen in training; unseen ones are framed in orange.
+    """
+    columns = [column for source in sources for column in _translate(model, batch, source, targets)]
+    columns += [(f"truth:\n{label(target)}", target, batch[target], False) for target in targets if truth]
+    count = len(columns[0][2])
+    rows = [[(title, name, raw[i], zero_pair) for title, name, raw, zero_pair in columns] for i in range(count)]
+    return _grid(rows, _farthest(batch["depth"]) if "depth" in batch else 1.0)
+
+
+def all_translations(model, batch: dict[str, torch.Tensor]) -> Picture:
+    """The first room of a raw batch in all translations: a row a source, a column a target."""
+    rows = [_translate(model, batch, source, model.modalities) for source in model.modalities]
+    rows = [[(title, name, raw[0], zero_pair) for title, name, raw, zero_pair in row] for row in rows]
+    return _grid(rows, _farthest(batch["depth"][:1]))
+
+
+def splits(sets: Mapping[str, Rooms], count: int = 2) -> Picture:
+    """A few rooms of each split, a row a modality; a modality that the split does not hold is an empty frame."""
+    held = "; ".join(f"{name}: {', '.join(map(label, rooms.modalities))}" for name, rooms in sets.items())
+    figure = Picture(1.7 * count * len(sets) + 1.2, 6.4, f"rooms of each split, a row a modality. {held}")
+    batches = {name: rooms.batch(range(min(count, len(rooms)))) for name, rooms in sets.items()}
+    farthest = _farthest(*(batch["depth"] for batch in batches.values() if "depth" in batch))
+    axes = figure.subplots(len(MODALITIES), count * len(sets), squeeze=False)
+    drawn: dict[str, list[torch.Tensor]] = {}
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[], facecolor="#eeeeee", box_aspect=1)
+    for part, (split, batch) in enumerate(batches.items()):
+        axes[0, part * count].set_title(f"{split}: {len(sets[split])} rooms", fontsize=11, loc="left")
+        for (row, name), place in itertools.product(enumerate(MODALITIES), range(count)):
+            axis = axes[row, part * count + place]
+            if name not in batch:
+                axis.text(0.5, 0.5, f"no {label(name)}", ha="center", va="center", transform=axis.transAxes)
+            elif place < len(batch[name]):
+                _show(axis, name, batch[name][place], farthest)
+                drawn.setdefault(name, []).append(batch[name][place])
+    for row, name in enumerate(MODALITIES):
+        axes[row, 0].set_ylabel(label(name))
+    _legends(figure, axes, drawn, farthest)
+    return figure
