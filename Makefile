@@ -3,17 +3,18 @@ PYTHON ?= python3
 VENV ?= .venv
 STEPS ?= 1500
 DEVICE ?= auto
-OUT ?= runs/course
+OUT ?= runs/zero_pair
 NOTEBOOKS ?= notebooks/*.ipynb
 
 BIN = $(VENV)/bin
 READY = $(VENV)/.installed
+BROWSER = $(VENV)/.installed-browser
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test notebooks lab lint
+.PHONY: help setup run course lab html test test-browser notebooks lint
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 setup: $(READY)  ## make the virtual environment (VENV=.venv) and install requirements.txt into it
 
@@ -24,7 +25,7 @@ $(READY): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.txt
 	@touch $@
 
-run: $(READY)  ## train for STEPS=1500 steps in notebook 04, headless, and leave all results in OUT=runs/course
+run: $(READY)  ## train for STEPS=1500 steps in notebook 04, headless, and leave all results in OUT=runs/zero_pair
 	@mkdir -p $(OUT)
 	@echo "Training $(STEPS) steps. A stopped run goes on where it was; OUT=... names another folder."
 	$(BIN)/python -m papermill --kernel python3 --execution-timeout 14400 --no-progress-bar --log-output \
@@ -35,15 +36,32 @@ run: $(READY)  ## train for STEPS=1500 steps in notebook 04, headless, and leave
 	  $(OUT)/metrics.json
 	@echo "Everything is in $(OUT): the executed notebook, checkpoint, log, metrics.json and figures."
 
-test: $(READY)  ## run the tests, and every notebook against its committed outputs
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks
-
-notebooks: $(READY)  ## execute all notebooks in place, as they are committed
-	$(BIN)/python -m jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
-	  --ExecutePreprocessor.timeout=1800 $(NOTEBOOKS)
+course: OUT = runs/course
+course: $(READY)  ## run all notebooks in order, headless, into OUT=runs/course
+	$(BIN)/python -m mmlib course --out $(OUT) -p device $(DEVICE)
 
 lab: $(READY)  ## open the notebooks in JupyterLab
 	$(BIN)/python -m jupyter lab --notebook-dir=notebooks
+
+html: OUT = runs/html
+html: $(READY)  ## make web pages of the executed notebooks, with a contents page, in OUT=runs/html
+	$(BIN)/python -m mmlib html --out $(OUT)
+
+test: $(READY)  ## run the tests, and every notebook against its committed outputs
+	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks
+
+test-browser: $(BROWSER)  ## open and run notebooks in JupyterLab in a real browser, Debian's chromium
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium; } || \
+	  { echo "chromium is missing: install it, as in sudo apt-get install chromium" >&2; exit 1; }
+	$(BIN)/python -m pytest tests/browser
+
+$(BROWSER): $(READY) tests/browser/requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r tests/browser/requirements.txt
+	@touch $@
+
+notebooks: $(READY)  ## execute NOTEBOOKS=notebooks/*.ipynb in place, as they are committed
+	$(BIN)/python -m mmlib execute $(NOTEBOOKS)
 
 lint: $(READY)  ## check style and formatting
 	$(BIN)/python -m ruff check .

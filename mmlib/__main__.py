@@ -1,6 +1,7 @@
 """The command line, `python -m mmlib COMMAND`: each command is a function here."""
 
 import argparse
+import ast
 import dataclasses
 import sys
 from pathlib import Path
@@ -85,6 +86,37 @@ def readme(options) -> int:
     checkpoints.write(report.PICTURE, picture.png())
     changed = report.update_readme()
     print(f"wrote {report.PICTURE}; the headline of {report.README} {'is new' if changed else 'was up to date'}")
+    changed = report.update_instructors()
+    print(f"the exercises of {report.INSTRUCTORS} {'are new' if changed else 'were up to date'}")
+    return 0
+
+
+def grade(options) -> int:
+    from .exercises import grades
+
+    print(grades(options.notebooks, options.json))
+    return 0
+
+
+def execute(options) -> int:
+    from .course import execute
+
+    for path in options.notebooks:
+        print(f"{path}: {execute(path)} s", flush=True)
+    return 0
+
+
+def run_course(options) -> int:
+    from .course import run
+
+    run(options.out, **{name: _literal(value) for name, value in options.parameters})
+    return 0
+
+
+def pages(options) -> int:
+    from .course import pages
+
+    print(f"the contents page: {pages(options.out)}")
     return 0
 
 
@@ -155,8 +187,25 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--device", default="auto")
     sub.add_argument("--json", metavar="FILE")
 
-    sub = command(readme, "readme", "Make the README's picture and headline table anew from the shipped results.")
+    sub = command(readme, "readme", "Make the README's picture and table, and the instructors' table, anew.")
     sub.add_argument("--rooms", type=int, default=3, help="test rooms in the picture (%(default)s)")
+
+    sub = command(grade, "grade", "Run the answers to the exercises in learners' notebooks, and say which pass.")
+    sub.add_argument("notebooks", nargs="+", metavar="NOTEBOOK", help="its code is run: look at what strangers send")
+    sub.add_argument("--json", metavar="FILE", help="the outcomes with their hints")
+
+    sub = command(execute, "execute", "Execute notebooks in place, as they are committed.")
+    sub.add_argument("notebooks", nargs="+", metavar="NOTEBOOK")
+
+    sub = command(run_course, "course", "Run all notebooks in order, headless, into a folder.")
+    sub.add_argument("--out", required=True, type=_folder, help="folder")
+    sub.add_argument(
+        "-p", nargs=2, action="append", default=[], dest="parameters", metavar=("NAME", "VALUE"),
+        help="a parameter, for every notebook that knows it",
+    )  # fmt: skip
+
+    sub = command(pages, "html", "Make web pages of the executed notebooks, with a contents page.")
+    sub.add_argument("--out", required=True, type=_folder, help="folder")
     return main
 
 
@@ -170,6 +219,14 @@ def _folder(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("name a folder")
     return Path(text)
+
+
+def _literal(text: str):
+    """A parameter as Python would read it (3, 0.5, True), and as a string where it would not."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _boolean(text: str) -> bool:

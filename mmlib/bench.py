@@ -14,6 +14,7 @@ from collections import Counter
 import torch
 from torch import nn
 
+from .costs import Convolution, convolutions
 from .data import shipped
 from .losses import berhu, cross_entropy, l2, latent_consistency
 from .recipes import Recipe
@@ -71,7 +72,7 @@ def bench(recipe: Recipe, steps: int = 10, device: str = "auto") -> dict:
             elapsed = _timed(trainer.step, ours.device)
             if repeat >= 2:  # the first two warm up
                 seconds[name].append(elapsed)
-    shapes = _convolutions(trainers["ours"])
+    shapes = sum(convolutions(trainers["ours"]).values(), Counter())
     floor = sum(count * _time_convolution(shape, ours.device) for shape, count in shapes.items())
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     images = 4 * recipe.batch  # two pairs a room of D1 and of D2
@@ -119,25 +120,7 @@ def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name() if device.type == "cuda" else str(device)
 
 
-def _convolutions(trainer: Trainer) -> Counter:
-    """How often one step of ours runs each convolution: (in, out, kernel, stride, N, H, W, bias, gradients needed)."""
-    shapes: Counter = Counter()
-
-    def count(layer: nn.Conv2d, inputs):
-        (x,) = inputs
-        key = (layer.in_channels, layer.out_channels, layer.kernel_size[0], layer.stride[0], len(x), *x.shape[2:])
-        shapes[(*key, layer.bias is not None, x.requires_grad, layer.weight.requires_grad)] += 1
-
-    networks = (trainer.model, trainer.discriminator)
-    layers = [layer for network in networks for layer in network.modules() if isinstance(layer, nn.Conv2d)]
-    hooks = [layer.register_forward_pre_hook(count) for layer in layers]
-    trainer.step()
-    for hook in hooks:
-        hook.remove()
-    return shapes
-
-
-def _time_convolution(shape: tuple, device: torch.device, repeats: int = 7) -> float:
+def _time_convolution(shape: Convolution, device: torch.device, repeats: int = 7) -> float:
     """Seconds of one convolution, forward and backward, in the fastest of four forms."""
     inputs, outputs, kernel, stride, count, height, width, bias, image_gradient, weight_gradient = shape
     medians = []

@@ -4,18 +4,19 @@ Metrics take *raw* images (see `mmlib.modalities`): class ids, metres, 0–255. 
 count nowhere. Paper: tables 1 to 3 (mIoU, global), table 4 (δ < 1.25^k, RMSE), section 5.1.
 """
 
+import contextlib
 import functools
 import json
 import math
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 
 from mmlib.data import SHIPPED, Rooms, ranges, written_whole
-from mmlib.modalities import CLASSES, MODALITIES, modality
+from mmlib.modalities import CLASSES, MODALITIES, SEGMENTATION, modality
 from mmlib.networks import Encoding
 
 # ── Metrics ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -38,15 +39,23 @@ class SegmentationMetrics:
         self.confusion += torch.bincount(pairs, minlength=len(CLASSES) ** 2).view_as(self.confusion)
 
     def compute(self) -> dict:
-        right = self.confusion.diagonal()
-        union = (self.confusion.sum(0) + self.confusion.sum(1) - right).tolist()
-        iou = {name: right[c].item() / union[c] if union[c] else None for c, name in enumerate(CLASSES) if c > 0}
-        present = [value for value in iou.values() if value is not None]
+        shares = {name: None if math.isnan(s) else s for name, s in zip(CLASSES[1:], iou(self.confusion).tolist())}
+        present = [share for share in shares.values() if share is not None]
         return {
             "miou": _ratio(sum(present), len(present)),
-            "global": _ratio(right.sum().item(), self.confusion.sum().item()),
-            "iou": iou,
+            "global": _ratio(self.confusion.diagonal().sum().item(), self.confusion.sum().item()),
+            "iou": shares,
         }
+
+
+def iou(confusion: torch.Tensor) -> torch.Tensor:
+    """Intersection over union by class, float64 (…, 13), of confusion matrices (…, 14, 14), `[target, prediction]`.
+
+    Unknown is left out; a class that neither target nor prediction has is NaN, so that mIoU is `iou(…).nanmean(-1)`.
+    """
+    right = confusion.diagonal(dim1=-2, dim2=-1)
+    union = confusion.sum(-2) + confusion.sum(-1) - right
+    return (right.double() / union.double())[..., 1:]
 
 
 class DepthMetrics:
@@ -122,6 +131,19 @@ def _device(model) -> torch.device | None:
     return next((p.device for p in model.parameters()), None) if isinstance(model, torch.nn.Module) else None
 
 
+@contextlib.contextmanager
+def _eval_mode(model) -> Iterator[None]:
+    """A module in eval mode, and at the end each part of it in the mode that it had."""
+    modes = [(part, part.training) for part in model.modules()] if isinstance(model, torch.nn.Module) else []
+    for part, _ in modes:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
 @torch.inference_mode()
 def evaluate(
     model,
@@ -144,10 +166,7 @@ def evaluate(
         raise ValueError(f"{rooms.split} holds {', '.join(rooms.modalities)}; {', '.join(absent)} was asked for")
     metrics = {(source, target): METRICS[modality(target).metric]() for source in sources for target in targets}
     device = device or _device(model)
-    modes = [(part, part.training) for part in model.modules()] if isinstance(model, torch.nn.Module) else []
-    for part, _ in modes:
-        part.training = False
-    try:
+    with _eval_mode(model):
         for start in range(0, len(rooms), batch_size):
             batch = rooms.batch(range(start, min(start + batch_size, len(rooms))))
             batch = {name: raw.to(device) for name, raw in batch.items()}
@@ -156,9 +175,6 @@ def evaluate(
                 for target in targets:
                     prediction = modality(target).to_raw(model.decode(encoding, target))
                     metrics[source, target].update(prediction, batch[target])
-    finally:
-        for part, training in modes:
-            part.training = training
     return {
         "rooms": len(rooms),
         "size": rooms.size,
@@ -169,28 +185,72 @@ def evaluate(
 
 
 @torch.inference_mode()
-def fusion(
-    model, rooms: Rooms, first: str, second: str, target: str, alphas: Sequence[float], batch_size: int = 50
-) -> list[dict]:
-    """(`first`, `second`) → `target` for each α, with the side information of `first` (section 5.4, Figure 7).
+def confusion_by_room(
+    model, rooms: Rooms, source: str, batch_size: int = 50, device: torch.device | str | None = None
+) -> torch.Tensor:
+    """`source` → segmentation room by room: confusion matrices, int64 (rooms, 14, 14); `evaluate` measures their sum.
 
-    α is the weight of the latent of `second`; for the side information of `second` swap the two and give 1 − α. Returns
-    what the target's metric computes, with its `alpha`. `ValueError` where `rooms` lack a modality.
+    `model` as in `evaluate`, in eval mode.
+    """
+    metrics = [SegmentationMetrics() for _ in rooms.rooms]
+    for start in range(0, len(rooms), batch_size):
+        places = range(start, min(start + batch_size, len(rooms)))
+        batch = rooms.batch(places)
+        image = modality(source).to_input(batch[source].to(device or _device(model)))
+        prediction = SEGMENTATION.to_raw(model.decode(model.encode(image, source), "segmentation"))
+        for place, p, t in zip(places, prediction, batch["segmentation"]):
+            metrics[place].update(p, t)
+    return torch.stack([metric.confusion for metric in metrics])
+
+
+def bootstrap(confusions: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
+    """mIoU, float64 (draws,), of rooms drawn with replacement: how much a result depends on the rooms that were there.
+
+    `confusions` (rooms, 14, 14) as from `confusion_by_room`; `drawn` int64 (draws, rooms), positions of rooms. Two
+    networks are compared on the same `drawn`.
+    """
+    times = torch.zeros(len(drawn), len(confusions), dtype=torch.float64)
+    times.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64))
+    summed = times @ confusions.flatten(1).double()
+    return iou(summed.view(-1, *confusions.shape[1:])).nanmean(-1)
+
+
+@torch.inference_mode()
+def fusion(
+    model,
+    rooms: Rooms,
+    first: str,
+    second: str,
+    target: str,
+    alphas: Sequence[float],
+    indices: str = "",
+    batch_size: int = 50,
+) -> list[dict]:
+    """(`first`, `second`) → `target` for each α, the weight of the latent of `second` (section 5.4, Figure 7).
+
+    `indices` names the source whose side information the decoder gets, `first` by default. A module is put in eval
+    mode, and back. Each input is encoded once. Returns what the target's metric computes, with its `alpha`, for each
+    α. `ValueError` where `rooms` lack a modality, or `indices` names neither source.
     """
     if absent := [name for name in dict.fromkeys((first, second, target)) if name not in rooms.modalities]:
         raise ValueError(f"{rooms.split} holds {', '.join(rooms.modalities)}; {', '.join(absent)} was asked for")
+    if indices not in ("", first, second):
+        raise ValueError(f"indices of {indices!r} were asked for, but the sources are {first} and {second}")
     metrics = [METRICS[modality(target).metric]() for _ in alphas]
-    for start in range(0, len(rooms), batch_size):
-        batch = rooms.batch(range(start, min(start + batch_size, len(rooms))))
-        f, g = (model.encode(modality(name).to_input(batch[name].to(_device(model))), name) for name in (first, second))
-        for alpha, metric in zip(alphas, metrics, strict=True):
-            metric.update(modality(target).to_raw(model.decode(f.fuse(g, alpha), target)), batch[target])
+    device = _device(model)
+    with _eval_mode(model):
+        for start in range(0, len(rooms), batch_size):
+            batch = rooms.batch(range(start, min(start + batch_size, len(rooms))))
+            f, g = (model.encode(modality(name).to_input(batch[name].to(device)), name) for name in (first, second))
+            for alpha, metric in zip(alphas, metrics, strict=True):
+                fused = f.fuse(g, alpha) if indices in ("", first) else g.fuse(f, 1 - alpha)
+                metric.update(modality(target).to_raw(model.decode(fused, target)), batch[target])
     return [{"alpha": alpha, **metric.compute()} for alpha, metric in zip(alphas, metrics)]
 
 
 @torch.inference_mode()
 def alignment(model, rooms: Rooms, first: str, second: str) -> dict:
-    """How well what two encoders say of one room agrees, over `rooms` (at least 2), all of them in one batch.
+    """How well what two encoders say of one room agrees, over `rooms` (at least 4), all of them in one batch.
 
     `retrieval_at_1`: the share of rooms whose latent of `first` is nearer (Euclidean) to their own room's latent of
     `second` than to any other room's. `distance`: for each pooled stage, the last being the latent, the mean distance
@@ -199,8 +259,8 @@ def alignment(model, rooms: Rooms, first: str, second: str) -> dict:
     the bias of few rooms; 1 says that rooms resemble each other alike in both, whatever the axes, 0 that nothing is
     shared. `index_agreement`: for each stage, the share of equal pooling indices; chance is a quarter.
     """
-    if len(rooms) < 2:
-        raise ValueError(f"split {rooms.split}: alignment compares rooms, and there is only {len(rooms)}")
+    if len(rooms) < 4:
+        raise ValueError(f"split {rooms.split}: alignment compares rooms, at least 4, and has only {len(rooms)}")
     batch = {name: raw.to(_device(model)) for name, raw in rooms.batch(range(len(rooms))).items()}
     f, g = (model.encode(modality(name).to_input(batch[name]), name) for name in (first, second))
     distances = [

@@ -41,7 +41,15 @@ class Encoding:
         return Encoding(self.latent, self.pooled, tuple(map(upper_left, self.indices)), self.features)
 
     def fuse(self, other: "Encoding", alpha: float) -> "Encoding":
-        """(1 − α) · this latent + α · the other's, with the side information of this one (section 5.4, appendix B)."""
+        """(1 − α) · this latent + α · the other's, with the side information of this one (section 5.4, appendix B).
+
+        `ValueError` where α is not between 0 and 1, or the latents differ in shape.
+        """
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"alpha = {alpha} must be between 0 (only the first) and 1 (only the second)")
+        if self.latent.shape != other.latent.shape:
+            shapes = f"{tuple(self.latent.shape)} and {tuple(other.latent.shape)}"
+            raise ValueError(f"latents of {shapes} cannot be fused: encode the same rooms at the same size")
         return self.with_latent((1 - alpha) * self.latent + alpha * other.latent)
 
     def detach(self) -> "Encoding":

@@ -1,6 +1,7 @@
-"""Results in words: the headline table of the README and of the notebooks, made from `data/results/*.json`."""
+"""Results in words, made from `data/results/*.json`, and what the notebooks say of themselves, as tables."""
 
 import json
+import re
 from pathlib import Path
 
 from .data import SHIPPED, written_whole
@@ -10,6 +11,9 @@ CHECKPOINT = SHIPPED.parent / "checkpoints" / "course.safetensors"
 PICTURE = RESULTS / "zero_pair.png"
 README = SHIPPED.parents[1] / "README.md"
 BEGIN, END = "<!-- headline:begin -->", "<!-- headline:end -->"
+NOTEBOOKS = SHIPPED.parents[1] / "notebooks"
+INSTRUCTORS = NOTEBOOKS / "instructors.md"
+EXERCISES_BEGIN, EXERCISES_END = "<!-- exercises:begin -->", "<!-- exercises:end -->"
 
 ROWS = (
     ("course", "rgb_to_segmentation", "RGB → segmentation", "yes, in D1"),
@@ -96,14 +100,75 @@ def _measures(row: dict) -> str:
 
 def update_readme(readme: str | Path = README, results: str | Path = RESULTS) -> bool:
     """Put the headline table between the README's markers; whether anything changed."""
-    old = Path(readme).read_text(encoding="utf-8")
-    if BEGIN not in old or END not in old:
-        raise ValueError(f"{readme} lacks the markers {BEGIN} and {END}: put them where the table belongs")
-    new = old[: old.index(BEGIN)] + f"{BEGIN}\n{headline_table(results)}\n" + old[old.index(END) :]
+    return _put(readme, BEGIN, END, headline_table(results))
+
+
+def update_instructors(page: str | Path = INSTRUCTORS, notebooks: str | Path = NOTEBOOKS) -> bool:
+    """Put the table of exercises between the markers of the instructors' page; whether anything changed."""
+    return _put(page, EXERCISES_BEGIN, EXERCISES_END, f"\n{exercise_table(notebooks)}\n")
+
+
+def _put(page: str | Path, begin: str, end: str, text: str) -> bool:
+    old = Path(page).read_text(encoding="utf-8")
+    if begin not in old or end not in old:
+        raise ValueError(f"{page} lacks the markers {begin} and {end}: put them where the table belongs")
+    new = old[: old.index(begin)] + f"{begin}\n{text}\n" + old[old.index(end) :]
     if new != old:
-        with written_whole(readme) as stream:
+        with written_whole(page) as stream:
             stream.write(new.encode())
     return new != old
+
+
+def curves(preset: str = "course", results: str | Path = RESULTS) -> dict[str, list[dict]]:
+    """The training curves of finished runs of a preset, by experiment; results without one are left out."""
+    found = {path.stem: json.loads(path.read_text()) for path in sorted(Path(results).glob("*.json"))}
+    return {
+        name: result["curve"]
+        for name, result in found.items()
+        if "curve" in result and result["recipe"]["name"] == preset
+    }
+
+
+def times(notebooks: str | Path = NOTEBOOKS) -> dict[str, tuple[float, float]]:
+    """Minutes to run on 2 CPU cores, and to read and do, by notebook: from the *Time* rows of their headers."""
+    found = {}
+    for path in sorted(Path(notebooks).glob("*.ipynb")):
+        prose = "\n".join(source for kind, source in _cells(path) if kind == "markdown")
+        if match := re.search(r"^\| Time \| about ([\d.]+) minutes? to run .*?, ([\d.]+) to read", prose, re.M):
+            found[path.stem] = (float(match[1]), float(match[2]))
+    return found
+
+
+def exercises(notebooks: str | Path = NOTEBOOKS) -> list[dict]:
+    """The exercises as the notebooks announce them, in order: number, title, difficulty, minutes, name, notebook."""
+    found = []
+    heading = re.compile(r"^### Exercise (\S+) · (.+)\n+\*Difficulty ([●○]{3}), about (\d+) minutes", re.M)
+    for path in sorted(Path(notebooks).glob("*.ipynb")):
+        announced = None
+        for kind, source in _cells(path):
+            if kind == "markdown":
+                announced = heading.search(source) or announced
+            elif announced and (name := re.search(r"^check\((\w+)\)$", source, re.M)):
+                number, title, difficulty, minutes = announced.groups()
+                exercise = {"number": number, "title": title, "difficulty": difficulty, "minutes": int(minutes)}
+                found.append({**exercise, "name": name[1], "notebook": path.name})
+                announced = None
+    return found
+
+
+def exercise_table(notebooks: str | Path = NOTEBOOKS) -> str:
+    """All exercises, the easiest first, as a Markdown table that links to their notebooks."""
+    lines = ["| difficulty | exercise | function | minutes |", "| --- | --- | --- | --- |"]
+    for row in sorted(exercises(notebooks), key=lambda row: row["difficulty"].count("●")):
+        link = f"[{row['number']} · {row['title']}]({row['notebook']})"
+        lines.append(f"| {row['difficulty']} | {link} | `{row['name']}` | {row['minutes']} |")
+    return "\n".join(lines)
+
+
+def _cells(notebook: Path) -> list[tuple[str, str]]:
+    """Type and source of a notebook's cells."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
 
 
 def agree(live: dict, stored: dict, tolerance: float = 0.005) -> bool:

@@ -279,6 +279,10 @@ class Trainer:
             return recipe.learning_rate * (step + 1) / rise
         return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, recipe.steps - rise)))
 
+    def batches(self, step: int) -> list[Pair]:
+        """The batch of each of the objective's sets that belongs to `step`."""
+        return [load_batch(rooms, self.recipe, self.machine, step, k) for k, rooms in enumerate(self.objective.sets)]
+
     def step(self) -> dict[str, torch.Tensor]:
         """One step of the generator (encoders and decoders), then one of the discriminator; returns the loss terms.
 
@@ -293,7 +297,7 @@ class Trainer:
         self.discriminator.train()
         f_R = self.model.encoders["rgb"].requires_grad_(not phase.freeze_rgb_encoder)
         f_R.train(not phase.freeze_rgb_encoder)
-        batches = [load_batch(rooms, recipe, machine, step, k) for k, rooms in enumerate(self.objective.sets)]
+        batches = self.batches(step)
         random = generator(machine.device if machine.device.type == "cuda" else "cpu", recipe.seed, step, 2)
 
         with machine.autocast():

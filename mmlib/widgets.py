@@ -1,10 +1,12 @@
 """Explorers for a live Jupyter server; where there is none, each draws its still twin instead."""
 
+import gc
 import os
 from collections.abc import Callable, Mapping
 
 import ipywidgets
 import torch
+import traitlets
 
 from . import plots
 from .data import Rooms
@@ -28,7 +30,11 @@ def translation_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBo
 
     def draw(source: str, target: str, room: int, indices: bool, noise: float) -> Picture:
         disturbed = Disturbed(model, indices, noise)
-        return plots.translations(disturbed, rooms.batch([room]), [source], [target])
+        picture = plots.translations(disturbed, rooms.batch([room]), [source], [target])
+        taken = "" if indices else ", pooling indices taken away"
+        added = f", latent noise {noise:.1f}" if noise else ""
+        picture.alt = f"{label(source)} to {label(target)} of {rooms.split} room {room}{taken}{added}"
+        return picture
 
     return _explorer(
         draw,
@@ -44,8 +50,15 @@ def pooling_explorer(values: torch.Tensor) -> "ipywidgets.VBox | Picture":
     """Change the numbers of a 4 × 4 image, and see pooling, indices and unpooling follow; still: the image given."""
     if not live():
         return plots.pooling(values)
+    width = values.shape[1]
     boxes = {
-        f"cell{place}": ipywidgets.BoundedIntText(value=int(value), min=0, max=9, layout={"width": "60px"})
+        f"cell{place}": ipywidgets.BoundedIntText(
+            value=int(value),
+            min=0,
+            max=9,
+            layout={"width": "60px"},
+            tooltip=f"pixel {place}: row {place // width}, column {place % width}",
+        )
         for place, value in enumerate(values.flatten())
     }
 
@@ -53,58 +66,74 @@ def pooling_explorer(values: torch.Tensor) -> "ipywidgets.VBox | Picture":
         return plots.pooling(torch.tensor([float(value) for value in cells.values()]).view(values.shape))
 
     explorer = _explorer(draw, **boxes)
-    grid = ipywidgets.GridBox(list(boxes.values()), layout={"grid_template_columns": "repeat(4, 66px)"})
+    grid = ipywidgets.GridBox(list(boxes.values()), layout={"grid_template_columns": f"repeat({width}, 66px)"})
     return ipywidgets.VBox([grid, explorer.children[-1]])
 
 
 def fusion_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBox | Picture":
-    """Mix the latents of RGB and depth into segmentation, with α and either's pooling indices; still: five values."""
+    """Mix the latent of RGB with that of depth or of segmentation, by α and either's pooling indices.
+
+    Still: (RGB, depth) → segmentation for five α.
+    """
     if not live():
         return plots.fused(model, rooms.batch([image]), "rgb", "depth", "segmentation", (0.0, 0.2, 0.5, 0.8, 1.0))
 
-    def draw(room: int, alpha: float, indices: str) -> Picture:
-        first, second, weight = ("rgb", "depth", alpha) if indices == "rgb" else ("depth", "rgb", 1 - alpha)
-        return plots.fused(model, rooms.batch([room]), first, second, "segmentation", (weight,))
+    def draw(pair: tuple[str, str], room: int, alpha: float, indices: str) -> Picture:
+        second, target = pair
+        source = "rgb" if indices == "rgb" else second
+        return plots.fused(model, rooms.batch([room]), "rgb", second, target, (alpha,), source)
 
+    pairs = [("depth", "segmentation"), ("segmentation", "depth")]
+    options = [(f"(RGB, {label(second)}) → {label(target)}", (second, target)) for second, target in pairs]
     return _explorer(
         draw,
+        pair=ipywidgets.Dropdown(options=options, description="sources", layout={"width": "340px"}),
         room=_room(rooms, image),
-        alpha=_slider("α (depth)", 0.2, 1.0, 0.05),
-        indices=ipywidgets.Dropdown(options=[("RGB", "rgb"), ("depth", "depth")], description="indices of"),
+        alpha=_slider("α (not RGB)", 0.2, 1.0, 0.05),
+        indices=ipywidgets.Dropdown(options=[("RGB", "rgb"), ("the other", "other")], description="indices of"),
     )
 
 
-def curves_explorer(curves: Mapping[str, list[dict]]) -> "ipywidgets.VBox | Picture":
-    """Compare the training curves of finished runs, a loss term at a time; still: the first term of all runs.
+def curves_explorer(curves: Mapping[str, list[dict]], term: str | None = None) -> "ipywidgets.VBox | Picture":
+    """Compare the training curves of finished runs, a loss term at a time; still: `term`, or the first, of all runs.
 
     `curves`: name → the `curve` of a result in `data/results`.
     """
     terms = list(dict.fromkeys(key for curve in curves.values() for entry in curve for key in entry if "/" in key))
+    first = term if term in terms else terms[0]
     if not live():
-        return plots.compared_curves(curves, terms[0])
+        return plots.compared_curves(curves, first)
 
     def draw(term: str, runs: tuple[str, ...], logarithmic: bool) -> Picture:
         return plots.compared_curves({name: curves[name] for name in runs}, term, logarithmic)
 
     return _explorer(
         draw,
-        term=ipywidgets.Dropdown(options=terms, description="term"),
+        term=ipywidgets.Dropdown(options=terms, value=first, description="term"),
         runs=ipywidgets.SelectMultiple(options=list(curves), value=list(curves), description="runs"),
         logarithmic=ipywidgets.Checkbox(value=True, description="logarithmic"),
     )
 
 
+class _DescribedImage(ipywidgets.Image):
+    """An image whose `tooltip` says what it shows; without a `description`, ipywidgets 8.1 fails to show it at all."""
+
+    description = traitlets.Unicode().tag(sync=True)
+
+
 def _explorer(draw: Callable[..., Picture], **controls: ipywidgets.Widget) -> ipywidgets.VBox:
     """The controls above a picture that `draw` makes anew from their values at every change."""
-    picture = ipywidgets.Image(format="png")
+    picture = _DescribedImage(format="png", layout={"align_self": "flex-start", "max_width": "100%"})
 
     def redraw(_=None) -> None:
         drawn = draw(**{name: control.value for name, control in controls.items()})
-        picture.value, picture.alt = drawn.png(), drawn.alt
+        picture.value, picture.tooltip = drawn.png(), drawn.alt
 
     for control in controls.values():
         control.observe(redraw, "value")
     redraw()
+    gc.collect()
+    gc.freeze()  # else Python goes through all objects of all libraries at every seventh picture, and pauses for 150 ms
     return ipywidgets.VBox([ipywidgets.HBox(list(controls.values()), layout={"flex_flow": "row wrap"}), picture])
 
 

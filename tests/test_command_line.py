@@ -13,7 +13,7 @@ from mmlib.data import LabelledDepth
 from mmlib.recipes import preset
 from mmlib.training import Machine, fit
 
-COMMANDS = ("render", "check-data", "pack", "train", "evaluate", "audit", "bench")
+COMMANDS = ("render", "check-data", "pack", "train", "evaluate", "audit", "bench", "grade")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -192,3 +192,29 @@ def test_help_lists_every_command_and_each_explains_itself(capsys):
         with pytest.raises(SystemExit) as stop:
             main([command, "--help"])
         assert stop.value.code == 0 and f"mmlib {command}" in capsys.readouterr().out
+
+
+SOLVED = """from mmlib.exercises import check
+
+
+def your_pairs_in_the_loss(sets):
+    return {(source, target) for held in sets for source in held for target in held}
+
+
+check(your_pairs_in_the_loss)"""
+
+
+def test_grade_says_who_passed_what(tmp_path, capsys):
+    wrong = SOLVED.replace("for target in held", "for target in ('rgb', 'depth')")
+    unfinished = SOLVED.replace("return {", "return None  # {")
+    paths = [tmp_path / name for name in ("ada.ipynb", "bob.ipynb")]
+    for path, sources in zip(paths, [(SOLVED,), (wrong, unfinished)]):
+        path.write_text(json.dumps({"cells": [{"cell_type": "code", "source": source} for source in sources]}))
+    assert main(["grade", *map(str, paths), "--json", str(tmp_path / "grades.json")]) == 0
+    table = capsys.readouterr().out
+    assert f"{paths[0]}: 1 of 1 passed" in table and f"{paths[1]}: 0 of 2 passed" in table
+    outcomes = json.loads((tmp_path / "grades.json").read_text())[str(paths[1])]
+    assert [outcome["status"] for outcome in outcomes] == ["not right yet", "not done yet"]
+    assert all(outcome["message"] for outcome in outcomes)
+    assert main(["grade", str(tmp_path / "absent.ipynb")]) == 2
+    assert "absent.ipynb: not a readable notebook" in only_line(capsys)

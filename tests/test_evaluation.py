@@ -10,6 +10,7 @@ import pytest
 import torch
 import torchmetrics
 
+from mmlib.baselines.cascade import Cascade
 from mmlib.data import DepthPairs, SegmentationPairs, Triplets, ranges
 from mmlib.evaluation import (
     METRICS,
@@ -18,13 +19,19 @@ from mmlib.evaluation import (
     SegmentationMetrics,
     alignment,
     audit,
+    bootstrap,
+    cka,
+    confusion_by_room,
     describe_audit,
     evaluate,
+    iou,
     seen,
     table,
     write_json,
 )
 from mmlib.modalities import MODALITIES, modality
+from mmlib.networks import MixAndMatch
+from mmlib.recipes import preset
 
 
 def measure(metrics, prediction, target):
@@ -181,6 +188,56 @@ def test_mode_is_restored_when_a_model_fails(rooms_dir):
     assert model.training
 
 
+def test_confusion_by_room_sums_to_what_evaluate_measures(rooms_dir):
+    rooms = Triplets(rooms_dir)
+    confusions = confusion_by_room(Oracle(rooms, spoil=1), rooms, "depth", batch_size=4)
+    assert confusions.shape == (6, 14, 14)
+    assert confusions.sum((1, 2)).tolist() == [int((raw > 0).sum()) for raw in rooms.batch(range(6))["segmentation"]]
+    row = evaluate(Oracle(rooms, spoil=1), rooms, targets=["segmentation"])["translations"]["depth_to_segmentation"]
+    assert iou(confusions.sum(0)).nanmean().item() == pytest.approx(row["miou"])
+    perfect = confusion_by_room(Oracle(rooms), rooms, "depth")
+    assert (iou(perfect).nanmean(-1) == 1).all()
+
+
+def test_bootstrap_draws_rooms_as_often_as_it_says():
+    confusions = torch.zeros(3, 14, 14, dtype=torch.int64)
+    for room in range(3):
+        confusions[room, 1, 1], confusions[room, 1, 2], confusions[room, 2, 2] = 4**room, 2, 3
+    drawn = torch.tensor([[0, 1, 2], [0, 0, 2], [1, 1, 1]])
+    expected = [iou(confusions[rows].sum(0)).nanmean().item() for rows in drawn]
+    assert bootstrap(confusions, drawn).tolist() == pytest.approx(expected) and len(set(expected)) == 3
+
+
+# ── Cascades ──
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    return MixAndMatch.from_recipe(preset("smoke")).eval()
+
+
+@torch.inference_mode()
+def test_a_cascade_is_one_translation_after_the_other(untrained, rooms_dir):
+    depth = modality("depth").to_input(Triplets(rooms_dir).batch([0, 1])["depth"])
+    cascade = Cascade(untrained)
+    rgb = ((untrained.translate(depth, "depth", "rgb") + 1) * 127.5).round().clamp(0, 255)  # as a user would be given
+    between = cascade.between(depth, "depth")
+    assert between.dtype == torch.uint8 and torch.equal(between.float(), rgb)
+    expected = untrained.translate(rgb / 127.5 - 1, "rgb", "segmentation")
+    assert torch.allclose(cascade.decode(cascade.encode(depth, "depth"), "segmentation"), expected, atol=1e-5)
+    assert not torch.allclose(untrained.translate(depth, "depth", "segmentation"), expected, atol=1e-2)
+
+
+def test_a_cascade_from_where_it_goes_through_is_the_network_itself(untrained, rooms_dir):
+    rooms = Triplets(rooms_dir)
+    own, through = (evaluate(model, rooms)["translations"] for model in (untrained, Cascade(untrained)))
+    assert through.keys() == own.keys()
+    for name in own:
+        assert (through[name] == own[name]) == name.startswith("rgb_to_"), name
+    with pytest.raises(ValueError, match="unknown modality 'sound'"):
+        Cascade(untrained, via="sound")
+
+
 def test_evaluate_needs_the_modalities_it_measures(rooms_dir):
     rooms, model = DepthPairs(rooms_dir), Oracle(Triplets(rooms_dir))
     with pytest.raises(ValueError, match="holds rgb, depth; segmentation was asked for"):
@@ -200,20 +257,61 @@ class Latents:
 
 
 def test_alignment_by_hand(rooms_dir):
-    rooms = DepthPairs(rooms_dir).subset(0, 3)
-    rgb = [[0.0, 0.0], [4.0, 0.0], [0.0, 3.0]]
+    rooms = DepthPairs(rooms_dir).subset(0, 4)
+    rgb = [[0.0, 0.0], [4.0, 0.0], [0.0, 3.0], [4.0, 3.0]]
     perfect = {"retrieval_at_1": 1.0, "distance": [0.0, 0.0], "index_agreement": [1.0, 1.0]}
-    assert alignment(Latents(rgb=rgb, depth=rgb), rooms, "rgb", "depth") == perfect
-    # the third room's nearest depth is the first room's
-    result = alignment(Latents(rgb=rgb, depth=[[0.0, 0.0], [4.0, 3.0], [0.0, 0.0]]), rooms, "rgb", "depth")
-    own, others = (0 + 3 + 3) / 3, (5 + 0 + 4 + 4 + 3 + 4) / 6
-    assert result["retrieval_at_1"] == pytest.approx(2 / 3) and result["distance"] == pytest.approx([own / others] * 2)
-    assert result["index_agreement"] == pytest.approx([4 / 6] * 2)  # two of the six numbers differ
+    result = alignment(Latents(rgb=rgb, depth=rgb), rooms, "rgb", "depth")
+    assert result.pop("cka") == pytest.approx([1.0, 1.0]) and result == perfect
+    # the third room's nearest depth is the first room's, the fourth's is the second's
+    depth = [[0.0, 0.0], [4.0, 3.0], [0.0, 0.0], [4.0, 0.0]]
+    result = alignment(Latents(rgb=rgb, depth=depth), rooms, "rgb", "depth")
+    own, others = (0 + 3 + 3 + 3) / 4, (5 + 0 + 4 + 4 + 4 + 0 + 3 + 4 + 5 + 5 + 0 + 5) / 12
+    assert result["retrieval_at_1"] == pytest.approx(1 / 4) and result["distance"] == pytest.approx([own / others] * 2)
+    assert result["index_agreement"] == pytest.approx([5 / 8] * 2)  # three of the eight numbers differ
+    assert result["cka"][0] == pytest.approx(result["cka"][1]) and result["cka"][0] < 1  # twice as large says the same
 
 
-def test_alignment_of_one_room_says_nothing(rooms_dir):
-    with pytest.raises(ValueError, match="alignment compares rooms, and there is only 1"):
-        alignment(Latents(), DepthPairs(rooms_dir).subset(0, 1), "rgb", "depth")
+def test_alignment_of_few_rooms_says_nothing(rooms_dir):
+    with pytest.raises(ValueError, match="alignment compares rooms, at least 4, and has only 3"):
+        alignment(Latents(), DepthPairs(rooms_dir).subset(0, 3), "rgb", "depth")
+
+
+def features(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_cka_is_blind_to_rotation_scale_and_shift():
+    first = features(0, 12, 3, 4, 4)
+    rotation, _ = torch.linalg.qr(features(1, 48, 48))
+    assert cka(first, first) == pytest.approx(1.0)
+    assert cka(first, 7 * first.flatten(1) @ rotation + 2) == pytest.approx(1.0, abs=1e-4)
+    other = features(2, 12, 3, 4, 4) + first
+    assert 0 < cka(first, other) < 1 and cka(other, first) == pytest.approx(cka(first, other))
+
+
+@pytest.mark.parametrize("rooms", [6, 20])
+def test_cka_of_independent_features_is_about_zero_even_with_few_rooms(rooms):
+    values = [cka(features(2 * k, rooms, 500), features(2 * k + 1, rooms, 300)) for k in range(60)]
+    assert abs(sum(values) / 60) < 0.15
+    centred = [x - x.mean(0) for x in (features(0, rooms, 500), features(1, rooms, 300))]
+    first, second = (x @ x.T for x in centred)
+    assert (first * second).sum() / (first.norm() * second.norm()) > 0.8  # what the plain form would say
+
+
+def test_cka_by_hand():
+    """Song et al. 2012, equation 5, with the sums written out for 4 rooms of one number each."""
+    a, b = torch.tensor([1.0, 2.0, 3.0, 0.0])[:, None], torch.tensor([1.0, 0.0, 2.0, 1.0])[:, None]
+    # off-diagonal products: a 2 3 0 / 6 0 / 0 and b 0 2 1 / 0 0 / 2, each twice; row sums 5 8 9 0 and 3 0 4 3
+    both = 2 * (0 + 6 + 0 + 0 + 0 + 0) + 22 * 10 / 6 - (15 + 0 + 36 + 0)
+    one = 2 * (4 + 9 + 36) + 22 * 22 / 6 - (25 + 64 + 81)
+    two = 2 * (4 + 1 + 4) + 10 * 10 / 6 - (9 + 16 + 9)
+    assert cka(a, b) == pytest.approx(both / math.sqrt(one * two))
+
+
+@pytest.mark.parametrize("counts", [(3, 3), (4, 5)])
+def test_cka_needs_four_rooms_in_both(counts):
+    with pytest.raises(ValueError, match="at least 4 rooms, the same in both: got"):
+        cka(*(features(0, count, 5) for count in counts))
 
 
 def test_seen_is_every_pair_but_one():

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmlib.blocks import PatchDiscriminator, pool, unpool
+from mmlib.blocks import PatchDiscriminator, pool, unpool, upper_left
 from mmlib.modalities import MODALITIES
-from mmlib.networks import Encoder, Encoding, MixAndMatch, load_vgg16
+from mmlib.networks import Disturbed, Encoder, Encoding, MixAndMatch, load_vgg16
 from mmlib.recipes import SIDE_INFORMATION, preset
 
 # ── The paper's tables, copied as they are printed (batch 6, then height, width, channels) ──
@@ -245,6 +245,17 @@ def test_pool_and_unpool_by_hand():
     assert torch.equal(back, expected)
 
 
+def test_upper_left_points_at_the_first_pixel_of_every_window():
+    indices = pool(torch.rand(2, 3, 4, 6))[1]
+    corners = upper_left(indices)
+    assert corners.dtype == indices.dtype and corners.shape == (2, 3, 2, 3)
+    assert (corners == torch.tensor([[0, 2, 4], [12, 14, 16]])).all()  # row by row in the 4 × 6 plane
+    back = unpool(torch.ones(2, 3, 2, 3), corners)
+    assert (back[..., ::2, ::2] == 1).all() and back.sum() == 2 * 3 * 2 * 3
+    # so do the indices of an image that says nothing: of equal pixels the first counts as the maximum
+    assert torch.equal(pool(torch.zeros(2, 3, 4, 6))[1], corners)
+
+
 def test_unpool_keeps_channels_last():
     features = torch.rand(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)
     pooled, indices = pool(features)
@@ -292,6 +303,37 @@ def test_decoders_use_the_indices_of_the_source_but_for_rgb(smoke, target):
     swapped = Encoding(own.latent, own.pooled, other.indices, other.features)
     same = torch.equal(smoke.decode(own, target), smoke.decode(swapped, target))
     assert same == (target == "rgb")
+
+
+def test_without_indices_the_latent_stays_and_the_indices_say_nothing(smoke):
+    encoding = smoke.encode(image_of("depth", 32), "depth")
+    blind = encoding.without_indices()
+    assert blind.latent is encoding.latent and blind.pooled is encoding.pooled and blind.features is encoding.features
+    assert len(blind.indices) == len(encoding.indices)
+    for indices, own in zip(blind.indices, encoding.indices):
+        assert torch.equal(indices, upper_left(own)) and not torch.equal(indices, own)
+
+
+def test_a_disturbed_network_decodes_with_less(smoke):
+    def translate(model, target="segmentation"):
+        return model.decode(model.encode(image_of("depth", 32), "depth"), target)
+
+    whole = smoke.translate(image_of("depth", 32), "depth", "segmentation")
+    assert Disturbed(smoke).modalities == smoke.modalities
+    assert torch.equal(translate(Disturbed(smoke)), whole)
+    blind = smoke.decode(smoke.encode(image_of("depth", 32), "depth").without_indices(), "segmentation")
+    assert torch.equal(translate(Disturbed(smoke, indices=False)), blind) and not torch.equal(blind, whole)
+    assert torch.equal(translate(Disturbed(smoke, indices=False), "rgb"), translate(smoke, "rgb"))  # it takes none
+
+
+def test_the_noise_of_a_disturbed_network_is_the_same_in_every_call(smoke):
+    image = image_of("depth", 32, batch=8)
+    clean = smoke.encode(image, "depth")
+    noisy = Disturbed(smoke, noise=0.5).encode(image, "depth")
+    assert torch.equal(noisy.latent, Disturbed(smoke, noise=0.5).encode(image, "depth").latent)
+    assert not torch.equal(noisy.latent, Disturbed(smoke, noise=0.5, seed=1).encode(image, "depth").latent)
+    assert (noisy.latent - clean.latent).std().item() == pytest.approx(0.5, rel=0.05)
+    assert all(map(torch.equal, noisy.indices, clean.indices))
 
 
 def test_skip_connections_use_the_features_of_the_source():

@@ -41,7 +41,8 @@ def test_outputs_are_clean(path):
     for cell in cells(path):
         for output in cell["outputs"]:
             assert output["output_type"] != "error" and output.get("name") != "stderr", source(cell)
-            assert not re.search(r"Traceback|Warning|FAIL", json.dumps(output.get("text", ""))), source(cell)
+            said = [output.get("text", ""), {k: v for k, v in output.get("data", {}).items() if k != "image/png"}]
+            assert not re.search(r"Traceback|Warning|FAIL", json.dumps(said)), source(cell)
 
 
 @each
@@ -51,9 +52,30 @@ def test_says_nothing_of_the_machine_that_ran_it(path):
     assert not re.search(r"/(home|work|root|tmp|Users)/|[A-Z]:\\\\", text)
     assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
-    assert "papermill" not in notebook["metadata"]
+    assert set(notebook["metadata"]) == {"kernelspec", "language_info", "mmlib"}, "use `make notebooks`"
+    assert "version" not in notebook["metadata"]["language_info"]
     for cell in notebook["cells"]:
         assert cell["id"] and set(cell["metadata"]) <= {"tags"}, "execution times or editor state: use `make notebooks`"
+
+
+@each
+def test_takes_the_minutes_that_its_header_says(path):
+    header = re.search(
+        r"^\| Time \| about (\d+) minutes? to run on 2 CPU cores", source(cells(path, "markdown")[0]), re.M
+    )
+    assert header, "write | Time | about N minutes to run on 2 CPU cores, … |"
+    minutes, seconds = int(header[1]), json.loads(path.read_text())["metadata"]["mmlib"]["seconds"]
+    assert seconds <= 120 * minutes and (seconds >= 30 * minutes or minutes == 1), f"it took {seconds} seconds"
+
+
+@each
+def test_every_picture_is_described_in_words(path):
+    for cell in cells(path):
+        for output in cell["outputs"]:
+            if "image/png" in output.get("data", {}):
+                assert len(output["metadata"].get("image/png", {}).get("alt", "")) > 20, source(cell)
+    pictures = re.findall(r"!\[(.*?)\]\(|<img (.*?)>", "".join(map(source, cells(path, "markdown"))))
+    assert all(markdown or re.search(r'alt="[^"]', html) for markdown, html in pictures)
 
 
 @each

@@ -1,10 +1,9 @@
-"""Pictures are drawn, say what they should in words, and the explorer has a still twin."""
+"""Pictures are drawn, and say what they should in words."""
 
-import ipywidgets
 import pytest
 import torch
 
-from mmlib import plots, widgets
+from mmlib import plots
 from mmlib.data import DepthPairs, SegmentationPairs, Triplets
 from mmlib.evaluation import evaluate
 from mmlib.networks import MixAndMatch
@@ -73,20 +72,3 @@ def test_results_and_curves_are_labelled(model, rooms, tmp_path):
     figure = plots.loss_curves(log, [1])
     assert titles(figure)[:2] == ["rgb", "latent"] and figure.axes[0].get_xlabel() == "step"
     assert plots.diagram().png().startswith(PNG)
-
-
-def test_explorer_is_still_without_a_live_server(model, rooms, monkeypatch):
-    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    assert isinstance(widgets.translation_explorer(model, rooms), plots.Picture)
-
-
-def test_explorer_redraws_in_a_live_server(model, rooms, monkeypatch):
-    monkeypatch.setenv("JPY_SESSION_NAME", "a notebook")
-    box = widgets.translation_explorer(model, rooms)
-    (source, target, slider), picture = box.children[0].children, box.children[1]
-    assert isinstance(picture, ipywidgets.Image) and slider.max == len(rooms) - 1
-    seen = {bytes(picture.value)}
-    for control, value in ((source, "rgb"), (target, "depth"), (slider, 3)):
-        control.value = value
-        seen.add(bytes(picture.value))
-    assert len(seen) == 4 and picture.alt == "RGB to depth of test room 3"

@@ -1,6 +1,7 @@
 """The README's numbers come from the result files, and its example runs."""
 
 import copy
+import json
 import re
 import shutil
 import subprocess
@@ -72,6 +73,80 @@ def test_verdict_prints_or_stops(capsys):
     assert capsys.readouterr().out == "PASS it works\n"
     with pytest.raises(AssertionError, match="FAIL it works"):
         report.verdict("it works", False)
+
+
+TIME = "| Time | about 1.5 minutes to run on 2 CPU cores, 40 to read and do |"
+NOTEBOOK = [
+    (
+        "markdown",
+        "# 01 · One\n\n| | |\n| --- | --- |\n" + TIME,
+    ),
+    ("markdown", "## A\n\n### Exercise 1.1 · Hard\n\n*Difficulty ●●●, about 20 minutes.*\n\nDo it."),
+    ("code", "def your_hard(x):\n    return None\n\n\ncheck(your_hard)"),
+    ("code", "check(1)"),
+    ("markdown", "### Exercise 1.2 · Easy\n\n*Difficulty ●○○, about 5 minutes.*"),
+    ("code", "x = 1"),
+    ("code", "check(your_easy)"),
+]
+
+
+@pytest.fixture
+def notebooks(tmp_path):
+    cells = [{"cell_type": kind, "source": source.splitlines(True)} for kind, source in NOTEBOOK]
+    (tmp_path / "01_one.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    (tmp_path / "mine.ipynb").write_text(json.dumps({"cells": []}))
+    return tmp_path
+
+
+def test_times_are_the_headers(notebooks):
+    assert report.times(notebooks) == {"01_one": (1.5, 40.0)}
+    assert report.times().keys() == {path.stem for path in report.NOTEBOOKS.glob("[0-9]*.ipynb")}
+
+
+def test_exercises_are_read_from_the_notebooks(notebooks):
+    assert [(row["name"], row["number"], row["minutes"]) for row in report.exercises(notebooks)] == [
+        ("your_hard", "1.1", 20),
+        ("your_easy", "1.2", 5),
+    ]
+    rows = report.exercise_table(notebooks).splitlines()
+    assert rows[2:] == [
+        "| ●○○ | [1.2 · Easy](01_one.ipynb) | `your_easy` | 5 |",
+        "| ●●● | [1.1 · Hard](01_one.ipynb) | `your_hard` | 20 |",
+    ]
+
+
+def test_update_instructors_changes_the_table_alone(notebooks):
+    page = notebooks / "instructors.md"
+    page.write_text(f"before\n{report.EXERCISES_BEGIN}\n{report.EXERCISES_END}\nafter\n", encoding="utf-8")
+    assert report.update_instructors(page, notebooks)
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("before\n") and text.endswith("\nafter\n") and "`your_easy`" in text
+    assert not report.update_instructors(page, notebooks)
+
+
+def test_curves_are_those_of_one_preset(tmp_path):
+    for name, result in {
+        "a": {"curve": [{"step": 1}], "recipe": {"name": "course"}},
+        "b": {"curve": [{"step": 2}], "recipe": {"name": "ablation"}},
+        "c": {"recipe": {"name": "course"}},
+        "d": {"recipe": "course"},
+    }.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(result))
+    assert report.curves(results=tmp_path) == {"a": [{"step": 1}]}
+    assert report.curves("ablation", tmp_path) == {"b": [{"step": 2}]}
+
+
+@pytest.mark.parametrize("page", [report.README, report.NOTEBOOKS / "00_welcome.ipynb"], ids=lambda path: path.name)
+def test_the_course_is_mapped(page):
+    """Every notebook has its row, in order, with its question, the same in both places."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix == ".ipynb":
+        text = "".join("".join(cell["source"]) + "\n" for cell in json.loads(text)["cells"])
+    rows = re.findall(r"^\| \[(\d\d) [^\]]+\]\((?:notebooks/)?(\w+)\.ipynb\) \| (.+\?) \|$", text, re.M)
+    assert [stem for _, stem, _ in rows] == sorted(path.stem for path in report.NOTEBOOKS.glob("[0-9]*.ipynb"))
+    assert all(stem.startswith(number) for number, stem, _ in rows)
+    assert all(question in report.README.read_text(encoding="utf-8") for _, _, question in rows)
+    assert "glossary.md" in text and "instructors.md" in text
 
 
 def test_readme_example_runs_on_ones_own_images(tmp_path):

@@ -62,29 +62,16 @@ def test_choices_rest_on_seen_pairs_alone():
             assert report["alignment"].keys() == {"rgb – segmentation", "rgb – depth"}
 
 
-def consistency_means(kind: str) -> dict[str, dict[str, float]]:
-    """What validation's seen pairs say of one form of consistency, the mean over two seeds; more is better."""
-    found = {"translations": {}, "alignment": {}}
-    for trial in (reported(f"consistency_{kind}_{seed}") for seed in range(2)):
-        for name, row in trial["translations"].items():
-            measure = next(measure for measure in ("miou", "delta1", "psnr") if measure in row)
-            found["translations"].setdefault(name, []).append(row[measure])
-        for pair, row in trial["alignment"].items():
-            found["alignment"].setdefault((pair, "retrieval"), []).append(row["retrieval_at_1"])
-            for measure, sign in (("distance", -1), ("cka", 1), ("index_agreement", 1)):
-                for stage, value in enumerate(row[measure]):
-                    found["alignment"].setdefault((pair, measure, stage), []).append(sign * value)
-    return {part: {name: sum(values) / 2 for name, values in rows.items()} for part, rows in found.items()}
-
-
-def test_the_course_has_the_consistency_that_validates_best():
-    """On the mean of two seeds: most of the seen translations, and most measures of alignment, each stage counted."""
-    means = {kind: consistency_means(kind) for kind in CONSISTENCY}
+def test_the_course_has_the_consistency_that_translates_most_seen_pairs_better():
+    """On the mean of two seeds; the lead is narrow, and alignment is undecided between the forms (notebook 04)."""
+    means = {}
+    for kind in CONSISTENCY:
+        trials = [reported(f"consistency_{kind}_{seed}")["translations"] for seed in range(2)]
+        measures = {name: next(m for m in ("miou", "delta1", "psnr") if m in row) for name, row in trials[0].items()}
+        means[kind] = {name: sum(trial[name][m] for trial in trials) / 2 for name, m in measures.items()}
     chosen = means.pop(EXPERIMENTS["course"].recipe.consistency)
     (other,) = means.values()
-    for part in ("translations", "alignment"):
-        better = [chosen[part][name] > value for name, value in other[part].items()]
-        assert sum(better) > len(better) / 2, part
+    assert sum(chosen[name] > value for name, value in other.items()) > len(other) / 2
 
 
 def test_the_oracle_learnt_from_rooms_of_its_own():

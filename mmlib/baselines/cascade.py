@@ -21,8 +21,11 @@ class Cascade:
         """The encoding, by the encoder of `via`, of the image of `via` that `image` is translated into."""
         if source == self.via.name:
             return self.model.encode(image, source)
-        between = self.via.to_raw(self.model.translate(image, source, self.via.name))
-        return self.model.encode(self.via.to_input(between), self.via.name)
+        return self.model.encode(self.via.to_input(self.between(image, source)), self.via.name)
+
+    def between(self, image: torch.Tensor, source: str) -> torch.Tensor:
+        """The raw image of `via` that `image` is translated into."""
+        return self.via.to_raw(self.model.translate(image, source, self.via.name))
 
     def decode(self, encoding: Encoding, target: str) -> torch.Tensor:
         return self.model.decode(encoding, target)

@@ -5,26 +5,52 @@ Lines and bars use Okabe and Ito's colours, which colour-blind readers can tell 
 shows (`alt`).
 """
 
-from .features import fused, pooling
+from .alignment import alignment_by_stage, alignment_over_time, latent_map
+from .autoencoders import functions, latent_channels
+from .evaluation import cascaded, confusion, gallery, histogram
+from .features import pooling
+from .fusion import fused, fusion_curves, mistakes
 from .images import all_translations, class_image, depth_image, rgb_image, splits, translations
 from .networks import diagram
 from .picture import Picture, label
 from .results import compared_curves, headline, loss_curves, per_class_iou
+from .scale import hours_by_share, memory_bars, network_costs, stage_shares
+from .side_information import agreement_by_stage, compared, feature_statistics, index_maps, side_information_bars
 
 __all__ = [
     "Picture",
+    "agreement_by_stage",
+    "alignment_by_stage",
+    "alignment_over_time",
     "all_translations",
+    "cascaded",
     "class_image",
+    "compared",
     "compared_curves",
+    "confusion",
     "depth_image",
     "diagram",
+    "feature_statistics",
+    "functions",
     "fused",
+    "fusion_curves",
+    "gallery",
     "headline",
+    "histogram",
+    "hours_by_share",
+    "index_maps",
     "label",
+    "latent_channels",
+    "latent_map",
     "loss_curves",
+    "memory_bars",
+    "mistakes",
+    "network_costs",
     "per_class_iou",
     "pooling",
     "rgb_image",
+    "side_information_bars",
     "splits",
+    "stage_shares",
     "translations",
 ]

@@ -1,7 +1,7 @@
 """Images of all modalities, and what networks make of them."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -47,7 +47,8 @@ def _legends(figure: Picture, axes, drawn: Mapping[str, list[torch.Tensor]], far
     if "segmentation" in drawn:
         present = torch.cat([raw.flatten().cpu() for raw in drawn["segmentation"]]).unique().tolist()
         keys = [Patch(facecolor=np.array(CLASS_COLOURS[c]) / 255, edgecolor="black", label=CLASSES[c]) for c in present]
-        figure.legend(handles=keys, loc="outside lower center", ncols=7, frameon=False, fontsize=9)
+        columns = min(7, int(figure.get_figwidth() / 1.1))
+        figure.legend(handles=keys, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
 
 
 def _farthest(*depths: torch.Tensor) -> float:
@@ -80,14 +81,14 @@ def _grid(rows: list[list[tuple[str, str, torch.Tensor, bool]]], farthest: float
 
 
 @torch.inference_mode()
-def _translate(model, batch: dict[str, torch.Tensor], source: str, targets: Sequence[str]):
+def _translate(model, batch: dict[str, torch.Tensor], source: str, targets: Sequence[str], trained=seen):
     """Cells of one source and its translations, for all images of a raw batch: title, modality, raw, zero-pair?"""
     columns = [(f"input:\n{label(source)}", source, batch[source], False)]
     encoding = model.encode(modality(source).to_input(batch[source]), source)
     for target in targets:
         raw = modality(target).to_raw(model.decode(encoding, target))
-        pair = "seen" if seen(source, target) else "unseen (zero-pair)"
-        columns.append((f"{label(source)} → {label(target)}\n{pair}", target, raw, not seen(source, target)))
+        pair = "seen" if trained(source, target) else "unseen (zero-pair)"
+        columns.append((f"{label(source)} → {label(target)}\n{pair}", target, raw, not trained(source, target)))
     return columns
 
 
@@ -105,9 +106,12 @@ def translations(
     return _grid(rows, _farthest(batch["depth"]) if "depth" in batch else 1.0)
 
 
-def all_translations(model, batch: dict[str, torch.Tensor]) -> Picture:
-    """The first room of a raw batch in all translations: a row a source, a column a target."""
-    rows = [_translate(model, batch, source, model.modalities) for source in model.modalities]
+def all_translations(model, batch: dict[str, torch.Tensor], trained: Callable[[str, str], bool] = seen) -> Picture:
+    """The first room of a raw batch in all translations: a row a source, a column a target.
+
+    `trained` says of a source and a target whether training had such pairs; by default those of zero-pair training.
+    """
+    rows = [_translate(model, batch, source, model.modalities, trained) for source in model.modalities]
     rows = [[(title, name, raw[0], zero_pair) for title, name, raw, zero_pair in row] for row in rows]
     return _grid(rows, _farthest(batch["depth"][:1]))
 

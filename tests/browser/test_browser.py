@@ -1,0 +1,229 @@
+"""JupyterLab in a real browser, Debian's chromium: every notebook opens, three run to their end, explorers answer.
+
+`make test-browser` runs this, on copies of the notebooks; the screenshots are in `runs/browser/`.
+"""
+
+import json
+import math
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = [path.stem for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))]
+RUN = [name for name in NOTEBOOKS if name[:2] in ("00", "03", "06")]
+PICTURES = ROOT / "runs" / "browser"
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+TALL = 6000  # pixels of a screenshot; chromium draws no more than about 16,000 at once
+PATIENCE = 300  # seconds for all cells of a notebook
+
+# What JupyterLab itself writes to the console as errors, whatever the notebook: (pattern, reason).
+HARMLESS: tuple[tuple[str, str], ...] = ()
+
+
+class Lab:
+    """A JupyterLab server of our own: `committed/` holds the notebooks as they are, `fresh/` without outputs."""
+
+    def __init__(self, folder: Path):
+        for place in ("committed", "fresh"):
+            shutil.copytree(ROOT / "notebooks", folder / "notebooks" / place)
+        for path in (folder / "notebooks/fresh").glob("*.ipynb"):
+            notebook = json.loads(path.read_text())
+            for cell in notebook["cells"]:
+                if cell["cell_type"] == "code":
+                    cell.update(outputs=[], execution_count=None)
+            path.write_text(json.dumps(notebook))
+        settings = {  # all cells in the page, seen or not, so that tests and screenshots find them; no news
+            "notebook-extension/tracker": {"windowingMode": "none"},
+            "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+        }
+        for name, values in settings.items():
+            path = folder / f"settings/@jupyterlab/{name}.jupyterlab-settings"
+            path.parent.mkdir(parents=True)
+            path.write_text(json.dumps(values))
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.url, self.token, self.log = f"http://127.0.0.1:{port}", secrets.token_hex(16), folder / "server.log"
+        places = {
+            "JUPYTER_CONFIG_DIR": "config",
+            "JUPYTER_DATA_DIR": "data",
+            "JUPYTER_RUNTIME_DIR": "runtime",
+            "JUPYTERLAB_SETTINGS_DIR": "settings",
+            "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+            "IPYTHONDIR": "ipython",
+        }
+        environment = {name: str(folder / place) for name, place in places.items()} | {"JUPYTER_TOKEN": self.token}
+        options = ["--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0", "--allow-root"]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options, f"--ServerApp.root_dir={folder / 'notebooks'}"],
+            env=os.environ | environment,
+            stdout=self.log.open("w"),
+            stderr=subprocess.STDOUT,
+        )
+        for _ in range(120):
+            try:
+                self.ask("status")
+                return
+            except URLError:
+                assert self.process.poll() is None, self.log.read_text()
+                time.sleep(0.5)
+        raise AssertionError(f"JupyterLab does not answer: {self.log.read_text()}")
+
+    def ask(self, what: str, method: str = "GET") -> object:
+        """The server's answer to a request of its REST interface."""
+        headers = {"Authorization": f"token {self.token}"}
+        request = urllib.request.Request(f"{self.url}/api/{what}", headers=headers, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read() or "null")
+
+    def stop_kernels(self) -> None:
+        for session in self.ask("sessions"):
+            self.ask(f"sessions/{session['id']}", "DELETE")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory) -> Iterator[Lab]:
+    started = Lab(tmp_path_factory.mktemp("lab"))
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    assert chromium, "chromium is missing: install it, as in sudo apt-get install chromium"
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser, lab: Lab) -> Iterator[Page]:
+    """A page of a fresh profile; what it said on the console as an error fails the test in the end."""
+    context = browser.new_context(viewport={"width": 1500, "height": 1000})
+    page, errors = context.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(f"{said.text} {said.location}") if said.type == "error" else None)
+    yield page
+    context.close()
+    lab.stop_kernels()
+    assert [error for error in errors if not any(re.search(pattern, error) for pattern, _ in HARMLESS)] == []
+
+
+def cells(name: str, kind: str) -> list[str]:
+    notebook = json.loads((ROOT / f"notebooks/{name}.ipynb").read_text())
+    return ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == kind]
+
+
+def open_notebook(page: Page, lab: Lab, path: str) -> None:
+    """Open it and wait for all its cells, and for a kernel that waits for work."""
+    page.goto(f"{lab.url}/lab/tree/{path}.ipynb?reset&token={lab.token}")
+    name, notebook = Path(path).name, page.locator(".jp-Notebook")
+    notebook.wait_for(timeout=60_000)
+    for kind, css in (("code", ".jp-CodeCell"), ("markdown", ".jp-MarkdownCell .jp-RenderedMarkdown")):
+        notebook.locator(css).nth(len(cells(name, kind)) - 1).wait_for(state="attached", timeout=60_000)
+        assert notebook.locator(css).count() == len(cells(name, kind))
+    page.locator(".jp-NotebookPanel-toolbar [data-status=idle]").wait_for(timeout=60_000)
+
+
+def assert_healthy(page: Page) -> None:
+    """No dialog, no error or warning among the outputs, no broken picture or formula."""
+    for css in (".jp-Dialog", "[data-mime-type$=error]", "[data-mime-type$=stderr]", "mjx-merror", ".jp-mod-error"):
+        assert page.locator(css).count() == 0, page.locator(css).first.inner_text()
+    pictures = page.locator(".jp-Notebook img")
+    assert pictures.evaluate_all("all => all.filter(one => !one.complete || !one.naturalWidth).length") == 0
+
+
+def photograph(page: Page, name: str) -> None:
+    """Screenshots of the notebook from its top to its end: `NAME-1.png`, `NAME-2.png`, …"""
+    size, panel = page.viewport_size, page.locator(".jp-WindowedPanel-outer").first
+    page.set_viewport_size({"width": size["width"], "height": TALL})
+    page.wait_for_timeout(1000)
+    whole, part = panel.evaluate("panel => [panel.scrollHeight, panel.clientHeight]")
+    for number in range(math.ceil(whole / part)):
+        panel.evaluate("(panel, top) => panel.scrollTop = top", number * part)
+        page.wait_for_timeout(300)
+        page.screenshot(path=PICTURES / f"{name}-{number + 1}.png")
+    page.set_viewport_size(size)
+
+
+def seen(explorer: Locator) -> str:
+    """A hash of the picture that an explorer shows."""
+    return explorer.locator("img").evaluate("""async picture => {
+        const bytes = await (await fetch(picture.src)).arrayBuffer();
+        return Array.from(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes))).join();
+    }""")
+
+
+def move(explorer: Locator) -> None:
+    """Move its first slider by the keyboard; where it has none, count up its first number."""
+    control = explorer.locator("[role=slider], input[type=number]").first
+    control.scroll_into_view_if_needed()
+    control.focus()
+    control.press("ArrowUp")
+    if control.get_attribute("role") != "slider":
+        control.press("Enter")
+
+
+def test_ipywidgets_came_with_its_extension_of_jupyterlab(lab):
+    page = urllib.request.urlopen(f"{lab.url}/lab?token={lab.token}").read().decode()
+    assert "@jupyter-widgets/jupyterlab-manager" in page
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_opens(page, lab, name):
+    open_notebook(page, lab, f"committed/{name}")
+    formulas = any("$$" in text for text in cells(name, "markdown"))
+    if formulas:
+        page.locator("mjx-container").first.wait_for(state="attached")
+    photograph(page, name)
+    assert_healthy(page)
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_runs_to_its_end_and_its_explorers_answer(page, lab, name):
+    open_notebook(page, lab, f"fresh/{name}")
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.locator("[data-command='runmenu:run-all']").click()
+    count, prompts = len(cells(name, "code")), page.locator(".jp-CodeCell .jp-InputPrompt")
+    end = time.monotonic() + PATIENCE
+    while prompts.last.inner_text() != f"[{count}]:":
+        assert_healthy(page)
+        assert time.monotonic() < end, f"not done after {PATIENCE} s: {prompts.all_inner_texts()}"
+        page.wait_for_timeout(500)
+    assert prompts.all_inner_texts() == [f"[{number}]:" for number in range(1, count + 1)]
+
+    explorers = page.locator(".jp-OutputArea-output").filter(has=page.locator(".jupyter-widgets img"))
+    assert explorers.count() >= 1
+    for explorer in explorers.all():
+        before, start = seen(explorer), time.monotonic()
+        move(explorer)
+        while seen(explorer) == before:
+            assert time.monotonic() < start + 20, "the explorer's picture stays as it was"
+            page.wait_for_timeout(20)
+        assert explorer.locator("img").get_attribute("title"), "the picture is not described in words"
+        print(f"{name}: an explorer's picture changed after {time.monotonic() - start:.2f} s")
+    photograph(page, f"{name}-run")
+    assert_healthy(page)

@@ -1,0 +1,117 @@
+"""The explorers: a still twin where nobody sits before a server, else a picture that follows every control, soon."""
+
+import statistics
+import time
+
+import ipywidgets
+import pytest
+import torch
+
+from mmlib import plots, widgets
+from mmlib.data import Triplets
+from mmlib.networks import MixAndMatch
+from mmlib.recipes import preset
+
+IMAGE = torch.tensor([[1, 2, 0, 5], [3, 9, 4, 1], [7, 0, 2, 3], [6, 1, 8, 0]])
+CURVES = {
+    name: [{"step": step, "rgb/RR": scale / step, "latent/RS": scale + step} for step in range(1, 101)]
+    for name, scale in (("first", 1.0), ("second", 2.0))
+}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return MixAndMatch.from_recipe(preset("smoke")).eval()
+
+
+@pytest.fixture(scope="module")
+def rooms(rooms_dir):
+    return Triplets(rooms_dir)
+
+
+EXPLORERS = {
+    "translation": widgets.translation_explorer,
+    "pooling": lambda model, rooms: widgets.pooling_explorer(IMAGE),
+    "fusion": widgets.fusion_explorer,
+    "curves": lambda model, rooms: widgets.curves_explorer(CURVES),
+}
+
+
+@pytest.fixture
+def live(monkeypatch):
+    """A person sits before a Jupyter server."""
+    monkeypatch.setenv("JPY_SESSION_NAME", "a notebook")
+
+
+def parts(box: ipywidgets.VBox) -> tuple[list[ipywidgets.Widget], ipywidgets.Image]:
+    """An explorer's controls and its picture."""
+    controls, picture = box.children
+    assert isinstance(picture, ipywidgets.Image) and bytes(picture.value).startswith(b"\x89PNG") and picture.tooltip
+    return list(controls.children), picture
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_an_explorer_is_still_without_a_live_server(name, model, rooms, monkeypatch):
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    still = EXPLORERS[name](model, rooms)
+    assert isinstance(still, plots.Picture) and still.alt
+
+
+def test_the_translation_explorer_follows_every_control(live, model, rooms):
+    (source, target, room, indices, noise), picture = parts(widgets.translation_explorer(model, rooms))
+    assert room.max == 5 and (source.value, target.value) == ("depth", "segmentation")
+    seen = [bytes(picture.value)]
+    for control, value in ((indices, False), (noise, 1.5), (target, "depth"), (source, "rgb"), (room, 3)):
+        control.value = value
+        seen.append(bytes(picture.value))
+    assert len(set(seen)) == 6
+    assert picture.tooltip.startswith("RGB to depth of ")
+    assert picture.tooltip.endswith(" room 3, pooling indices taken away, latent noise 1.5")
+    for control, value in ((room, 0), (source, "depth"), (target, "segmentation"), (noise, 0.0), (indices, True)):
+        control.value = value
+    assert bytes(picture.value) == seen[0], "the same values, another picture"
+
+
+def test_the_pooling_explorer_follows_every_number(live):
+    boxes, picture = parts(widgets.pooling_explorer(IMAGE))
+    assert [box.value for box in boxes] == IMAGE.flatten().tolist()
+    assert boxes[6].tooltip == "pixel 6: row 1, column 2"
+    assert "their indices: [[5, 3], [8, 14]]" in picture.tooltip
+    before = bytes(picture.value)
+    boxes[2].value = 9  # the upper right window's new maximum
+    assert bytes(picture.value) != before and "their indices: [[5, 2], [8, 14]]" in picture.tooltip
+
+
+@pytest.mark.parametrize("name", ["fusion", "curves"])
+def test_other_explorers_follow_every_control(name, live, model, rooms):
+    controls, picture = parts(EXPLORERS[name](model, rooms))
+    for control in controls:
+        before = bytes(picture.value)
+        change(control)
+        assert bytes(picture.value) != before, control
+
+
+def change(control: ipywidgets.Widget) -> None:
+    """Give a control a value that it does not have now."""
+    if isinstance(control, ipywidgets.SelectMultiple):
+        control.value = control.options[:1] if len(control.value) != 1 else control.options
+    elif isinstance(control, ipywidgets.Dropdown):
+        control.index = (control.index + 1) % len(control.options)
+    elif isinstance(control, ipywidgets.Checkbox):
+        control.value = not control.value
+    else:
+        control.value = control.max if control.value != control.max else control.min
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_an_explorer_answers_within_a_second(name, live, rooms_dir):
+    """On two idle cores it takes less than 200 ms; the bound is generous because other work may go on beside."""
+    recipe = preset("course")
+    model, rooms = MixAndMatch.from_recipe(recipe).eval(), Triplets(rooms_dir, recipe.size)
+    controls, _ = parts(EXPLORERS[name](model, rooms))
+    seconds = []
+    for control in controls[:5] * 2:
+        start = time.perf_counter()
+        change(control)
+        seconds.append(time.perf_counter() - start)
+    assert statistics.median(seconds) < 1.0, seconds
