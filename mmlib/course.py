@@ -10,9 +10,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from .data import written_whole
-from .parameters import ROOT
+from .report import NOTEBOOKS
 
-NOTEBOOKS = ROOT / "notebooks"
 TIMEOUT = 1800  # seconds that one cell may take
 QUESTION = r"\*\*([^*]+\?)\*\*"
 TIME = r"^\| Time \| (.+) \|$"
@@ -27,7 +26,10 @@ PAGE = """
 {%- block html_head_css -%}
 <style>
 main { max-width: 1000px; margin: auto; }
-nav { display: flex; justify-content: space-between; gap: 1em; padding: 1em; font-family: sans-serif; }
+nav { display: flex; gap: 1em; padding: 1em; font-family: sans-serif; }
+nav > * { flex: 1; text-align: center; color: var(--jp-content-link-color); }
+nav > :first-child { text-align: left; }
+nav > :last-child { text-align: right; }
 </style>
 {%- endblock -%}
 {%- block body_header -%}{{ super() }}{{ resources.navigation }}{%- endblock -%}

@@ -1,4 +1,4 @@
-"""Recipes: everything that decides a training run, as one frozen record, and the presets `smoke`, `ablation`, `course`, `paper`."""
+"""Recipes: everything that decides a training run, as one frozen record, and the presets from `smoke` to `paper`."""
 
 import dataclasses
 import json
@@ -200,8 +200,8 @@ PRESETS = {
             Phase(steps=750, lambda_latent=10.0, lambda_l2=10.0, lambda_gan=0.1, lambda_pseudo=1.0),
         ),
     ),
-    # Half the side, three stages, neither GAN nor pseudo-pairs: for comparing variants of the paper's method, in a minute
-    # live in a notebook or in a few with more steps.
+    # Half the side, three stages, neither GAN nor pseudo-pairs: for comparing variants of the paper's method, in a
+    # minute live in a notebook or in a few minutes with more steps.
     "ablation": Recipe(
         name="ablation",
         size=48,

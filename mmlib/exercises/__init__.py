@@ -69,7 +69,7 @@ def check(answer: Callable) -> Outcome:
         return Outcome(name, "not done yet", "It returns None: write your answer, and run the cell again.")
     except Hint as hint:
         return Outcome(name, "not right yet", str(hint))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frames = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.name == name]
         where = f" in line {frames[0]} of the cell" if frames else ""
         said = str(error).splitlines()[0] if str(error) else "without a word"
@@ -156,7 +156,7 @@ def _run(source: str) -> Outcome:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             exec(compile(source, name, "exec"), {"check": caught, "__name__": "__main__"})
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Outcome(name, "not right yet", f"The cell stops with {type(error).__name__}: {error}")
     return outcomes[-1] if outcomes else Outcome(name, "not right yet", "The cell does not call check.")
 
