@@ -112,7 +112,8 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     assert chromium, "chromium is missing: install it, as in sudo apt-get install chromium"
-    PICTURES.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(PICTURES, ignore_errors=True)
+    PICTURES.mkdir(parents=True)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield started
@@ -161,7 +162,10 @@ def photograph(page: Page, name: str) -> None:
     size, panel = page.viewport_size, page.locator(".jp-WindowedPanel-outer").first
     page.set_viewport_size({"width": size["width"], "height": TALL})
     page.wait_for_timeout(1000)
-    whole, part = panel.evaluate("panel => [panel.scrollHeight, panel.clientHeight]")
+    whole, part = panel.evaluate("""panel => {
+        const end = [...panel.querySelectorAll(".jp-Cell")].at(-1).getBoundingClientRect().bottom;
+        return [end - panel.getBoundingClientRect().top + panel.scrollTop, panel.clientHeight];
+    }""")
     for number in range(math.ceil(whole / part)):
         panel.evaluate("(panel, top) => panel.scrollTop = top", number * part)
         page.wait_for_timeout(300)
