@@ -8,6 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
+from mmlib.data import Triplets
+from mmlib.networks import MixAndMatch
+from mmlib.recipes import preset
+
 SIZE = 32
 torch.set_num_threads(2)
 
@@ -50,6 +54,18 @@ def write_rooms(directory: Path, seeds: list[int], size: int = SIZE) -> Path:
 def rooms_dir(tmp_path_factory) -> Path:
     """Six 32 × 32 rooms (seeds 100–105) that tests read and must not change."""
     return write_rooms(tmp_path_factory.mktemp("rooms"), list(range(100, 106)))
+
+
+@pytest.fixture(scope="session")
+def model() -> MixAndMatch:
+    """A network of preset `smoke`, untrained, that tests must not change."""
+    return MixAndMatch.from_recipe(preset("smoke")).eval()
+
+
+@pytest.fixture(scope="session")
+def rooms(rooms_dir) -> Triplets:
+    """The rooms of `rooms_dir`, read, that tests must not change."""
+    return Triplets(rooms_dir)
 
 
 class NotebookOutputs:

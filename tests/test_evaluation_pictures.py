@@ -1,24 +1,10 @@
 """The pictures of notebook 05: confusion, gallery, cascade, histogram."""
 
-import pytest
 import torch
 
 from mmlib import plots
 from mmlib.baselines.cascade import Cascade
-from mmlib.data import Triplets
 from mmlib.modalities import CLASSES
-from mmlib.networks import MixAndMatch
-from mmlib.recipes import preset
-
-
-@pytest.fixture(scope="module")
-def model():
-    return MixAndMatch.from_recipe(preset("smoke")).eval()
-
-
-@pytest.fixture(scope="module")
-def rooms(rooms_dir):
-    return Triplets(rooms_dir)
 
 
 def titles(figure) -> list[str]:

@@ -7,23 +7,13 @@ import pytest
 import torch
 
 from mmlib import plots, widgets
-from mmlib.data import SegmentationPairs, Triplets
+from mmlib.data import SegmentationPairs
 from mmlib.evaluation import evaluate, fusion
 from mmlib.modalities import modality
 from mmlib.networks import Encoding, MixAndMatch
 from mmlib.recipes import preset
 
 PAIRS = [("rgb", "depth", "segmentation"), ("rgb", "segmentation", "depth")]
-
-
-@pytest.fixture(scope="module")
-def model():
-    return MixAndMatch.from_recipe(preset("smoke")).eval()
-
-
-@pytest.fixture(scope="module")
-def rooms(rooms_dir):
-    return Triplets(rooms_dir)
 
 
 @pytest.fixture(scope="module")

@@ -1,25 +1,12 @@
 """Pictures are drawn, and say what they should in words."""
 
-import pytest
 import torch
 
 from mmlib import plots
-from mmlib.data import DepthPairs, SegmentationPairs, Triplets
+from mmlib.data import DepthPairs, SegmentationPairs
 from mmlib.evaluation import evaluate
-from mmlib.networks import MixAndMatch
-from mmlib.recipes import preset
 
 PNG = b"\x89PNG"
-
-
-@pytest.fixture(scope="module")
-def model():
-    return MixAndMatch.from_recipe(preset("smoke")).eval()
-
-
-@pytest.fixture(scope="module")
-def rooms(rooms_dir):
-    return Triplets(rooms_dir)
 
 
 def titles(figure) -> list[str]:

@@ -19,16 +19,6 @@ CURVES = {
 }
 
 
-@pytest.fixture(scope="module")
-def model():
-    return MixAndMatch.from_recipe(preset("smoke")).eval()
-
-
-@pytest.fixture(scope="module")
-def rooms(rooms_dir):
-    return Triplets(rooms_dir)
-
-
 EXPLORERS = {
     "translation": widgets.translation_explorer,
     "pooling": lambda model, rooms: widgets.pooling_explorer(IMAGE),
