@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 import torch.nn.functional as F
 
-from .picture import COLOURS, STYLES, Picture, label
+from .picture import COLOURS, MARKERS, STYLES, Picture, label
 
-MARKERS = ("o", "^", "s", "D", "v", "P")
 LIMITS = {"retrieval_at_1": (-4, 104), "distance": (0, 1.15), "cka": (-0.1, 1.05), "index_agreement": (0, 104)}
 """Of the axes, by measure, the same in all pictures; shares in per cent."""
 

@@ -9,7 +9,7 @@ from ..baselines.cascade import Cascade
 from ..data import Rooms
 from ..evaluation import seen
 from ..modalities import CLASSES, SEGMENTATION, modality
-from .images import _farthest, _grid
+from .images import _columns, _farthest, _grid
 from .picture import COLOURS, STYLES, Picture, label
 
 
@@ -79,8 +79,7 @@ def cascaded(cascade: Cascade, batch: dict[str, torch.Tensor], source: str, targ
         (f"{label(target)}\ndirect{' (zero-pair)' * zero_pair}", target, direct, zero_pair),
         (f"truth:\n{label(target)}", target, batch[target], False),
     ]
-    rows = [[(title, name, raw[i], framed) for title, name, raw, framed in columns] for i in range(len(image))]
-    return _grid(rows, _farthest(batch["depth"]) if "depth" in batch else 1.0)
+    return _columns(columns, batch)
 
 
 def histogram(values: torch.Tensor, marks: Mapping[str, float], quantity: str, counted: str) -> Picture:

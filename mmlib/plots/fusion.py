@@ -8,7 +8,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
 from ..modalities import modality
-from .images import _farthest, _grid, _legends, _show
+from .images import _columns, _legends, _show
 from .picture import COLOURS, STYLES, Picture, label
 
 MEASURES = {
@@ -47,8 +47,7 @@ def fused(
         title = f"{100 * (1 - alpha):.0f} % {label(first)},\n{100 * alpha:.0f} % {label(second)}"
         columns.append((title, target, raw, False))
     columns.append((f"truth:\n{label(target)}", target, batch[target], False))
-    rows = [[(t, name, raw[i], zero_pair) for t, name, raw, zero_pair in columns] for i in range(len(batch[first]))]
-    figure = _grid(rows, _farthest(batch["depth"]) if "depth" in batch else 1.0)
+    figure = _columns(columns, batch)
     figure.alt += f"; pooling indices of {label(indices or first)}"
     return figure
 

@@ -80,6 +80,13 @@ def _grid(rows: list[list[tuple[str, str, torch.Tensor, bool]]], farthest: float
     return figure
 
 
+def _columns(columns: list[tuple[str, str, torch.Tensor, bool]], batch: dict[str, torch.Tensor]) -> Picture:
+    """A row for each image of a raw batch; columns of (title, modality, raw images, zero-pair?)."""
+    count = len(columns[0][2])
+    rows = [[(title, name, raw[i], zero_pair) for title, name, raw, zero_pair in columns] for i in range(count)]
+    return _grid(rows, _farthest(batch["depth"]) if "depth" in batch else 1.0)
+
+
 @torch.inference_mode()
 def _translate(model, batch: dict[str, torch.Tensor], source: str, targets: Sequence[str], trained=seen):
     """Cells of one source and its translations, for all images of a raw batch: title, modality, raw, zero-pair?"""
@@ -101,9 +108,7 @@ def translations(
     """
     columns = [column for source in sources for column in _translate(model, batch, source, targets)]
     columns += [(f"truth:\n{label(target)}", target, batch[target], False) for target in targets if truth]
-    count = len(columns[0][2])
-    rows = [[(title, name, raw[i], zero_pair) for title, name, raw, zero_pair in columns] for i in range(count)]
-    return _grid(rows, _farthest(batch["depth"]) if "depth" in batch else 1.0)
+    return _columns(columns, batch)
 
 
 def all_translations(model, batch: dict[str, torch.Tensor], trained: Callable[[str, str], bool] = seen) -> Picture:

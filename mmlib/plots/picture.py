@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 STYLES = ("-", "--", ":", "-.")
 HATCHES = ("", "//", "..", "xx")
+MARKERS = ("o", "^", "s", "D", "v", "P")
 NO_HIT = "#999999"
 NAMES = {"rgb": "RGB"}
 

@@ -9,11 +9,10 @@ from matplotlib.patches import Patch
 
 from ..evaluation import seen
 from ..modalities import modality
-from .images import _farthest, _grid, _show
-from .picture import COLOURS, NO_HIT, STYLES, Picture, label
+from .images import _columns, _farthest, _show
+from .picture import COLOURS, MARKERS, NO_HIT, STYLES, Picture, label
 
 CORNERS = ("upper left", "upper right", "lower left", "lower right")
-MARKERS = ("o", "^", "s", "D")
 _CORNER_COLOURS = (COLOURS[0], COLOURS[4], COLOURS[5], COLOURS[1], NO_HIT)
 
 
@@ -23,14 +22,10 @@ def compared(models: Mapping[str, object], batch: dict[str, torch.Tensor], sourc
     columns = [(f"input:\n{label(source)}", source, batch[source], False)]
     for name, model in models.items():
         output = model.decode(model.encode(modality(source).to_input(batch[source]), source), target)
-        columns.append((f"{label(source)} → {label(target)}\n{name}", target, modality(target).to_raw(output), False))
+        raw, title = modality(target).to_raw(output), f"{label(source)} → {label(target)}\n{name}"
+        columns.append((title, target, raw, not seen(source, target)))
     columns.append((f"truth:\n{label(target)}", target, batch[target], False))
-    unseen = not seen(source, target)
-    rows = [
-        [(title, name, raw[i], unseen and title.count("→") > 0) for title, name, raw, _ in columns]
-        for i in range(len(batch[source]))
-    ]
-    return _grid(rows, _farthest(batch["depth"]) if "depth" in batch else 1.0)
+    return _columns(columns, batch)
 
 
 @torch.inference_mode()
