@@ -4,6 +4,7 @@ VENV ?= .venv
 STEPS ?= 1500
 DEVICE ?= auto
 OUT ?= runs/zero_pair
+JOBS ?= 2
 NOTEBOOKS ?= notebooks/*.ipynb
 
 BIN = $(VENV)/bin
@@ -47,8 +48,9 @@ html: OUT = runs/html
 html: $(READY)  ## make web pages of the executed notebooks, with a contents page, in OUT=runs/html
 	$(BIN)/python -m mmlib html --out $(OUT)
 
-test: $(READY)  ## run the tests, and every notebook against its committed outputs
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks
+test: $(READY)  ## run the tests, and every notebook against its committed outputs, JOBS=2 files at a time
+	OMP_NUM_THREADS=$$($(BIN)/python -c 'import os; print(max(1, (os.cpu_count() or 1) // $(JOBS)))') \
+	  $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks
 
 test-browser: $(BROWSER)  ## open and run notebooks in JupyterLab in a real browser, Debian's chromium
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && \

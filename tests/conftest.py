@@ -1,6 +1,7 @@
 """Fixtures that every test may use: a few small rooms, written here in the data set's layout."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from mmlib.networks import MixAndMatch
 from mmlib.recipes import preset
 
 SIZE = 32
-torch.set_num_threads(2)
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 
 
 def synthetic_room(seed: int, size: int = SIZE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -100,6 +100,11 @@ def test_has_questions_with_folded_answers(path):
     assert re.search(r"\*\*Next question", text)
 
 
+@pytest.mark.parametrize(("path", "after"), list(zip(NOTEBOOKS, NOTEBOOKS[1:])), ids=lambda path: path.stem)
+def test_ends_with_a_link_to_the_next(path, after):
+    assert re.search(rf"\*\*Next question.*→ \[[^]]+\]\({after.name}\)", source(cells(path, "markdown")[-1]), re.S)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [("nosuch", "1", "unknown parameter nosuch"), ("room", "many", "parameter room = 'many' must be int")],

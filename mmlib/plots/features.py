@@ -12,7 +12,7 @@ from .picture import COLOURS, Picture
 def pooling(values: torch.Tensor) -> Picture:
     """Max pooling of one small image (H, W) with its indices, and unpooling with them and with ones that say nothing.
 
-    The pixels of the full planes carry their number, row by row from 0, small in a corner. The maxima, and the places
+    The pixels of the image carry their number, row by row from 0, small in a corner. The maxima, and the places
     that the values go back to, are framed in orange.
     """
     pooled, indices = pool(values[None, None].float())
@@ -37,7 +37,7 @@ def pooling(values: torch.Tensor) -> Picture:
         for place, value in enumerate(part.flatten().tolist()):
             y, x = divmod(place, width)
             axis.text(x, y, f"{value:g}", ha="center", va="center", fontsize=12)
-            if full:
+            if title == "image":
                 axis.text(x - 0.38, y - 0.36, place, ha="left", va="top", fontsize=7, color="#444444")
         for place in framed.flatten().tolist() if full else []:
             y, x = divmod(place, width)
@@ -45,8 +45,10 @@ def pooling(values: torch.Tensor) -> Picture:
         side = 2 if full else 1
         axis.vlines(np.arange(0, width + 1, side) - 0.5, -0.5, height - 0.5, color="black", linewidth=1)
         axis.hlines(np.arange(0, height + 1, side) - 0.5, -0.5, width - 0.5, color="black", linewidth=1)
-        axis.set(xticks=[], yticks=[], xlim=(-0.55, width - 0.45), ylim=(height - 0.45, -0.55), frame_on=False)
-        axis.set_title(title, fontsize=11)
+        axis.set(xlim=(-0.55, width - 0.45), ylim=(height - 0.45, -0.55), frame_on=False)
+        axis.xaxis.set_visible(False)
+        axis.yaxis.set_visible(False)
+        axis.set_title(title, fontsize=11, y=1.0)
     return figure
 
 

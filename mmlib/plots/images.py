@@ -38,15 +38,24 @@ def _show(axis, name: str, raw: torch.Tensor, farthest: float) -> None:
     axis.imshow(colour[name](raw.cpu()), interpolation="nearest")
 
 
+def _classes(drawn: Mapping[str, list[torch.Tensor]]) -> list[Patch]:
+    """A key for each class in the segmentations that were drawn."""
+    raw = drawn.get("segmentation", [])
+    present = torch.cat([image.flatten().cpu() for image in raw]).unique().tolist() if raw else []
+    return [Patch(facecolor=np.array(CLASS_COLOURS[c]) / 255, edgecolor="black", label=CLASSES[c]) for c in present]
+
+
+def _metres(figure: Picture, farthest: float, **place) -> None:
+    """A colour bar in metres."""
+    bar = figure.colorbar(ScalarMappable(Normalize(0, farthest), colormaps["viridis"]), extend="max", **place)
+    bar.set_label("depth in metres (grey: no hit)")
+
+
 def _legends(figure: Picture, axes, drawn: Mapping[str, list[torch.Tensor]], farthest: float) -> None:
     """A colour bar in metres where depth was drawn, and the names of the classes where segmentation was."""
     if "depth" in drawn:
-        scale = ScalarMappable(Normalize(0, farthest), colormaps["viridis"])
-        bar = figure.colorbar(scale, ax=axes, shrink=0.8, pad=0.01, extend="max")
-        bar.set_label("depth in metres (grey: no hit)")
-    if "segmentation" in drawn:
-        present = torch.cat([raw.flatten().cpu() for raw in drawn["segmentation"]]).unique().tolist()
-        keys = [Patch(facecolor=np.array(CLASS_COLOURS[c]) / 255, edgecolor="black", label=CLASSES[c]) for c in present]
+        _metres(figure, farthest, ax=axes, shrink=0.8, pad=0.01)
+    if keys := _classes(drawn):
         columns = min(7, int(figure.get_figwidth() / 1.1))
         figure.legend(handles=keys, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
 
@@ -58,25 +67,45 @@ def _farthest(*depths: torch.Tensor) -> float:
 
 
 def _grid(rows: list[list[tuple[str, str, torch.Tensor, bool]]], farthest: float) -> Picture:
-    """Rows of cells (title, modality, one raw image, zero-pair?); a title is not repeated below itself."""
+    """Rows of cells (title, modality, one raw image, zero-pair?); a title is not repeated below itself.
+
+    Everything has its fixed place, in inches: a layout that is computed would double the time of an explorer's answer.
+    """
     drawn: dict[str, list[torch.Tensor]] = {}
     for _, name, raw, _ in (cell for row in rows for cell in row):
         drawn.setdefault(name, []).append(raw)
-    titled = len({tuple(title for title, *_ in row) for row in rows})
-    alt = "; ".join(dict.fromkeys(", ".join(title.replace("\n", " ") for title, *_ in row) for row in rows))
+    titles = [[title for title, *_ in row] for row in rows]
+    alt = "; ".join(dict.fromkeys(", ".join(title.replace("\n", " ") for title in row) for row in titles))
     alt = f"{len(rows)} row{'s' * (len(rows) > 1)} of images: {alt}"
-    figure = Picture(2.0 * len(rows[0]) + 0.9 * ("depth" in drawn), 1.9 * len(rows) + 0.5 * titled + 0.8, alt)
-    axes = figure.subplots(len(rows), len(rows[0]), squeeze=False)
+
+    lines = [0 if y and row == titles[y - 1] else max(t.count("\n") + 1 for t in row) for y, row in enumerate(titles)]
+    keys, side, step = _classes(drawn), 1.85, 2.0
+    width = step * len(rows[0]) + 0.9 * ("depth" in drawn)
+    columns = max(1, min(7, int(width / 1.1)))
+    below = 0.1 + 0.22 * -(-len(keys) // columns)
+    height = sum(0.12 + 0.17 * count for count in lines) + side * len(rows) + 0.1 + below
+    figure = Picture(width, height, alt)
+    figure.set_layout_engine("none")
+    top = height
     for y, row in enumerate(rows):
+        top -= 0.12 + 0.17 * lines[y] + side
         for x, (title, name, raw, zero_pair) in enumerate(row):
-            axis, colour = axes[y, x], COLOURS[1] if zero_pair else "black"
+            colour = COLOURS[1] if zero_pair else "black"
+            place = ((step * x + (step - side) / 2) / width, top / height, side / width, side / height)
+            axis = figure.add_axes(place)
             _show(axis, name, raw, farthest)
-            axis.set(xticks=[], yticks=[])
-            if y == 0 or title != rows[y - 1][x][0]:
-                axis.set_title(title, fontsize=9.5, color=colour)
-            for side in axis.spines.values():
-                side.set(color=colour, linewidth=3 if zero_pair else 0.5)
-    _legends(figure, axes, drawn, farthest)
+            axis.xaxis.set_visible(False)
+            axis.yaxis.set_visible(False)
+            if lines[y]:
+                axis.set_title(title, fontsize=9.5, color=colour, y=1.0, pad=4)
+            for edge in axis.spines.values():
+                edge.set(color=colour, linewidth=3 if zero_pair else 0.5)
+    if "depth" in drawn:
+        tall = height - 0.12 - 0.17 * lines[0] - top
+        bar = figure.add_axes(((width - 0.82) / width, (top + 0.1 * tall) / height, 0.15 / width, 0.8 * tall / height))
+        _metres(figure, farthest, cax=bar)
+    if keys:
+        figure.legend(handles=keys, loc="lower center", ncols=columns, frameon=False, fontsize=9)
     return figure
 
 

@@ -1,6 +1,8 @@
-"""JupyterLab in a real browser, Debian's chromium: every notebook opens, three run to their end, explorers answer.
+"""JupyterLab in a real browser, Debian's chromium: every notebook opens, three run to their end, explorers answer, and
+every exercise is done by typing, once wrong and once right.
 
-`make test-browser` runs this, on copies of the notebooks; the screenshots are in `runs/browser/`.
+`make test-browser` runs this, on copies of the notebooks; the screenshots are in `runs/browser/`. `RUN="01 02"` in the
+environment names other notebooks to run to their end.
 """
 
 import json
@@ -20,10 +22,12 @@ from urllib.error import URLError
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from slips import SLIPS
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = [path.stem for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))]
-RUN = [name for name in NOTEBOOKS if name[:2] in ("00", "03", "06")]
+RUN = [name for name in NOTEBOOKS if name[:2] in os.environ.get("RUN", "00 03 06").split()]
+EXERCISES = [name for name in NOTEBOOKS if "01" <= name[:2] <= "06"]
 PICTURES = ROOT / "runs" / "browser"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 TALL = 6000  # pixels of a screenshot; chromium draws no more than about 16,000 at once
@@ -230,4 +234,42 @@ def test_runs_to_its_end_and_its_explorers_answer(page, lab, name):
         assert explorer.locator("img").get_attribute("title"), "the picture is not described in words"
         print(f"{name}: an explorer's picture changed after {time.monotonic() - start:.2f} s")
     photograph(page, f"{name}-run")
+    assert_healthy(page)
+
+
+def solutions(name: str) -> dict[str, str]:
+    """Exercise → the code that is folded away in the notebook."""
+    found = re.findall(r"<summary>Solution</summary>\s*```python\n(.*?)```", "\n".join(cells(name, "markdown")), re.S)
+    return {re.search(r"def (your_\w+)", code)[1]: code for code in found}
+
+
+def hand_in(page: Page, cell: Locator, source: str) -> str:
+    """Type `source` in place of what the cell holds, run it, and read the answer below."""
+    editor, prompt = cell.locator(".cm-content"), cell.locator(".jp-InputPrompt")
+    before = prompt.inner_text()
+    editor.click()
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.insert_text(source)
+    page.keyboard.press("ControlOrMeta+Enter")
+    end = time.monotonic() + 60
+    while prompt.inner_text() in (before, "[*]:"):
+        assert time.monotonic() < end, f"no answer after 60 s to {source}"
+        page.wait_for_timeout(50)
+    return cell.locator(".jp-OutputArea-output").last.inner_text()
+
+
+@pytest.mark.parametrize("name", EXERCISES)
+def test_exercises_are_done_wrong_and_right(page, lab, name):
+    open_notebook(page, lab, f"fresh/{name}")
+    for exercise, solution in solutions(name).items():
+        before, slip, hint = SLIPS[exercise]
+        assert solution.count(before) >= 1, exercise
+        stub = next(code for code in cells(name, "code") if f"\ncheck({exercise})" in code)
+        head, tail = stub[: stub.index(f"def {exercise}")], f"\n\ncheck({exercise})"
+        cell = page.locator(".jp-CodeCell").nth(cells(name, "code").index(stub))
+        assert hand_in(page, cell, stub).startswith(f"{exercise}: not done yet.")
+        wrong = hand_in(page, cell, head + solution.replace(before, slip) + tail)
+        assert wrong.startswith(f"{exercise}: not right yet.") and hint in wrong, wrong
+        right = hand_in(page, cell, head + solution + tail)
+        assert right.startswith(f"{exercise}: passed."), right
     assert_healthy(page)

@@ -1,0 +1,35 @@
+"""Slips of the pen in the exercises' solutions, as a learner might type them, and a part of the hint meant for each."""
+
+SLIPS = {
+    # exercise: (what the solution says, what the learner types instead, part of the hint)
+    "your_berhu": (".detach()", "", "no gradient may flow through it"),
+    "your_masked_cross_entropy": ("nats = -logits", "nats = logits", "The sign is missing"),
+    "your_lsgan": ("return discriminator, decoder", "return decoder, discriminator", "in the wrong order"),
+    "your_decoder_shapes": ("return shapes", "return shapes[::-1]", "begin next to the latent"),
+    "your_decode": (
+        "x = stage(unpool(x, where))",
+        "x = unpool(stage(x), where)",
+        "You convolve first and unpool after it",
+    ),
+    "your_retrieval_at_1": ("argmin(1)", "argmin(0)", "It asks the other way round"),
+    "your_cka": (".fill_diagonal_(0)", "", "The diagonals are still there"),
+    "your_latent_consistency": ("((a - b) ** 2).mean()", "((a - b) ** 2).sum()", "A sum over all numbers is left"),
+    "your_noise": ("deviation * noise", "noise", "Asked for a standard deviation"),
+    "your_pool": ("rows * width + columns", "place", "numbers all pixels of the image's plane"),
+    "your_unpool": ("= values.flatten()", "= values.T.flatten()", "not where its index says"),
+    "your_decoder_step": ("encodings[source]", 'encodings["rgb"]', "wrong encoder's indices"),
+    "your_index_agreement": (".mean()", ".sum()", "divide by the number of indices"),
+    "your_statistics_shift": ("reference.std", "other.std", "the decoder knows the reference"),
+    "your_pairs_in_the_loss": ("in held}", "in held if source != target}", "count the autoencoders"),
+    "your_total": ("phase.lambda_rgb * phase.lambda_gan", "phase.lambda_gan", "The GAN's term is a part of L_RGB"),
+    "your_pseudo_pair": (".detach()", "", "it would learn to agree with its pupil"),
+    "your_audit": ("last + 1", "last", "A run [first, last] includes its last room"),
+    "your_miou": ("known = target > 0", "known = target >= 0", "made your unions larger"),
+    "your_delta": ("torch.maximum(p / t, t / p)", "(p / t)", "taken one way only"),
+    "your_psnr": ("log10", "log", "not the natural one"),
+    "your_bootstrap": ("[0.025, 0.975]", "[0.05, 0.95]", "leaves out 2.5 % at either end"),
+    "your_fuse": ("(1 - alpha) * rgb.latent + alpha", "alpha * rgb.latent + (1 - alpha)", "α on the wrong side"),
+    "your_fused_translation": ("f.fuse(g, alpha)", "g.fuse(f, 1 - alpha)", "given depth's indices"),
+    "your_complementary": (" ^ ", " | ", "where both are right as well"),
+    "your_best_of_two": ("second == target", "first == target", "order of torch.where"),
+}
