@@ -30,7 +30,8 @@ def pack(options) -> int:
 
 
 def train(options) -> int:
-    from .training import ZeroPair, fit
+    from .objectives import ZeroPair
+    from .training import fit
 
     keys = [field.name for field in dataclasses.fields(Recipe)] + ["steps"]
     changes = {key: value for key in keys if (value := getattr(options, f"recipe_{key}", None)) is not None}
@@ -55,9 +56,15 @@ def evaluate(options) -> int:
 
 
 def experiment(options) -> int:
-    from .experiments import run
+    from .experiments import GRIDS, run, run_grid
+    from .tables import grid_table
 
-    print(evaluation.table(run(options.name, options.out, options.device, options.resume)))
+    if options.name in GRIDS:
+        if not options.table:
+            run_grid(options.name, options.seeds, options.preset, options.out, options.device, options.processes)
+        print(grid_table(options.name, options.preset, options.seeds))
+    else:
+        print(evaluation.table(run(options.name, options.out, options.device, options.resume)))
     return 0
 
 
@@ -172,7 +179,11 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command(experiment, "experiment", "Train and measure what data/results/NAME.json reports.")
     sub.add_argument("name", help="which: an unknown one lists them")
-    sub.add_argument("--out", required=True, type=_folder, help="folder for state, log and checkpoint")
+    sub.add_argument("--out", default="runs/experiments", type=_folder, help="folder for states and logs (%(default)s)")
+    sub.add_argument("--seeds", type=_positive, default=3, help="how many, from 0: of a table or figure (%(default)s)")
+    sub.add_argument("--preset", default="ablation", choices=PRESETS, help="of a table or figure (%(default)s)")
+    sub.add_argument("--processes", type=_positive, default=1, help="trainings at once (%(default)s)")
+    sub.add_argument("--table", action="store_true", help="render the table from the results that are there")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")
     sub.add_argument("--resume", action="store_true", help="go on where a killed run stopped")
 

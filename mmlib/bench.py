@@ -17,14 +17,15 @@ from torch import nn
 from .costs import Convolution, convolutions
 from .data import shipped
 from .losses import berhu, cross_entropy, l2, latent_consistency
+from .objectives import ZeroPair, add_noise
 from .recipes import Recipe
-from .training import Machine, Trainer, ZeroPair, add_noise, probe
+from .training import Machine, Trainer, probe
 
 
 class NaiveZeroPair(ZeroPair):
     """Section 4.3 as one would first write it: each term on its own."""
 
-    def terms(self, model, batches, recipe, phase, random):
+    def terms(self, model, batches, recipe, phase, random, average=None):
         d1, d2 = batches
         x1, y, y_valid = d1.images["rgb"], d1.images["segmentation"], d1.valid["segmentation"]
         x2, z, z_valid = d2.images["rgb"], d2.images["depth"], d2.valid["depth"]
@@ -48,7 +49,7 @@ class NaiveZeroPair(ZeroPair):
             ),
             "latent/RD": latent_consistency(model.encode(x2, "rgb"), model.encode(z, "depth"), recipe.consistency),
         }
-        return terms, (torch.cat([x1, x2]), torch.cat(translated))
+        return terms, {"R": (torch.cat([x1, x2]), torch.cat(translated))}
 
 
 def bench(recipe: Recipe, steps: int = 10, device: str = "auto") -> dict:

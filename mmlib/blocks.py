@@ -58,7 +58,46 @@ def upsample(features: torch.Tensor) -> torch.Tensor:
     return F.interpolate(features, scale_factor=2, mode="nearest")
 
 
-class PatchDiscriminator(nn.Module):
+class ImagePool(nn.Module):
+    """The last images made, of which a discriminator is shown an older one every other time (CycleGAN, section 4).
+
+    `shape`: (C, H, W) of an image; its buffers are part of the training state.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], size: int = 50):
+        super().__init__()
+        self.register_buffer("images", torch.zeros(size, *shape))
+        self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, made: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+        """The images to show in place of `made` (N, C, H, W), which the pool remembers."""
+        shown = made.clone()
+        for number, image in enumerate(made):
+            filled, size = int(self.filled), len(self.images)
+            if filled < size:
+                self.images[filled] = image
+                self.filled += 1
+            elif torch.rand((), generator=random, device=random.device) < 0.5:
+                place = int(torch.randint(size, (), generator=random, device=random.device))
+                shown[number] = self.images[place]
+                self.images[place] = image
+        return shown
+
+
+class Discriminator(nn.Module):
+    """What judges images: scores (N, 1, h, w) that should be 1 for real images and 0 for made ones.
+
+    With a `pool` it is shown older images, too.
+    """
+
+    pool: ImagePool | None = None
+
+    def shown(self, made: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+        """The made images that a step of its own training judges."""
+        return made if self.pool is None else self.pool(made, random)
+
+
+class PatchDiscriminator(Discriminator):
     """The RGB discriminator C(x) of Table 6: (N, channels, H, W) → scores (N, 1, H / 2 ** stages, …).
 
     Strided 5×5 convolutions, a stage a width, each with batch normalization and LeakyReLU (appendix A). The table stops

@@ -6,6 +6,7 @@ metrics). A *training state* is one file more, `state.safetensors`: all that `tr
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -52,9 +53,9 @@ def read_record(path: str | Path) -> dict:
     return record
 
 
-def load(path: str | Path, recipe: Recipe | None = None) -> MixAndMatch:
+def load(path: str | Path, recipe: Recipe | None = None, build: Callable = MixAndMatch.from_recipe) -> MixAndMatch:
     """The trained networks of a checkpoint, in eval mode on the CPU; `model.recipe` and `model.record`
-    (its JSON) say how it was made.
+    (its JSON) say how it was made. `build` makes the networks of a recipe, where they are not the paper's.
 
     `ValueError` where a file is missing, corrupt, does not belong to its record, or was trained by another `recipe`
     than the one asked for.
@@ -73,7 +74,7 @@ def load(path: str | Path, recipe: Recipe | None = None) -> MixAndMatch:
         raise ValueError(f"{path}: cannot be read ({error.strerror}); train again or copy it again") from error
     if hashlib.sha256(content).hexdigest() != record.get("weights_sha256"):
         raise ValueError(f"{path}: corrupt, or not the weights that {path.stem}.json was written with; copy both again")
-    model = MixAndMatch.from_recipe(trained)
+    model = build(trained)
     weights, _ = read_tensors(path)
     try:
         model.load_state_dict(weights)  # copies into float32 parameters, whatever the file's precision

@@ -20,8 +20,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from .modalities import MODALITIES
+from .objectives import Pair
 from .recipes import Recipe
-from .training import Machine, Pair, Trainer
+from .training import Machine, Trainer
 
 
 @functools.cache
@@ -114,10 +115,12 @@ class Convolution(NamedTuple):
 
 
 def networks(trainer: Trainer) -> dict[str, nn.Module]:
-    """Encoders, decoders and the discriminator by name: `rgb encoder`, …"""
+    """Encoders, decoders and the discriminator, where there is one, by name: `rgb encoder`, …"""
     parts = {"encoder": trainer.model.encoders, "decoder": trainer.model.decoders}
     named = {f"{name} {part}": network for part, group in parts.items() for name, network in group.items()}
-    return {**named, "discriminator": trainer.discriminator}
+    if len(trainer.discriminators):
+        named["discriminator"] = nn.ModuleList(trainer.discriminators.values())
+    return named
 
 
 def convolutions(trainer: Trainer) -> dict[str, Counter[Convolution]]:
@@ -220,7 +223,7 @@ class _Rehearsal(Trainer):
 
     def __init__(self, recipe: Recipe, objective, machine: Machine):
         super().__init__(recipe, objective, machine)
-        weights = [*self.model.parameters(), *self.discriminator.parameters()]
+        weights = [*self.model.parameters(), *self.discriminators.parameters()]
         self._weights = {weight.untyped_storage()._cdata for weight in weights}
         self._noted: dict[int, tuple] = {}
         self.kept: dict[str, Counter[bool]] = {}  # bytes by network and by whether they are pooling indices

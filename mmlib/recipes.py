@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 SIDE_INFORMATION = ("none", "skip", "pooling")
 CONSISTENCY = ("latent", "all_stages")
+TEACHERS = ("self", "average", "both")
 PRECISIONS = ("auto", "fp32", "bf16")
 
 
@@ -41,7 +42,10 @@ class Recipe:
     the number of pairs of *each* training set in a step. `rgb_batch_norm`: batch normalization in f_R, too.
     `autoencoders`: the terms of T_RR, T_SS, T_DD. `consistency`: of the last `latent`, or of `all_stages`.
     `latent_noise`: its standard deviation. `one_cycle`: the learning rate rises over the first tenth of the steps,
-    then falls as a cosine. `augment`: crops, mirrors, light. `class_balance` b weighs each class by frequency ** −b.
+    then falls as a cosine; `linear_decay`: it is constant for half of them, then falls to zero, as CycleGAN's and
+    pix2pix's. `teacher` of pseudo-pairs: the networks themselves (`self`), their `average` over the past steps, whose
+    weights decay by `teacher_decay` a step, or that average from `both` images of a room, whose mean then teaches RGB's
+    translation, too. `augment`: crops, mirrors, light. `class_balance` b weighs each class by frequency ** −b.
     """
 
     name: str
@@ -58,8 +62,11 @@ class Recipe:
     latent_noise: float = 0.5
     learning_rate: float = 2e-4
     one_cycle: bool = False
+    linear_decay: bool = False
     augment: bool = False
     class_balance: float = 0.0
+    teacher: str = "self"
+    teacher_decay: float = 0.998
     precision: str = "auto"
     seed: int = 0
 
@@ -69,6 +76,7 @@ class Recipe:
         for name, known in (
             ("side_information", SIDE_INFORMATION),
             ("consistency", CONSISTENCY),
+            ("teacher", TEACHERS),
             ("precision", PRECISIONS),
         ):
             if getattr(self, name) not in known:
@@ -80,6 +88,8 @@ class Recipe:
         for name in ("widths", "convolutions", "discriminator_widths"):
             if not all(type(count) is int and count > 0 for count in getattr(self, name)):
                 raise ValueError(f"recipe: {name} = {getattr(self, name)} must hold whole numbers of at least 1")
+        if self.teacher_decay >= 1:
+            raise ValueError(f"recipe: teacher_decay = {self.teacher_decay} must be below 1")
         if self.size < self.stride or self.size % self.stride:
             raise ValueError(f"recipe: size = {self.size} must be a multiple of {self.stride} (2 ** stages)")
         if self.batch < 2:
@@ -200,14 +210,29 @@ PRESETS = {
             Phase(steps=750, lambda_latent=10.0, lambda_l2=10.0, lambda_gan=0.1, lambda_pseudo=1.0),
         ),
     ),
-    # Half the side, three stages, neither GAN nor pseudo-pairs: for comparing variants of the paper's method, in a
-    # minute live in a notebook or in a few minutes with more steps.
-    "ablation": Recipe(
-        name="ablation",
+    # Half the side, three stages, neither GAN nor pseudo-pairs: variants of the paper's method live in a notebook, in
+    # a minute each.
+    "sketch": Recipe(
+        name="sketch",
         size=48,
         widths=(16, 32, 64),
         convolutions=(2, 2, 2),
         discriminator_widths=(16, 32),
+        batch=8,
+        learning_rate=4e-3,
+        one_cycle=True,
+        augment=True,
+        class_balance=0.25,
+        phases=(Phase(steps=400, lambda_latent=10.0, lambda_l2=10.0, lambda_gan=0.0),),
+    ),
+    # The networks of `course` at half its side, so that a latent pixel sees a third of the image, without GAN or
+    # pseudo-pairs: for the tables of `experiments.GRIDS`, in minutes a run.
+    "ablation": Recipe(
+        name="ablation",
+        size=48,
+        widths=(16, 32, 64, 128),
+        convolutions=(2, 2, 3, 3),
+        discriminator_widths=(16, 32, 64),
         batch=8,
         learning_rate=4e-3,
         one_cycle=True,

@@ -20,15 +20,16 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 from tqdm import tqdm
 
 from . import __version__, checkpoints
-from .blocks import PatchDiscriminator
-from .data import DepthPairs, Rooms, SegmentationPairs
-from .losses import LOSSES, discriminator_gan, generator_gan, latent_consistency, pseudo_pair, total
-from .modalities import CLASSES, MODALITIES
-from .networks import Encoding, MixAndMatch, load_vgg16
-from .recipes import Phase, Recipe, from_dict, preset
+from .data import Rooms
+from .losses import discriminator_gan, generator_gan
+from .modalities import MODALITIES
+from .networks import MixAndMatch, load_vgg16
+from .objectives import Objective, Pair
+from .recipes import Recipe, from_dict, preset
 
 # ---------------------------------------------------------------------------------------------- the machine
 
@@ -139,14 +140,6 @@ def augment(raw: dict[str, torch.Tensor], size: int, random: torch.Generator) ->
     return result
 
 
-@dataclass
-class Pair:
-    """A batch of one training set on the device: network-form images and valid masks, by modality name."""
-
-    images: dict[str, torch.Tensor]
-    valid: dict[str, torch.Tensor]
-
-
 def load_batch(rooms: Rooms, recipe: Recipe, machine: Machine, step: int, number: int) -> Pair:
     """The pair of set `number` that belongs to `step`."""
     raw = rooms.batch(draw(rooms, recipe.batch, step, recipe.seed, number))
@@ -156,122 +149,31 @@ def load_batch(rooms: Rooms, recipe: Recipe, machine: Machine, step: int, number
     return Pair(images, {name: MODALITIES[name].valid(image).to(machine.device) for name, image in raw.items()})
 
 
-# ---------------------------------------------------------------------------------------------- the objective
-
-
-def add_noise(encoding: Encoding, deviation: float, random: torch.Generator) -> Encoding:
-    """N(0, deviation) on the latent at the output of an encoder (section 3.2)."""
-    if deviation == 0:
-        return encoding
-    h = encoding.latent
-    noise = torch.randn(h.shape, generator=random, device=random.device).to(h.device, h.dtype)
-    return encoding.with_latent(h + deviation * noise)
-
-
-class ZeroPair:
-    """The paper's objective on its two training sets: (x, y) of D1 and (x, z) of D2, never (z, y)."""
-
-    def __init__(self, d1: SegmentationPairs, d2: DepthPairs):
-        if not isinstance(d1, SegmentationPairs) or not isinstance(d2, DepthPairs):
-            raise TypeError("zero-pair training takes SegmentationPairs (D1) and DepthPairs (D2), nothing else")
-        if shared := set(d1.rooms) & set(d2.rooms):
-            raise ValueError(
-                f"D1 and D2 share {len(shared)} rooms, the first is {min(shared)}: depth and segmentation of a room "
-                "would both be seen; give two sets of different rooms"
-            )
-        self.sets: tuple[Rooms, ...] = (d1, d2)
-
-    def terms(self, model: MixAndMatch, batches, recipe: Recipe, phase: Phase, random: torch.Generator):
-        """All generator terms of section 4.3 but the GAN's, and (real, translated) RGB for the discriminator.
-
-        Each input is encoded once, and each decoder runs once on the latents of all its translations.
-        """
-        d1, d2 = batches
-        x1, y = d1.images["rgb"], d1.images["segmentation"]
-        x2, z = d2.images["rgb"], d2.images["depth"]
-        x, n = torch.cat([x1, x2]), len(x1)
-        f_R, f_S, f_D = model.encode(x, "rgb"), model.encode(y, "segmentation"), model.encode(z, "depth")
-
-        terms = {}
-        if phase.lambda_latent > 0:
-            terms["latent/RS"] = latent_consistency(f_R[:n], f_S, recipe.consistency)
-            terms["latent/RD"] = latent_consistency(f_R[n:], f_D, recipe.consistency)
-
-        f_R, f_S, f_D = (add_noise(f, recipe.latent_noise, random) for f in (f_R, f_S, f_D))
-        x1_h, x2_h = f_R[:n], f_R[n:]
-
-        def decode(target: str, sources: dict[str, tuple[Encoding, torch.Tensor, torch.Tensor]]):
-            """Decode the sources in one pass; a loss term for each source that has a target image."""
-            output = model.decode(Encoding.cat([f for f, _, _ in sources.values()]), target)
-            parts = dict(zip(sources, output.split([len(f) for f, _, _ in sources.values()])))
-            loss = target_loss(target, recipe, self.sets[0])
-            for source, (_, image, valid) in sources.items():
-                if image is not None:
-                    name = f"{target}/{source}{MODALITIES[target].letter}"
-                    terms[name] = loss(parts[source], image, valid)
-            return output, parts
-
-        everywhere = torch.cat([d1.valid["rgb"], d2.valid["rgb"]])
-        rgb = {"S": (f_S, x1, d1.valid["rgb"]), "D": (f_D, x2, d2.valid["rgb"])}
-        segmentation = {"R": (x1_h, y, d1.valid["segmentation"])}
-        depth = {"R": (x2_h, z, d2.valid["depth"])}
-        if recipe.autoencoders:
-            rgb["R"] = (f_R, x, everywhere)
-            segmentation["S"] = (f_S, y, d1.valid["segmentation"])
-            depth["D"] = (f_D, z, d2.valid["depth"])
-        if phase.lambda_pseudo > 0:
-            segmentation |= {"teacher": (x2_h.detach(), None, None), "D": (f_D, None, None)}
-            depth |= {"teacher": (x1_h.detach(), None, None), "S": (f_S, None, None)}
-        translated, _ = decode("rgb", rgb)
-        _, y_hat = decode("segmentation", segmentation)
-        _, z_hat = decode("depth", depth)
-        if phase.lambda_pseudo > 0:
-            terms["pseudo_segmentation/DS"] = pseudo_pair(y_hat["D"], y_hat["teacher"], "segmentation")
-            terms["pseudo_depth/SD"] = pseudo_pair(z_hat["S"], z_hat["teacher"], "depth")
-        return terms, (x, translated)
-
-
-def target_loss(target: str, recipe: Recipe, rooms: Rooms):
-    """The target modality's loss, with the classes of `rooms` weighted where the recipe balances them."""
-    loss = LOSSES[MODALITIES[target].loss]
-    if target == "segmentation" and recipe.class_balance > 0:
-        weights = class_weights(rooms, recipe.class_balance)
-        return lambda prediction, image, valid: loss(prediction, image, valid, weights.to(prediction.device))
-    return loss
-
-
-@functools.lru_cache(maxsize=8)
-def class_weights(rooms: Rooms, balance: float) -> torch.Tensor:
-    """(14,) weights ∝ frequency ** −balance of the classes in `rooms`, 1 on the average pixel; 0 for Unknown."""
-    counts = torch.bincount(rooms.images["segmentation"].flatten().long(), minlength=len(CLASSES)).double()
-    counts[0] = 0
-    frequency = counts / counts.sum().clamp_min(1)
-    weights = torch.where(frequency > 0, frequency.clamp_min(1e-12) ** -balance, 0.0)
-    return (weights / (weights * frequency).sum().clamp_min(1e-12)).float()
-
-
 # ---------------------------------------------------------------------------------------------- one step
 
 
 class Trainer:
-    """Networks, discriminator and their two optimisers, and one `step` of training."""
+    """Networks, discriminators and their optimisers, and one `step` of training."""
 
-    def __init__(self, recipe: Recipe, objective, machine: Machine, model: MixAndMatch | None = None):
+    def __init__(self, recipe: Recipe, objective: Objective, machine: Machine):
         self.recipe, self.objective, self.machine = recipe, objective, machine
-        self.model = machine.place(model or MixAndMatch.from_recipe(recipe))
+        self.model = machine.place(objective.networks(recipe))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed + 1)
-            self.discriminator = machine.place(PatchDiscriminator(3, recipe.discriminator_widths))
+            self.discriminators = machine.place(nn.ModuleDict(objective.discriminators(recipe)))
         adam = functools.partial(torch.optim.Adam, lr=recipe.learning_rate, betas=(0.5, 0.999), fused=True)
-        self.optimizers = {
-            "generator": adam(self.model.parameters()),
-            "discriminator": adam(self.discriminator.parameters()),
-        }
+        self.optimizers = {"generator": adam(self.model.parameters())}
+        if len(self.discriminators):
+            self.optimizers["discriminator"] = adam(self.discriminators.parameters())
+        self.average = None if recipe.teacher == "self" else copy.deepcopy(self.model).requires_grad_(False).eval()
         self.next_step = 0
 
     def learning_rate(self, step: int) -> float:
-        """Constant, or one cycle: a linear rise over the first tenth, then a cosine to zero."""
+        """Constant; or one cycle: a linear rise over the first tenth, then a cosine to zero; or a linear decay to zero
+        over the second half."""
         recipe = self.recipe
+        if recipe.linear_decay:
+            return recipe.learning_rate * min(1.0, 2 * (1 - step / recipe.steps))
         if not recipe.one_cycle:
             return recipe.learning_rate
         rise = max(1, recipe.steps // 10)
@@ -284,7 +186,7 @@ class Trainer:
         return [load_batch(rooms, self.recipe, self.machine, step, k) for k, rooms in enumerate(self.objective.sets)]
 
     def step(self) -> dict[str, torch.Tensor]:
-        """One step of the generator (encoders and decoders), then one of the discriminator; returns the loss terms.
+        """One step of the networks (encoders and decoders), then one of the discriminators; returns the loss terms.
 
         `FloatingPointError` names step and term of a non-finite loss, before it has changed any weight.
         """
@@ -294,29 +196,43 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = self.learning_rate(step)
         self.model.train()
-        self.discriminator.train()
-        f_R = self.model.encoders["rgb"].requires_grad_(not phase.freeze_rgb_encoder)
-        f_R.train(not phase.freeze_rgb_encoder)
+        self.discriminators.train()
+        self.objective.freeze(self.model, phase)
         batches = self.batches(step)
         random = generator(machine.device if machine.device.type == "cuda" else "cpu", recipe.seed, step, 2)
 
         with machine.autocast():
-            terms, rgb = self.objective.terms(self.model, batches, recipe, phase, random)
-            adversarial = rgb is not None and phase.lambda_gan > 0
-            if adversarial:
-                self.discriminator.requires_grad_(False)
-                terms["gan/*R"] = generator_gan(self.discriminator(rgb[1]))
-                self.discriminator.requires_grad_(True)
-        self._update("generator", total(terms, phase), terms, step)
-        if adversarial:
-            real, fake = rgb
+            terms, judged = self.objective.terms(self.model, batches, recipe, phase, random, self.average)
+            if phase.lambda_gan == 0:
+                judged = {}
+            self.discriminators.requires_grad_(False)
+            for name, (_, made) in judged.items():
+                terms[f"gan/*{name}"] = generator_gan(self.discriminators[name](made))
+            self.discriminators.requires_grad_(True)
+        self._update("generator", self.objective.total(terms, phase), terms, step)
+        self._average()
+        if judged:
+            losses = {}
             with machine.autocast():
-                # a pass each, as the generator's: batch normalization must not tell by the company an image keeps
-                loss = discriminator_gan(self.discriminator(real), self.discriminator(fake.detach()))
-            self._update("discriminator", loss, {"discriminator/R": loss}, step)
-            terms["discriminator/R"] = loss
+                for name, (real, made) in judged.items():
+                    judge = self.discriminators[name]
+                    shown = judge.shown(made.detach(), random)
+                    # a pass each, as the generator's: batch normalization must not tell by the company an image keeps
+                    losses[f"discriminator/{name}"] = discriminator_gan(judge(real), judge(shown))
+            self._update("discriminator", sum(losses.values()), losses, step)
+            terms |= losses
         self.next_step += 1
         return terms
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the averaged weights a little towards the networks' own."""
+        if self.average is None:
+            return
+        keep = min(self.recipe.teacher_decay, (1 + self.next_step) / (10 + self.next_step))  # short at the beginning
+        mine, theirs = self.average.state_dict().values(), self.model.state_dict().values()
+        for a, b in zip(mine, theirs):
+            a.lerp_(b, 1 - keep) if a.is_floating_point() else a.copy_(b)
 
     def _update(self, name: str, loss: torch.Tensor, terms: dict[str, torch.Tensor], step: int) -> None:
         if not torch.isfinite(loss):
@@ -333,7 +249,9 @@ class Trainer:
 
     def parts(self) -> dict[str, dict[str, torch.Tensor]]:
         """All tensors of the training state, in named groups."""
-        parts = {"model": self.model.state_dict(), "discriminator": self.discriminator.state_dict()}
+        parts = {"model": self.model.state_dict(), "discriminator": self.discriminators.state_dict()}
+        if self.average is not None:
+            parts["average"] = self.average.state_dict()
         for name, optimizer in self.optimizers.items():
             state = optimizer.state_dict()["state"]
             parts[f"optimizer_{name}"] = {
@@ -344,7 +262,9 @@ class Trainer:
     def restore(self, parts: dict[str, dict[str, torch.Tensor]], step: int) -> None:
         """Go back to a saved training state."""
         self.model.load_state_dict(parts["model"])
-        self.discriminator.load_state_dict(parts["discriminator"])
+        self.discriminators.load_state_dict(parts.get("discriminator", {}))
+        if self.average is not None:
+            self.average.load_state_dict(parts["average"])
         for name, optimizer in self.optimizers.items():
             state: dict[int, dict[str, torch.Tensor]] = {}
             for key, value in parts.get(f"optimizer_{name}", {}).items():

@@ -7,7 +7,7 @@ import pytest
 from mmlib import checkpoints, evaluation
 from mmlib.data import shipped
 from mmlib.experiments import CHECKPOINTS, EXPERIMENTS, RESULTS, selection_pairs
-from mmlib.recipes import CONSISTENCY
+from mmlib.recipes import CONSISTENCY, from_dict
 
 COURSE = CHECKPOINTS / "course.safetensors"
 
@@ -83,7 +83,7 @@ def test_the_oracle_learnt_from_rooms_of_its_own():
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_reports_say_how_they_were_made(name):
     report = reported(name)
-    assert report["recipe"] == EXPERIMENTS[name].recipe.to_dict() and report["step"] == EXPERIMENTS[name].recipe.steps
+    assert from_dict(report["recipe"]) == EXPERIMENTS[name].recipe and report["step"] == EXPERIMENTS[name].recipe.steps
     measured = ("validation", 200) if EXPERIMENTS[name].selects else ("test", 400)
     assert (report["split"], report["rooms"]) == measured and report["seconds"] > 0
     assert {"torch", "python", "mmlib"} <= report["versions"].keys() and report["device"]

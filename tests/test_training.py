@@ -17,21 +17,19 @@ import torch
 
 import mmlib
 from conftest import write_rooms
-from mmlib import checkpoints, training
+from mmlib import checkpoints, objectives, training
 from mmlib.bench import NaiveZeroPair
 from mmlib.data import DepthPairs, LabelledDepth, SegmentationPairs, Triplets, open_split
 from mmlib.losses import total
 from mmlib.modalities import MODALITIES
 from mmlib.networks import MixAndMatch
+from mmlib.objectives import ZeroPair, add_noise, class_weights
 from mmlib.recipes import Phase, preset
 from mmlib.training import (
     Machine,
     Trainer,
-    ZeroPair,
-    add_noise,
     augment,
     choose_device,
-    class_weights,
     draw,
     fit,
     generator,
@@ -97,7 +95,7 @@ def uninterrupted(rooms_dir, one_thread, tmp_path_factory):
 
 def test_a_step_changes_every_weight(objective):
     trainer = Trainer(SMOKE, objective, CPU)
-    networks = {"model": trainer.model, "discriminator": trainer.discriminator}
+    networks = {"model": trainer.model, "discriminator": trainer.discriminators}
     before = {key: [p.clone() for p in network.parameters()] for key, network in networks.items()}
     terms = trainer.step()
     for key, network in networks.items():
@@ -164,7 +162,8 @@ def test_the_naive_step_has_the_same_terms(objective):
     results = []
     for kind in (ZeroPair, NaiveZeroPair):
         model.zero_grad()
-        terms, (real, translated) = kind(*objective.sets).terms(model, batches, recipe, recipe.phase(0), None)
+        terms, judged = kind(*objective.sets).terms(model, batches, recipe, recipe.phase(0), None)
+        real, translated = judged["R"]
         total(terms, recipe.phase(0)).backward()
         gradients = [parameter.grad.clone() for parameter in model.parameters()]
         results.append((terms, real, translated.detach(), gradients))
@@ -508,15 +507,15 @@ def test_a_poisoned_image_names_step_and_term_and_spares_the_state(rooms_dir, tm
 
 def test_a_loss_that_is_not_finite_changes_no_weight(objective, monkeypatch):
     trainer = Trainer(SMOKE, objective, CPU)
-    before = [p.clone() for p in itertools.chain(trainer.model.parameters(), trainer.discriminator.parameters())]
-    monkeypatch.setitem(training.LOSSES, "cross_entropy", lambda prediction, *_: prediction.mean() * float("inf"))
+    before = [p.clone() for p in itertools.chain(trainer.model.parameters(), trainer.discriminators.parameters())]
+    monkeypatch.setitem(objectives.LOSSES, "cross_entropy", lambda prediction, *_: prediction.mean() * float("inf"))
     with pytest.raises(FloatingPointError, match=r"step 0: .*segmentation/RS = -?inf"):
         trainer.step()
-    after = itertools.chain(trainer.model.parameters(), trainer.discriminator.parameters())
+    after = itertools.chain(trainer.model.parameters(), trainer.discriminators.parameters())
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-@pytest.mark.parametrize("network", ["model", "discriminator"])
+@pytest.mark.parametrize("network", ["model", "discriminators"])
 def test_weights_that_are_not_finite_are_not_saved(rooms_dir, tmp_path, monkeypatch, network):
     step = Trainer.step
 

@@ -4,16 +4,14 @@ On depth–segmentation pairs of rooms rendered for it alone it is the *oracle*:
 been seen. No part of it reaches the zero-pair networks.
 """
 
-import torch
-
 from ..data import Rooms
 from ..modalities import MODALITIES, modality
 from ..networks import MixAndMatch
+from ..objectives import Objective, add_noise, target_loss
 from ..recipes import Phase, Recipe
-from ..training import add_noise, target_loss
 
 
-class Supervised:
+class Supervised(Objective):
     """The objective of T_source→target alone, on pairs of both."""
 
     def __init__(self, pairs: Rooms, source: str, target: str):
@@ -23,11 +21,11 @@ class Supervised:
         self.sets: tuple[Rooms, ...] = (pairs,)
         self.source, self.target = source, target
 
-    def terms(self, model: MixAndMatch, batches, recipe: Recipe, phase: Phase, random: torch.Generator):
-        """The target's loss; no RGB for the discriminator."""
+    def terms(self, model: MixAndMatch, batches, recipe: Recipe, phase: Phase, random, average=None):
+        """The target's loss; nothing to judge."""
         (pair,) = batches
         encoding = model.encode(pair.images[self.source], self.source)
         prediction = model.decode(add_noise(encoding, recipe.latent_noise, random), self.target)
         loss = target_loss(self.target, recipe, self.sets[0])
         name = f"{self.target}/{MODALITIES[self.source].letter}{MODALITIES[self.target].letter}"
-        return {name: loss(prediction, pair.images[self.target], pair.valid[self.target])}, None
+        return {name: loss(prediction, pair.images[self.target], pair.valid[self.target])}, {}

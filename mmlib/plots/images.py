@@ -78,7 +78,8 @@ def _grid(rows: list[list[tuple[str, str, torch.Tensor, bool]]], farthest: float
     alt = "; ".join(dict.fromkeys(", ".join(title.replace("\n", " ") for title in row) for row in titles))
     alt = f"{len(rows)} row{'s' * (len(rows) > 1)} of images: {alt}"
 
-    lines = [0 if y and row == titles[y - 1] else max(t.count("\n") + 1 for t in row) for y, row in enumerate(titles)]
+    new = [[y == 0 or title != titles[y - 1][x] for x, title in enumerate(row)] for y, row in enumerate(titles)]
+    lines = [max((t.count("\n") + 1) * n for t, n in zip(*pair)) for pair in zip(titles, new)]
     keys, side, step = _classes(drawn), 1.85, 2.0
     width = step * len(rows[0]) + 0.9 * ("depth" in drawn)
     columns = max(1, min(7, int(width / 1.1)))
@@ -96,7 +97,7 @@ def _grid(rows: list[list[tuple[str, str, torch.Tensor, bool]]], farthest: float
             _show(axis, name, raw, farthest)
             axis.xaxis.set_visible(False)
             axis.yaxis.set_visible(False)
-            if lines[y]:
+            if new[y][x]:
                 axis.set_title(title, fontsize=9.5, color=colour, y=1.0, pad=4)
             for edge in axis.spines.values():
                 edge.set(color=colour, linewidth=3 if zero_pair else 0.5)

@@ -25,7 +25,7 @@ class Picture(Figure):
     def png(self) -> bytes:
         """The picture as a PNG file."""
         buffer = io.BytesIO()
-        # what savefig does, but for a rehearsal of the whole drawing, which would double the time of an explorer's answer
+        # as savefig, without its rehearsal of the whole drawing, which would double the time of an explorer's answer
         FigureCanvasAgg(self).print_png(buffer, metadata={"Software": None})
         return buffer.getvalue()
 

@@ -9,7 +9,7 @@ SLIPS = {
     "your_decode": (
         "x = stage(unpool(x, where))",
         "x = unpool(stage(x), where)",
-        "You convolve first and unpool after it",
+        "You convolve first",
     ),
     "your_retrieval_at_1": ("argmin(1)", "argmin(0)", "It asks the other way round"),
     "your_cka": (".fill_diagonal_(0)", "", "The diagonals are still there"),

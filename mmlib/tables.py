@@ -1,0 +1,113 @@
+"""The tables of `experiments.GRIDS`, rendered from the files of `data/results/` alone."""
+
+import json
+from statistics import mean, stdev
+
+from .experiments import (
+    DEPTH_MEASURES,
+    GRIDS,
+    SEGMENTATION_MEASURES,
+    Row,
+    result_path,
+)
+from .modalities import CLASSES
+
+ALPHA = 0.2  # of fused rows, with RGB's indices: fixed beforehand, the paper's (section 5.4)
+TITLES = {
+    "miou": "mIoU",
+    "global": "global",
+    "delta1": "δ < 1.25",
+    "delta2": "δ < 1.25²",
+    "delta3": "δ < 1.25³",
+    "rmse": "RMSE (m)",
+    "rmse_log": "RMSE (log)",
+}
+MISSING = "–"
+
+
+def results(row: Row, preset: str, seeds: int) -> list[dict]:
+    """What the runs of a row measured of its translation, one for each seed that is there."""
+    found = []
+    for seed in range(seeds):
+        path = result_path(preset, row.run, seed)
+        if path.exists() and row.measured in (result := json.loads(path.read_text())):
+            found.append(_pick(result, row))
+    return found
+
+
+def _pick(result: dict, row: Row) -> dict:
+    if row.measured != "fused":
+        return result[row.measured][row.translation]
+    return next(point for point in result["fused"][row.translation]["rgb"] if point["alpha"] == ALPHA)
+
+
+def measures(name: str) -> tuple[str, ...]:
+    """The measures of a grid's columns."""
+    return DEPTH_MEASURES if name == "table4" else SEGMENTATION_MEASURES
+
+
+def value(row: Row, measure: str, preset: str, seeds: int) -> tuple[float, float, int] | None:
+    """Mean, standard deviation (0 for one seed) and number of seeds; None where there is no result."""
+    values = [result[measure] for result in results(row, preset, seeds)]
+    return (mean(values), stdev(values) if len(values) > 1 else 0.0, len(values)) if values else None
+
+
+def gap_closed(row: Row, grid: tuple[Row, ...], measure: str, preset: str, seeds: int) -> float | None:
+    """(this row − best baseline) / (oracle − best baseline), best of the paper's own; None where one lacks."""
+    baselines = [value(other, measure, preset, seeds) for other in grid if other.role == "baseline"]
+    oracle = next((value(other, measure, preset, seeds) for other in grid if other.role == "oracle"), None)
+    mine = value(row, measure, preset, seeds)
+    if mine is None or oracle is None or not baselines or None in baselines:
+        return None
+    best = max(baseline[0] for baseline in baselines)
+    return (mine[0] - best) / (oracle[0] - best)
+
+
+def grid_table(name: str, preset: str = "ablation", seeds: int = 3, classes: bool = False) -> str:
+    """A grid as a Markdown table: mean ± standard deviation over the seeds, the paper's figures, and the gap closed.
+
+    `classes` adds intersection over union by class. What has not been run is a dash; fewer seeds are said in the row.
+    """
+    grid, columns = GRIDS[name], measures(name)
+    gaps = any(row.role == "oracle" for row in grid)
+    head = ["", *(TITLES[m] for m in columns)]
+    head += [f"{TITLES[m]} in the paper" for m in columns[:1]] if any(row.paper for row in grid) else []
+    head += ["gap closed"] if gaps else []
+    head += CLASSES[1:] if classes else []
+    lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
+    for row in grid:
+        found = [value(row, measure, preset, seeds) for measure in columns]
+        count = found[0][2] if found[0] else 0
+        title = row.title if count in (0, seeds) else f"{row.title} ({count} seed{'s' * (count > 1)})"
+        cells = [title, *(written(measure, one) for measure, one in zip(columns, found))]
+        if any(other.paper for other in grid):
+            cells.append(_papers(columns[0], row))
+        if gaps:
+            gap = None if row.role in ("baseline", "reference") else gap_closed(row, grid, columns[0], preset, seeds)
+            cells.append(MISSING if gap is None else f"{100 * gap:.0f} %")
+        if classes:
+            rows = results(row, preset, seeds)
+            cells += [_share(mean(r["iou"][c] or 0.0 for r in rows)) if rows else MISSING for c in CLASSES[1:]]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def written(measure: str, one: tuple[float, float, int] | None) -> str:
+    """A mean with its standard deviation: shares in per cent, RMSE as it is."""
+    if one is None:
+        return MISSING
+    middle, spread, count = one
+    factor, digits = (1, 2) if measure.startswith("rmse") else (100, 1)
+    unit = "" if factor == 1 else " %"
+    around = f" ± {factor * spread:.{digits}f}" if count > 1 else ""
+    return f"{factor * middle:.{digits}f}{around}{unit}"
+
+
+def _papers(measure: str, row: Row) -> str:
+    if not row.paper:
+        return MISSING
+    return f"{row.paper[0]:.1f} %" if measure == "miou" else f"{100 * row.paper[0]:.0f} %"
+
+
+def _share(share: float) -> str:
+    return f"{100 * share:.0f}"
