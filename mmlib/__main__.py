@@ -68,6 +68,16 @@ def experiment(options) -> int:
     return 0
 
 
+def distil(options) -> int:
+    from .experiments import DISTILLATION, RGB_ENCODER
+    from .pretrained import distil
+
+    sets = (data.shipped("d1"), data.shipped("d2"))
+    distil(options.vgg, DISTILLATION, sets, options.out, RGB_ENCODER, device=options.device, resume=True)
+    print(f"wrote {RGB_ENCODER} and its record")
+    return 0
+
+
 def audit(options) -> int:
     record = checkpoints.load(options.checkpoint).record  # refuses weights that are not the record's
     print(evaluation.describe_audit(record))
@@ -161,7 +171,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")
     sub.add_argument("--resume", action="store_true", help="go on where a killed run stopped")
     sub.add_argument("--save-every", type=_positive, default=500, help="steps between saved states (%(default)s)")
-    sub.add_argument("--rgb-weights", help="a torchvision vgg16 state dict (preset paper)")
+    sub.add_argument("--rgb-weights", help="for the RGB encoder: VGG-16's (preset paper), or a distilled one")
     sub.add_argument("--steps", type=int, dest="recipe_steps", help="steps in all; phases keep their proportion")
     for field in dataclasses.fields(Recipe):
         kind = {int: int, float: float, str: str, bool: _boolean, tuple[int, ...]: _integers}.get(field.type)
@@ -186,6 +196,11 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--table", action="store_true", help="render the table from the results that are there")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")
     sub.add_argument("--resume", action="store_true", help="go on where a killed run stopped")
+
+    sub = command(distil, "distil", "Distil ImageNet's VGG-16 into the slim RGB encoder of the pretrained rows.")
+    sub.add_argument("vgg", help="torchvision's vgg16 state dict (.pth), or Keras's VGG16 as .onnx")
+    sub.add_argument("--out", default="runs/distillation", type=_folder, help="folder for state and log (%(default)s)")
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")
 
     sub = command(
         audit, "audit", "Show from a checkpoint's record that it never saw depth and segmentation of one room."

@@ -5,10 +5,11 @@ Single experiments (`course`, `oracle`, `consistency_*`) stand in `EXPERIMENTS`.
 """
 
 import dataclasses
+import functools
 import json
 import shutil
 import time
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,12 +24,15 @@ from .baselines.student import Student
 from .baselines.supervised import Supervised
 from .data import SHIPPED, DepthPairs, LabelledDepth, Rooms, SegmentationPairs, shipped
 from .objectives import Objective, ZeroPair
-from .recipes import CONSISTENCY, Phase, Recipe, from_dict, preset
+from .recipes import CONSISTENCY, SIDE_INFORMATION, Phase, Recipe, from_dict, preset
 from .training import choose_device, fit
 
 RESULTS = SHIPPED.parent / "results"
 CHECKPOINTS = SHIPPED.parent / "checkpoints"
+RGB_ENCODER = CHECKPOINTS / "rgb_encoder.safetensors"  # distilled from VGG-16 by `distil`
 ORACLE_ROOMS = 5  # the seed of the rooms that are rendered for the oracles alone
+
+DISTILLATION = preset("ablation", size=64, steps=1500, learning_rate=2e-3)  # what `distil` trains
 
 # ── Single experiments ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -150,13 +154,14 @@ class Run:
     """One training of a grid, repeated over seeds.
 
     `objective` is a key of `OBJECTIVES`. `teacher` names the run whose network, of the same seed, labels for this one.
-    `fuses`: Figure 7 is measured of it, too.
+    `fuses`: Figure 7 is measured of it, too. `pretrained`: the RGB encoder starts from `RGB_ENCODER`.
     """
 
     recipe: Recipe
     objective: str = "zero_pair"
     teacher: str = ""
     fuses: bool = False
+    pretrained: bool = False
 
 
 OBJECTIVES = {
@@ -204,6 +209,10 @@ def runs(name: str) -> dict[str, Run]:
         "pooling": Run(first, fuses=True),
         "none": Run(first.replace(side_information="none")),
         "skip": Run(first.replace(side_information="skip")),
+        **{
+            f"{kind}_pretrained": Run(first.replace(side_information=kind), pretrained=True)
+            for kind in SIDE_INFORMATION
+        },
         "translations": Run(weighted(first, lambda_latent=0.0).replace(autoencoders=False, latent_noise=0.0)),
         "autoencoders": Run(weighted(first, lambda_latent=0.0).replace(latent_noise=0.0)),
         "consistency": Run(first.replace(latent_noise=0.0)),
@@ -260,6 +269,9 @@ GRIDS = {
         Row("none", "none", paper=(32.2, 63.5)),
         Row("skip connections", "skip", paper=(14.1, 52.6)),
         Row("pooling indices", "pooling", paper=(45.6, 73.4)),
+        Row("none, pretrained", "none_pretrained"),
+        Row("skip connections, pretrained", "skip_pretrained"),
+        Row("pooling indices, pretrained", "pooling_pretrained", paper=(49.5, 80.0)),
     ),
     "table2": (
         Row("translations alone", "translations", paper=(5.64, 13.5)),
@@ -322,7 +334,8 @@ def run_grid(
     progress(f"{name}: {len(named) * seeds - len(waiting)} of {len(named) * seeds} results are there already")
     start, count, done = time.perf_counter(), len(waiting), 0
     threads = max(1, torch.get_num_threads() // processes)
-    with ProcessPoolExecutor(processes, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
+    many = functools.partial(ProcessPoolExecutor, processes, get_context("spawn"), torch.set_num_threads, (threads,))
+    with many() if processes > 1 else _Here() as pool:
         going = {}
         while waiting or going:
             ready = [
@@ -336,6 +349,15 @@ def run_grid(
                 seconds, done = future.result()["seconds"], done + 1
                 left = (time.perf_counter() - start) / done * (count - done)
                 progress(f"{done}/{count}  {run}, seed {seed}: {seconds:.0f} s; about {left / 60:.0f} minutes left")
+
+
+class _Here(Executor):
+    """Runs in this process what is submitted, at once."""
+
+    def submit(self, function, /, *arguments):
+        future: Future = Future()
+        future.set_result(function(*arguments))
+        return future
 
 
 def _is_done(preset_name: str, run: str, seed: int) -> bool:
@@ -357,7 +379,8 @@ def train_run(preset_name: str, name: str, seed: int, folder: str | Path, device
     if run.teacher:
         teacher = checkpoints.load(folder / preset_name / f"{run.teacher}_{seed}" / "checkpoint.safetensors")
     objective = OBJECTIVES[run.objective](teacher, folder / "oracle_rooms")
-    fit(recipe, objective, place, device=device, resume=True, progress=False)
+    weights = RGB_ENCODER if run.pretrained else None
+    fit(recipe, objective, place, device=device, resume=True, progress=False, rgb_weights=weights)
     model = checkpoints.load(place / "checkpoint.safetensors", build=objective.networks).to(choose_device(device))
     measured = measure(model, run, objective)
     result = _report(name, {"preset": preset_name, **measured}, model.record, place)

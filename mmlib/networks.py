@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -270,47 +269,3 @@ class Disturbed:
 
     def decode(self, encoding: Encoding, target: str) -> torch.Tensor:
         return self.model.decode(encoding, target)
-
-
-def load_vgg16(encoder: Encoder, path: str | Path) -> None:
-    """Fill the paper's RGB encoder with the 13 convolutions of a torchvision `vgg16` state dict (section 4.2).
-
-    `path`: a file that `torch.save(vgg16.state_dict(), path)` wrote (plain `vgg16`, not `vgg16_bn`). The ImageNet
-    normalisation is folded into the first convolution, so that the encoder goes on reading RGB in [−1, 1] (exact but at
-    the border, where zero padding now means mid-grey). `ValueError` on anything else; the encoder is then unchanged.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file; save torchvision's vgg16().state_dict() there") from None
-    except Exception as error:
-        raise ValueError(f"{path}: not a PyTorch state dict ({type(error).__name__})") from error
-    if not isinstance(state, Mapping):
-        raise ValueError(f"{path}: holds a {type(state).__name__}, not a state dict; save vgg16().state_dict()")
-    # torchvision numbers every layer of features: 13 convolutions, the ReLU after each, 5 poolings
-    places, layer = [], 0
-    for stage in encoder.stages:
-        places += [layer + 2 * block for block in range(len(stage))]
-        layer += 2 * len(stage) + 1
-    convolutions = [block[0] for stage in encoder.stages for block in stage]
-    for place, convolution in zip(places, convolutions):
-        for part, mine in convolution.named_parameters():
-            theirs = state.get(f"features.{place}.{part}")
-            if not isinstance(theirs, torch.Tensor) or theirs.shape != mine.shape:
-                found = "missing" if theirs is None else f"{tuple(getattr(theirs, 'shape', ()))}"
-                raise ValueError(
-                    f"{path}: features.{place}.{part} is {found}, expected {tuple(mine.shape)}: "
-                    "this is not torchvision's plain vgg16 state dict, or the recipe is not the paper's"
-                )
-    if any(convolution.bias is None for convolution in convolutions):
-        raise ValueError("the RGB encoder has batch normalization: only the paper's, without it, loads VGG-16")
-    with torch.no_grad():
-        for place, convolution in zip(places, convolutions):
-            for part, mine in convolution.named_parameters():
-                mine.copy_(state[f"features.{place}.{part}"])
-        # VGG reads (x01 − mean) / std; ours reads x = 2 · x01 − 1, so x01 = (x + 1) / 2
-        mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-        first = convolutions[0]
-        shift = ((0.5 - mean) / std).view(1, 3, 1, 1)
-        first.bias.add_((first.weight * shift).sum((1, 2, 3)))
-        first.weight.mul_((0.5 / std).view(1, 3, 1, 1))

@@ -27,8 +27,9 @@ from . import __version__, checkpoints
 from .data import Rooms
 from .losses import discriminator_gan, generator_gan
 from .modalities import MODALITIES
-from .networks import MixAndMatch, load_vgg16
+from .networks import MixAndMatch
 from .objectives import Objective, Pair
+from .pretrained import load_rgb_encoder
 from .recipes import Recipe, from_dict, preset
 
 # ---------------------------------------------------------------------------------------------- the machine
@@ -299,8 +300,9 @@ def fit(
     """Train a recipe and leave `checkpoint.safetensors`, `checkpoint.json`, `log.jsonl` and `state.safetensors`.
 
     `objective`: `ZeroPair(d1, d2)`, or a baseline's. `resume` goes on from `folder`'s state; without one it starts.
-    `stop_after` ends early after that many steps, resumable. `rgb_weights`: a torchvision `vgg16` state dict for the
-    RGB encoder. `tuned_on`: rooms by which the recipe was chosen, for the record. Ctrl-C saves the state.
+    `stop_after` ends early after that many steps, resumable. `rgb_weights`: a file that the RGB encoder starts from, as
+    `pretrained.load_rgb_encoder` reads it. `tuned_on`: rooms by which the recipe was chosen, for the record. Ctrl-C
+    saves the state.
     `save_every` and `log_every` count steps; `half` stores the checkpoint in half precision. Returns the networks in
     eval mode, on the device. `ValueError` where a state is corrupt, of another recipe or other data, or `folder` holds
     a run and `resume` is not given; `FloatingPointError` where a loss or weight is not finite.
@@ -331,7 +333,7 @@ def fit(
         trainer.restore(parts, saved["step"])
         seconds = saved["seconds"]
     elif rgb_weights is not None:
-        load_vgg16(trainer.model.encoders["rgb"], rgb_weights)
+        load_rgb_encoder(trainer.model.encoders["rgb"], rgb_weights)
         initial = {"rgb_weights_sha256": hashlib.sha256(Path(rgb_weights).read_bytes()).hexdigest()}
     checkpoints.write(log_path, _log_until(log_path, trainer.next_step) if saved else b"")
 

@@ -11,7 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmlib.blocks import PatchDiscriminator, pool, unpool, upper_left
 from mmlib.modalities import MODALITIES
-from mmlib.networks import Disturbed, Encoder, Encoding, MixAndMatch, load_vgg16
+from mmlib.networks import Disturbed, Encoder, Encoding, MixAndMatch
+from mmlib.pretrained import load_vgg16
 from mmlib.recipes import SIDE_INFORMATION, preset
 
 # ── The paper's tables, copied as they are printed (batch 6, then height, width, channels) ──

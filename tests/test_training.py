@@ -320,7 +320,7 @@ def test_sets_that_share_a_room_are_refused(rooms_dir):
 
 def test_a_run_killed_before_its_first_save_keeps_the_pretrained_weights(rooms_dir, tmp_path, monkeypatch):
     (tmp_path / "vgg.pth").write_bytes(b"weights")
-    monkeypatch.setattr(training, "load_vgg16", lambda encoder, _: next(encoder.parameters()).data.fill_(0.125))
+    monkeypatch.setattr(training, "load_rgb_encoder", lambda encoder, _: next(encoder.parameters()).data.fill_(0.125))
     run(tmp_path / "whole", rooms_dir, rgb_weights=tmp_path / "vgg.pth")
     monkeypatch.setattr(Trainer, "step", lambda self: (_ for _ in ()).throw(SystemExit))
     with pytest.raises(SystemExit):

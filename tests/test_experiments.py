@@ -1,0 +1,111 @@
+"""Grids of experiments: run once, resumed, and rendered from their files alone."""
+
+import json
+
+import pytest
+
+from mmlib import experiments, tables
+from mmlib.baselines.cyclegan import CycleGAN
+from mmlib.baselines.pix2pix import Pix2Pix
+from mmlib.data import open_split
+from mmlib.experiments import GRIDS, Row, run_grid, runs
+from mmlib.networks import MixAndMatch
+from mmlib.recipes import PRESETS, preset
+
+
+@pytest.fixture
+def small(rooms_dir, tmp_path, monkeypatch):
+    """Six small rooms in place of the shipped ones, results in a folder of their own."""
+    monkeypatch.setattr(experiments, "shipped", lambda split, size=None: open_split(rooms_dir, split, size))
+    pairs = (open_split(rooms_dir, "d1", 32), open_split(rooms_dir, "d2", 32))
+    monkeypatch.setattr(experiments, "selection_pairs", lambda size: pairs)
+    monkeypatch.setattr(experiments, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(experiments.evaluation, "alignment", lambda *_: {})
+    grid = (
+        Row("the student", "depth_student"),
+        Row("fused", "pooling", experiments.FUSED_SEGMENTATION, "fused"),
+        Row("cascade", "pix2pix", measured="through_rgb", role="baseline"),
+        Row("CycleGAN", "cyclegan", role="baseline"),
+    )
+    monkeypatch.setitem(GRIDS, "small", grid)
+    return tmp_path
+
+
+def test_a_grid_trains_teachers_first_and_nothing_twice(small, capsys):
+    said = []
+    run_grid("small", 1, "smoke", small / "runs", "cpu", progress=said.append)
+    order = [line.split()[1].rstrip(",") for line in said[1:]]
+    assert set(order) == {"rgb_to_segmentation", "depth_student", "pooling", "pix2pix", "cyclegan"}
+    assert order.index("rgb_to_segmentation") < order.index("depth_student")
+    result = json.loads((small / "results/smoke/depth_student_0.json").read_text())
+    assert {"recipe", "data_sha256", "device", "versions", "seconds", "curve", "parameters"} <= result.keys()
+    run_grid("small", 1, "smoke", small / "runs", "cpu", progress=said.append)
+    assert said[-1] == "small: 5 of 5 results are there already"
+    table = tables.grid_table("small", "smoke", 1)
+    assert len(table.splitlines()) == 2 + 4 and "–" not in table.splitlines()[2]
+
+
+def test_results_of_another_recipe_are_made_anew(small):
+    run_grid("small", 1, "smoke", small / "runs", "cpu", progress=lambda line: None)
+    path = small / "results/smoke/cyclegan_0.json"
+    result = json.loads(path.read_text())
+    result["recipe"]["batch"] += 1
+    path.write_text(json.dumps(result))
+    said = []
+    run_grid("small", 1, "smoke", small / "runs", "cpu", progress=said.append)
+    assert said[0] == "small: 4 of 5 results are there already" and len(said) == 2
+
+
+def test_an_unknown_grid_names_the_known_ones(small):
+    with pytest.raises(ValueError, match="unknown grid 'table9': known are table1"):
+        run_grid("table9")
+
+
+def test_every_row_names_a_run_and_every_run_an_objective():
+    declared = runs("ablation")
+    for row in (row for grid in GRIDS.values() for row in grid):
+        assert row.run in declared, row
+        assert row.measured in ("translations", "through_rgb", "fused"), row
+        assert row.measured != "fused" or declared[row.run].fuses, row
+    for name, run in declared.items():
+        assert run.objective in experiments.OBJECTIVES and (not run.teacher or run.teacher in declared), name
+        assert run.recipe.steps >= preset("ablation").steps, "a baseline gets at least our steps"
+    assert "ablation" in PRESETS
+
+
+def test_rivals_have_at_least_the_parameters_of_ours():
+    """On the way from depth to segmentation, at the preset of the tables."""
+    declared = runs("ablation")
+    ours = MixAndMatch.from_recipe(declared["pooling"].recipe)
+    mine = sum(w.numel() for part in (ours.encoders["depth"], ours.decoders["segmentation"]) for w in part.parameters())
+    cyclegan = CycleGAN.networks(None, declared["cyclegan"].recipe).generators["depth_to_segmentation"]
+    assert sum(w.numel() for w in cyclegan.parameters()) >= mine
+    pix2pix = Pix2Pix.networks(_Pairs, declared["pix2pix"].recipe)
+    assert all(sum(w.numel() for w in unet.parameters()) >= mine for unet in pix2pix.generators.values())
+
+
+class _Pairs:
+    pairs = (("rgb", "segmentation"), ("depth", "rgb"))
+
+
+def test_the_table_by_hand(tmp_path, monkeypatch):
+    monkeypatch.setattr(experiments, "RESULTS", tmp_path)
+    grid = (
+        Row("baseline", "b", paper=(25.4, 57.6), role="baseline"),
+        Row("ours", "o"),
+        Row("not yet", "n"),
+        Row("oracle", "x", role="oracle"),
+    )
+    monkeypatch.setitem(GRIDS, "hand", grid)
+    values = {"b": (0.1, 0.2), "o": (0.4, 0.6), "x": (0.9, 0.9)}
+    (tmp_path / "p").mkdir()
+    for run, pair in values.items():
+        for seed, miou in enumerate(pair):
+            row = {"miou": miou, "global": 0.5}
+            text = json.dumps({"translations": {"depth_to_segmentation": row}})
+            (tmp_path / f"p/{run}_{seed}.json").write_text(text)
+    lines = tables.grid_table("hand", "p", 3).splitlines()
+    assert lines[2] == "| baseline (2 seeds) | 15.0 ± 7.1 % | 50.0 ± 0.0 % | 25.4 % | – |"
+    assert lines[3] == "| ours (2 seeds) | 50.0 ± 14.1 % | 50.0 ± 0.0 % | – | 47 % |"  # (0.5 − 0.15) / (0.9 − 0.15)
+    assert lines[4] == "| not yet | – | – | – | – |"
+    assert lines[5].endswith("| 100 % |")

@@ -1,0 +1,93 @@
+"""VGG-16 from ONNX, and its distillation into a slim RGB encoder. (Torchvision's file: test_networks.py.)"""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmlib.data import DepthPairs, SegmentationPairs
+from mmlib.networks import Encoder
+from mmlib.pretrained import VGG16, WIDTHS, Distillation, distil, load_rgb_encoder, read_vgg16
+from mmlib.recipes import Phase, preset
+from mmlib.training import Machine, Trainer
+
+onnx = pytest.importorskip("onnx")
+CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
+RECIPE = preset("smoke", phases=(Phase(steps=4),))
+
+
+def vgg(stages: int = 5) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Random convolutions of VGG-16's shapes."""
+    random, inputs, found = torch.Generator().manual_seed(0), 3, []
+    for width, count in zip(WIDTHS[:stages], (2, 2, 3, 3, 3)):
+        for _ in range(count):
+            weight = torch.randn(width, inputs, 3, 3, generator=random) / (9 * inputs) ** 0.5
+            found.append((weight, torch.randn(width, generator=random)))
+            inputs = width
+    return found
+
+
+def write(path, convolutions) -> str:
+    """An ONNX file of these convolutions in a chain, as a converter of Keras's VGG16 writes them."""
+    held, nodes = [], []
+    for number, pair in enumerate(convolutions):
+        names = [f"{part}{number}" for part in ("weight", "bias")][: len(pair)]
+        held += [onnx.numpy_helper.from_array(p.numpy(), name) for p, name in zip(pair, names)]
+        nodes.append(onnx.helper.make_node("Conv", [f"x{number}", *names], [f"x{number + 1}"]))
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph(nodes, "vgg", [], [], held)), path)
+    return str(path)
+
+
+def test_onnx_weights_answer_as_keras_vgg_does_on_its_input(tmp_path):
+    convolutions = vgg()
+    found = read_vgg16(write(tmp_path / "vgg.onnx", convolutions))
+    assert all(torch.equal(a, b) for mine, theirs in zip(found[1:], convolutions[1:]) for a, b in zip(mine, theirs))
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 3, 9, 9)).astype(np.float32))  # RGB
+    means = torch.tensor([103.939, 116.779, 123.68]).view(3, 1, 1)  # of blue, green, red
+    theirs = F.conv2d(pixels.flip(1) - means, *convolutions[0])
+    ours = F.conv2d(pixels / 127.5 - 1, *found[0])
+    assert torch.allclose(ours, theirs, atol=1e-3) and theirs.std() > 1
+
+
+def test_other_onnx_files_are_refused(tmp_path):
+    (tmp_path / "garbage.onnx").write_bytes(b"no")
+    for path in (tmp_path / "garbage.onnx", tmp_path / "absent.onnx"):
+        with pytest.raises(ValueError, match="not an ONNX file"):
+            read_vgg16(path)
+    for wrong in (vgg(2), [(weight,) for weight, _ in vgg()]):
+        with pytest.raises(ValueError, match="not VGG-16's, each with a bias"):
+            read_vgg16(write(tmp_path / "other.onnx", wrong))
+
+
+def test_distillation_by_hand(rooms_dir):
+    objective = Distillation((SegmentationPairs(rooms_dir), DepthPairs(rooms_dir)), vgg(2))
+    trainer = Trainer(RECIPE, objective, CPU)
+    trainer.model.eval()
+    batches = trainer.batches(0)
+    terms, judged = objective.terms(trainer.model, batches, RECIPE, RECIPE.phase(0), None)
+    assert judged == {} and list(terms) == ["distillation/1", "distillation/2"]
+    x = torch.cat([batch.images["rgb"] for batch in batches])
+    theirs = VGG16(vgg(2), 2)(x)
+    for number, (term, target) in enumerate(zip(terms.values(), theirs)):
+        said = trainer.model.heads[number](trainer.model.encoder(x).pooled[number])
+        by_hand = ((said - target) ** 2).mean() / target.var((0, 2, 3)).mean()
+        assert term.item() == pytest.approx(by_hand.item(), rel=1e-4)
+
+
+def test_a_distilled_encoder_starts_a_training(rooms_dir, tmp_path):
+    sets = (SegmentationPairs(rooms_dir), DepthPairs(rooms_dir))
+    out = tmp_path / "encoder.safetensors"
+    record = distil(
+        write(tmp_path / "vgg.onnx", vgg()), RECIPE, sets, tmp_path / "run", out, device="cpu", progress=False
+    )
+    assert record["objective"] == "Distillation" and record["step"] == 4
+    encoder = Encoder(3, RECIPE.widths, RECIPE.convolutions)
+    load_rgb_encoder(encoder, out)
+    assert any(
+        (value != start).any() for value, start in zip(encoder.parameters(), Encoder(3, (4, 8), (1, 1)).parameters())
+    )
+    other = Encoder(3, (4, 16), RECIPE.convolutions)
+    before = [value.clone() for value in other.parameters()]
+    with pytest.raises(ValueError, match="not an encoder of these widths"):
+        load_rgb_encoder(other, out)
+    assert all(torch.equal(a, b) for a, b in zip(before, other.parameters()))
