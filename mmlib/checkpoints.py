@@ -81,7 +81,7 @@ def load(path: str | Path, recipe: Recipe | None = None, build: Callable = MixAn
     except RuntimeError as error:
         raise ValueError(f"{path}: its tensors do not fit the networks of recipe {trained.name!r}") from error
     model.recipe, model.record = trained, record
-    return model.eval()
+    return model.eval().to(memory_format=torch.channels_last)  # on CPUs the faster layout
 
 
 def _named(path: str | Path) -> Path:

@@ -148,7 +148,7 @@ def _eval_mode(model) -> Iterator[None]:
 def evaluate(
     model,
     rooms: Rooms,
-    batch_size: int = 50,
+    batch_size: int = 25,
     device: torch.device | str | None = None,
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
@@ -186,7 +186,7 @@ def evaluate(
 
 @torch.inference_mode()
 def confusion_by_room(
-    model, rooms: Rooms, source: str, batch_size: int = 50, device: torch.device | str | None = None
+    model, rooms: Rooms, source: str, batch_size: int = 25, device: torch.device | str | None = None
 ) -> torch.Tensor:
     """`source` → segmentation room by room: confusion matrices, int64 (rooms, 14, 14); `evaluate` measures their sum.
 
@@ -224,7 +224,7 @@ def fusion(
     target: str,
     alphas: Sequence[float],
     indices: str = "",
-    batch_size: int = 50,
+    batch_size: int = 25,
 ) -> list[dict]:
     """(`first`, `second`) → `target` for each α, the weight of the latent of `second` (section 5.4, Figure 7).
 

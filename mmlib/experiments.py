@@ -4,8 +4,10 @@ Single experiments (`course`, `oracle`, `consistency_*`) stand in `EXPERIMENTS`.
 `GRIDS`: rows, each of a run that is repeated over seeds. A run that several grids name is trained once.
 """
 
+import base64
 import dataclasses
 import functools
+import io
 import json
 import shutil
 import time
@@ -15,6 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 from . import checkpoints, evaluation
 from .baselines.cascade import Cascade
@@ -23,6 +26,7 @@ from .baselines.pix2pix import Pix2Pix
 from .baselines.student import Student
 from .baselines.supervised import Supervised
 from .data import SHIPPED, DepthPairs, LabelledDepth, Rooms, SegmentationPairs, shipped
+from .modalities import MODALITIES
 from .objectives import Objective, ZeroPair
 from .recipes import CONSISTENCY, SIDE_INFORMATION, Phase, Recipe, from_dict, preset
 from .training import choose_device, fit
@@ -264,6 +268,7 @@ SEGMENTATION_MEASURES = ("miou", "global")
 DEPTH_MEASURES = ("delta1", "delta2", "delta3", "rmse", "rmse_log")
 FUSED_DEPTH, FUSED_SEGMENTATION = "rgb+segmentation_to_depth", "rgb+depth_to_segmentation"
 ALPHAS = tuple(k / 10 for k in range(11))
+EXAMPLES = (0, 1, 2, 3)  # the test rooms of the qualitative figures
 GRIDS = {
     "table1": (
         Row("none", "none", paper=(32.2, 63.5)),
@@ -392,7 +397,8 @@ def train_run(preset_name: str, name: str, seed: int, folder: str | Path, device
 def measure(model, run: Run, objective: Objective) -> dict:
     """All that tables and figures ask of a run's networks, on the test split."""
     test = shipped("test", model.recipe.size)
-    if pairs := MEASURED.get(run.objective):
+    if run.objective in MEASURED:
+        pairs = MEASURED[run.objective]
         parts = [evaluation.evaluate(model, test, sources=[source], targets=[target]) for source, target in pairs]
         result = {
             **parts[0],
@@ -414,6 +420,9 @@ def measure(model, run: Run, objective: Objective) -> dict:
         ways = (("depth", "segmentation"), ("segmentation", "depth"))[: 1 if run.objective == "pix2pix" else 2]
         parts = [evaluation.evaluate(through, test, sources=[s], targets=[t], device=_device(model)) for s, t in ways]
         result["through_rgb"] = {name: row for part in parts for name, row in part["translations"].items()}
+        result["examples_through_rgb"] = examples(through, test, ways, _device(model))
+    pairs = MEASURED.get(run.objective, [(s, t) for s in model.modalities for t in model.modalities])
+    result["examples"] = examples(model, test, pairs, _device(model))
     if run.fuses:
         result["fused"] = {
             f"rgb+{second}_to_{target}": {
@@ -423,6 +432,25 @@ def measure(model, run: Run, objective: Objective) -> dict:
             for second, target in (("depth", "segmentation"), ("segmentation", "depth"))
         }
     return result
+
+
+def examples(model, rooms: Rooms, pairs, device: torch.device) -> dict[str, str]:
+    """What a model makes of the rooms of the qualitative figures, by translation: PNGs in base64, rooms side by side.
+
+    Only of targets that are stored as grey pixels: class ids, and millimetres.
+    """
+    batch, made = rooms.batch(EXAMPLES[: len(rooms)]), {}
+    for source, target in pairs:
+        kind = {"8-bit grey": (1, torch.uint8), "16-bit grey": (1000, torch.uint16)}.get(MODALITIES[target].pixels)
+        if kind:
+            with torch.inference_mode():
+                encoding = model.encode(MODALITIES[source].to_input(batch[source].to(device)), source)
+                raw = MODALITIES[target].to_raw(model.decode(encoding, target)).cpu()
+            stored = (raw * kind[0]).round().to(torch.int64).clamp(0, 65535).to(kind[1])
+            stream = io.BytesIO()
+            Image.fromarray(torch.cat(list(stored[:, 0]), 1).numpy()).save(stream, "PNG", optimize=True)
+            made[f"{source}_to_{target}"] = base64.b64encode(stream.getvalue()).decode()
+    return made
 
 
 def _device(model: torch.nn.Module) -> torch.device:
