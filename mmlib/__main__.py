@@ -3,6 +3,7 @@
 import argparse
 import ast
 import dataclasses
+import functools
 import sys
 from pathlib import Path
 
@@ -57,12 +58,13 @@ def evaluate(options) -> int:
 
 def experiment(options) -> int:
     from .experiments import GRIDS, run, run_grid
-    from .tables import grid_table
+    from .tables import choice_table, grid_table
 
     if options.name in GRIDS:
         if not options.table:
             run_grid(options.name, options.seeds, options.preset, options.out, options.device, options.processes)
-        print(grid_table(options.name, options.preset, options.seeds))
+        render = choice_table if options.name == "ideas" else functools.partial(grid_table, options.name)
+        print(render(options.preset, options.seeds))
     else:
         print(evaluation.table(run(options.name, options.out, options.device, options.resume)))
     return 0

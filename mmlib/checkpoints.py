@@ -30,7 +30,7 @@ def save_checkpoint(path: str | Path, model: torch.nn.Module, record: dict, half
     `half` stores floating-point weights as float16 (they are read back as float32). The record gains `weights_sha256`,
     by which `load` knows that the two files belong together.
     """
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     if half:
         weights = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     content = save(weights)

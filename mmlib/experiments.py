@@ -28,7 +28,7 @@ from .baselines.supervised import Supervised
 from .data import SHIPPED, DepthPairs, LabelledDepth, Rooms, SegmentationPairs, shipped
 from .modalities import MODALITIES
 from .objectives import Objective, ZeroPair
-from .recipes import CONSISTENCY, SIDE_INFORMATION, Phase, Recipe, from_dict, preset
+from .recipes import SIDE_INFORMATION, Phase, Recipe, from_dict, preset
 from .training import choose_device, fit
 
 RESULTS = SHIPPED.parent / "results"
@@ -66,7 +66,7 @@ EXPERIMENTS = {
     **{
         f"consistency_{kind}_{seed}": Experiment(FIRST_PHASE.replace(consistency=kind, seed=seed), selects=True)
         for seed in range(2)
-        for kind in CONSISTENCY
+        for kind in ("latent", "all_stages")
     },
     # the shipped network: the course preset, four times as long as `make run` trains
     "course": Experiment(COURSE.with_steps(6_000), ship=True),
@@ -159,6 +159,7 @@ class Run:
 
     `objective` is a key of `OBJECTIVES`. `teacher` names the run whose network, of the same seed, labels for this one.
     `fuses`: Figure 7 is measured of it, too. `pretrained`: the RGB encoder starts from `RGB_ENCODER`.
+    `selects`: a choice rests on it, so it is measured on `selection_pairs` alone, never on the test.
     """
 
     recipe: Recipe
@@ -166,6 +167,7 @@ class Run:
     teacher: str = ""
     fuses: bool = False
     pretrained: bool = False
+    selects: bool = False
 
 
 OBJECTIVES = {
@@ -221,6 +223,7 @@ def runs(name: str) -> dict[str, Run]:
         "autoencoders": Run(weighted(first, lambda_latent=0.0).replace(latent_noise=0.0)),
         "consistency": Run(first.replace(latent_noise=0.0)),
         "all_stages": Run(first.replace(consistency="all_stages")),
+        **{f"idea_{idea}": Run(recipe, selects=True) for idea, recipe in _ideas(first, phase).items()},
         "pseudo_pairs": Run(first.replace(phases=late, teacher="average"), fuses=True),
         "rgb_to_segmentation": Run(first, "rgb_to_segmentation"),
         "rgb_to_depth": Run(first, "rgb_to_depth"),
@@ -230,6 +233,27 @@ def runs(name: str) -> dict[str, Run]:
         "segmentation_oracle": Run(first, "segmentation_oracle"),
         "cyclegan": Run(_rival(first, (wide // 4, wide // 2, wide), batch=2), "cyclegan"),
         "pix2pix": Run(_rival(first, (wide // 4, wide // 2, wide, 2 * wide), batch=base.batch), "pix2pix"),
+    }
+
+
+def _ideas(first: Recipe, phase: Phase) -> dict[str, Recipe]:
+    """What might serve the seen translations, and the alignment of their encoders, better than the paper's recipe."""
+    half = phase.steps // 2
+    strong, weak = (dataclasses.replace(phase, steps=steps, lambda_latent=weight)
+                    for steps, weight in ((phase.steps - half, 40.0), (half, 4.0)))  # fmt: skip
+    return {
+        "paper": first,
+        "all_stages": first.replace(consistency="all_stages"),
+        "all_stages_full_weight": first.replace(
+            consistency="all_stages",
+            phases=(dataclasses.replace(phase, lambda_latent=phase.lambda_latent * len(first.widths)),),
+        ),
+        "features": first.replace(consistency="features"),
+        "strong_then_weak": first.replace(phases=(strong, weak)),
+        "one_shared_stage": first.replace(shared_stages=1),
+        "two_shared_stages": first.replace(shared_stages=min(2, len(first.widths) - 1)),
+        "little_noise": first.replace(latent_noise=0.1),
+        "little_rgb": first.replace(phases=(dataclasses.replace(phase, lambda_rgb=0.1),)),
     }
 
 
@@ -269,7 +293,7 @@ DEPTH_MEASURES = ("delta1", "delta2", "delta3", "rmse", "rmse_log")
 FUSED_DEPTH, FUSED_SEGMENTATION = "rgb+segmentation_to_depth", "rgb+depth_to_segmentation"
 ALPHAS = tuple(k / 10 for k in range(11))
 EXAMPLES = (0, 1, 2, 3)  # the test rooms of the qualitative figures
-GRIDS = {
+GRIDS: dict[str, tuple[Row, ...]] = {
     "table1": (
         Row("none", "none", paper=(32.2, 63.5)),
         Row("skip connections", "skip", paper=(14.1, 52.6)),
@@ -308,6 +332,20 @@ GRIDS = {
         Row("M&MNet S → D, pseudo-pairs", "pseudo_pairs", "segmentation_to_depth"),
         Row("RGB → depth alone (seen)", "rgb_to_depth", "rgb_to_depth", role="reference"),
         Row("oracle S → D (true pairs)", "segmentation_oracle", "segmentation_to_depth", role="oracle"),
+    ),
+    "ideas": tuple(
+        Row(title, f"idea_{idea}", "rgb_to_segmentation")
+        for idea, title in {
+            "paper": "as in the paper: consistency of the last latent",
+            "all_stages": "consistency of every pooled stage, the weight shared out",
+            "all_stages_full_weight": "the same, each stage with the full weight",
+            "features": "consistency of features before pooling, too",
+            "strong_then_weak": "consistency strong first, then weak",
+            "one_shared_stage": "the encoders share the last stage's convolutions",
+            "two_shared_stages": "the encoders share those of the last two",
+            "little_noise": "noise 0.1 in place of 0.5",
+            "little_rgb": "RGB as a target with a tenth of its weight",
+        }.items()
     ),
     "figure7": (
         Row("M&MNet (R, D) → S", "pooling", FUSED_SEGMENTATION, "fused"),
@@ -372,7 +410,13 @@ def _is_done(preset_name: str, run: str, seed: int) -> bool:
         return False
     result = json.loads(path.read_text())
     recipe = runs(preset_name)[run].recipe.replace(seed=seed)
-    return from_dict(result["recipe"]) == recipe and result["data_sha256"] == shipped("test").sha256
+    split = "validation" if runs(preset_name)[run].selects else "test"
+    return from_dict(result["recipe"]) == recipe and result["data_sha256"] == _sha256(split)
+
+
+@functools.cache
+def _sha256(split: str) -> str:
+    return shipped(split).sha256
 
 
 def train_run(preset_name: str, name: str, seed: int, folder: str | Path, device: str = "auto") -> dict:
@@ -396,6 +440,8 @@ def train_run(preset_name: str, name: str, seed: int, folder: str | Path, device
 
 def measure(model, run: Run, objective: Objective) -> dict:
     """All that tables and figures ask of a run's networks, on the test split."""
+    if run.selects:
+        return select(model, *selection_pairs(model.recipe.size))
     test = shipped("test", model.recipe.size)
     if run.objective in MEASURED:
         pairs = MEASURED[run.objective]

@@ -65,11 +65,14 @@ def latent_consistency(first: Encoding, second: Encoding, stages: str = "latent"
     """L_LAT of one paired set: mean squared distance of the latents of the same scene (section 4.3).
 
     `stages="latent"` compares h alone, as the paper writes; `"all_stages"` also every pooled stage before it (the
-    authors' code compares the last three), averaged, because pooling indices only mean the same where features do.
+    authors' code compares the last three), averaged, because pooling indices only mean the same where features do;
+    `"features"` each stage before its pooling as well, where the indices come from.
     """
     if stages == "latent":
         return F.mse_loss(first.latent.float(), second.latent.float())
     pairs = list(zip(first.pooled, second.pooled, strict=True))
+    if stages == "features":
+        pairs += zip(first.features, second.features, strict=True)
     return sum(F.mse_loss(a.float(), b.float()) for a, b in pairs) / len(pairs)
 
 

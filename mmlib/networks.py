@@ -189,7 +189,7 @@ class MixAndMatch(nn.Module):
                     record.channels,
                     *shape,
                     batch_norm=record.encoder_batch_norm or recipe.rgb_batch_norm,
-                    keep_features=recipe.side_information == "skip",
+                    keep_features=recipe.side_information == "skip" or recipe.consistency == "features",
                 )
                 for name, record in MODALITIES.items()
             }
@@ -199,6 +199,11 @@ class MixAndMatch(nn.Module):
                 else RGBDecoder(record.channels, recipe.widths)
                 for name, record in MODALITIES.items()
             }
+            first, *others = encoders.values()
+            for stage in range(len(recipe.widths) - recipe.shared_stages, len(recipe.widths)):
+                for encoder in others:
+                    for block, shared in zip(encoder.stages[stage], first.stages[stage]):
+                        block[0] = shared[0]  # the convolution alone
             model = cls(encoders, decoders, recipe.stride)
             for layer in model.modules():
                 if isinstance(layer, nn.Conv2d):

@@ -59,7 +59,7 @@ def _read_torchvision(path: str | Path) -> Convolutions:
                 found = "missing" if theirs is None else f"{tuple(getattr(theirs, 'shape', ()))}"
                 raise ValueError(
                     f"{path}: features.{place}.{part} is {found}, expected {expected}: "
-                    "this is not torchvision's plain vgg16 state dict"
+                    "this is not torchvision's plain vgg16 state dict, or the recipe is not the paper's"
                 )
     convolutions = [(state[f"features.{place}.weight"], state[f"features.{place}.bias"]) for place in places]
     # VGG reads (x01 − mean) / std; ours reads x = 2 · x01 − 1, so x01 = (x + 1) / 2

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 
 SIDE_INFORMATION = ("none", "skip", "pooling")
-CONSISTENCY = ("latent", "all_stages")
+CONSISTENCY = ("latent", "all_stages", "features")
 TEACHERS = ("self", "average", "both")
 PRECISIONS = ("auto", "fp32", "bf16")
 
@@ -40,7 +40,9 @@ class Recipe:
     `widths` and `convolutions` give channels and 3×3 convolutions of each encoder stage, each stage ending in 2×2
     pooling; images must be divisible by 2 ** stages. `size` is the side of the square images in pixels. `batch` is
     the number of pairs of *each* training set in a step. `rgb_batch_norm`: batch normalization in f_R, too.
-    `autoencoders`: the terms of T_RR, T_SS, T_DD. `consistency`: of the last `latent`, or of `all_stages`.
+    `autoencoders`: the terms of T_RR, T_SS, T_DD. `consistency`: of the last `latent`, of `all_stages`, or of
+    all stages' `features` before pooling, too. `shared_stages`: how many of the last stages have the same convolutions
+    in all encoders, with batch normalization of their own.
     `latent_noise`: its standard deviation. `one_cycle`: the learning rate rises over the first tenth of the steps,
     then falls as a cosine; `linear_decay`: it is constant for half of them, then falls to zero, as CycleGAN's and
     pix2pix's. `teacher` of pseudo-pairs: the networks themselves (`self`), their `average` over the past steps, whose
@@ -59,6 +61,7 @@ class Recipe:
     side_information: str = "pooling"
     autoencoders: bool = True
     consistency: str = "latent"
+    shared_stages: int = 0
     latent_noise: float = 0.5
     learning_rate: float = 2e-4
     one_cycle: bool = False
@@ -92,6 +95,11 @@ class Recipe:
             raise ValueError(f"recipe: teacher_decay = {self.teacher_decay} must be below 1")
         if self.size < self.stride or self.size % self.stride:
             raise ValueError(f"recipe: size = {self.size} must be a multiple of {self.stride} (2 ** stages)")
+        if self.shared_stages >= len(self.widths):
+            raise ValueError(
+                f"recipe: shared_stages = {self.shared_stages} must leave a stage of its own to each encoder, of "
+                f"{len(self.widths)}"
+            )
         if self.batch < 2:
             raise ValueError(f"recipe: batch = {self.batch} must be at least 2, for batch normalization")
         if not all(isinstance(phase, Phase) for phase in self.phases) or self.steps < 1:

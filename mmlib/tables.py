@@ -48,8 +48,7 @@ def measures(name: str) -> tuple[str, ...]:
 
 def value(row: Row, measure: str, preset: str, seeds: int) -> tuple[float, float, int] | None:
     """Mean, standard deviation (0 for one seed) and number of seeds; None where there is no result."""
-    values = [result[measure] for result in results(row, preset, seeds)]
-    return (mean(values), stdev(values) if len(values) > 1 else 0.0, len(values)) if values else None
+    return _summary([result[measure] for result in results(row, preset, seeds)])
 
 
 def gap_closed(row: Row, grid: tuple[Row, ...], measure: str, preset: str, seeds: int) -> float | None:
@@ -90,6 +89,32 @@ def grid_table(name: str, preset: str = "ablation", seeds: int = 3, classes: boo
             cells += [_share(mean(r["iou"][c] or 0.0 for r in rows)) if rows else MISSING for c in CLASSES[1:]]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+SEEN = (("rgb_to_segmentation", "miou"), ("segmentation_to_segmentation", "miou"), ("rgb_to_depth", "delta1"),
+        ("depth_to_depth", "delta1"))  # fmt: skip
+
+
+def choice_table(preset: str = "ablation", seeds: int = 3) -> str:
+    """The grid `ideas`: seen translations and retrieval@1 on validation's seen pairs, for choosing between recipes."""
+    head = [f"{name.replace('_to_', ' → ')}: {TITLES[measure]}" for name, measure in SEEN]
+    head += [f"retrieval@1, {pair}" for pair in ("rgb – segmentation", "rgb – depth")]
+    lines = [f"| on validation | {' | '.join(head)} |", "| --- " * (1 + len(head)) + "|"]
+    for row in GRIDS["ideas"]:
+        paths = [result_path(preset, row.run, seed) for seed in range(seeds)]
+        found = [json.loads(path.read_text()) for path in paths if path.exists()]
+        columns = [[result["translations"][name][measure] for result in found] for name, measure in SEEN]
+        for pair in ("rgb – segmentation", "rgb – depth"):
+            columns.append([result["alignment"][pair]["retrieval_at_1"] for result in found])
+        title = row.title if len(found) in (0, seeds) else f"{row.title} ({len(found)} seed{'s' * (len(found) > 1)})"
+        cells = [written("share", _summary(values)) for values in columns]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _summary(values: list[float]) -> tuple[float, float, int] | None:
+    """Mean, standard deviation (0 for one value) and number of values; None for none."""
+    return (mean(values), stdev(values) if len(values) > 1 else 0.0, len(values)) if values else None
 
 
 def written(measure: str, one: tuple[float, float, int] | None) -> str:

@@ -19,6 +19,7 @@ def small(rooms_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(experiments, "shipped", lambda split, size=None: open_split(rooms_dir, split, size))
     pairs = (open_split(rooms_dir, "d1", 32), open_split(rooms_dir, "d2", 32))
     monkeypatch.setattr(experiments, "selection_pairs", lambda size: pairs)
+    monkeypatch.setattr(experiments, "_sha256", lambda split: open_split(rooms_dir, split).sha256)
     monkeypatch.setattr(experiments, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(experiments.evaluation, "alignment", lambda *_: {})
     grid = (
@@ -59,6 +60,17 @@ def test_results_of_another_recipe_are_made_anew(small):
 def test_an_unknown_grid_names_the_known_ones(small):
     with pytest.raises(ValueError, match="unknown grid 'table9': known are table1"):
         run_grid("table9")
+
+
+def test_what_a_choice_rests_on_never_sees_the_test(small, monkeypatch):
+    def forbidden(split, size=None):
+        assert split in ("d1", "d2"), f"{split} was opened"
+        return shipped(split, size)
+
+    shipped = experiments.shipped
+    monkeypatch.setattr(experiments, "shipped", forbidden)
+    result = experiments.train_run("smoke", "idea_one_shared_stage", 0, small / "runs", "cpu")
+    assert all(row["seen"] for row in result["translations"].values()) and "examples" not in result
 
 
 def test_every_row_names_a_run_and_every_run_an_objective():

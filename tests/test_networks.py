@@ -414,6 +414,15 @@ def test_from_recipe_depends_on_the_seed_alone():
     assert not torch.equal(first["encoders.rgb.stages.0.0.0.weight"], other["encoders.rgb.stages.0.0.0.weight"])
 
 
+def test_shared_stages_share_convolutions_and_nothing_else():
+    model = MixAndMatch.from_recipe(preset("smoke", shared_stages=1))
+    rgb, depth = (model.encoders[name].stages for name in ("rgb", "depth"))
+    assert rgb[-1][0][0] is depth[-1][0][0] and rgb[0][0][0] is not depth[0][0][0]
+    assert rgb[-1][0][1] is not depth[-1][0][1], "batch normalization is each encoder's own"
+    with pytest.raises(ValueError, match="shared_stages = 2 must leave a stage of its own"):
+        preset("smoke", shared_stages=2)
+
+
 # ── VGG-16 ──
 
 VGG_PLACES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # of the convolutions in torchvision's vgg16().features

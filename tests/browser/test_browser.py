@@ -31,7 +31,7 @@ EXERCISES = [name for name in NOTEBOOKS if "01" <= name[:2] <= "06"]
 PICTURES = ROOT / "runs" / "browser"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 TALL = 6000  # pixels of a screenshot; chromium draws no more than about 16,000 at once
-PATIENCE = 300  # seconds for all cells of a notebook
+PATIENCE = 600  # seconds for all cells of a notebook
 
 # What JupyterLab itself writes to the console as errors, whatever the notebook: (pattern, reason).
 HARMLESS: tuple[tuple[str, str], ...] = ()
