@@ -242,11 +242,11 @@ PRESETS = {
         convolutions=(2, 2, 3, 3),
         discriminator_widths=(16, 32, 64),
         batch=8,
-        learning_rate=4e-3,
+        learning_rate=2e-3,
         one_cycle=True,
         augment=True,
         class_balance=0.25,
-        phases=(Phase(steps=2000, lambda_latent=10.0, lambda_l2=10.0, lambda_gan=0.0),),
+        phases=(Phase(steps=1500, lambda_latent=10.0, lambda_l2=10.0, lambda_gan=0.0),),
     ),
     # Seconds, for tests: every part of the method, nothing learnt.
     "smoke": Recipe(
