@@ -3,14 +3,19 @@
 import json
 
 import pytest
+import torch
 
-from mmlib import experiments, tables
+from mmlib import experiments, plots, tables
 from mmlib.baselines.cyclegan import CycleGAN
 from mmlib.baselines.pix2pix import Pix2Pix
 from mmlib.data import open_split
 from mmlib.experiments import GRIDS, Row, run_grid, runs
+from mmlib.modalities import MODALITIES
 from mmlib.networks import MixAndMatch
+from mmlib.plots.evidence import unpacked
 from mmlib.recipes import PRESETS, preset
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -121,3 +126,26 @@ def test_the_table_by_hand(tmp_path, monkeypatch):
     assert lines[3] == "| ours (2 seeds) | 50.0 ± 14.1 % | 50.0 ± 0.0 % | – | 47 % |"  # (0.5 − 0.15) / (0.9 − 0.15)
     assert lines[4] == "| not yet | – | – | – | – |"
     assert lines[5].endswith("| 100 % |")
+
+
+def test_examples_come_back_from_their_png(model, rooms):
+    made = experiments.examples(model, rooms, [("depth", "segmentation"), ("rgb", "depth"), ("depth", "rgb")], CPU)
+    assert made.keys() == {"depth_to_segmentation", "rgb_to_depth"}
+    batch = rooms.batch(experiments.EXAMPLES)
+    for name, tolerance in (("segmentation", 0), ("depth", 0.0006)):
+        source = "depth" if name == "segmentation" else "rgb"
+        with torch.inference_mode():
+            image = MODALITIES[source].to_input(batch[source])
+            raw = MODALITIES[name].to_raw(model.translate(image, source, name))
+        back = unpacked(made[f"{source}_to_{name}"], name, len(experiments.EXAMPLES))
+        assert back.shape == raw.shape and (back - raw).abs().max() <= tolerance
+    ours = {"ours": made["depth_to_segmentation"]}
+    figure = plots.qualitative(ours, rooms, experiments.EXAMPLES, "depth", "segmentation")
+    assert figure.alt.startswith("4 rows of images: input: depth, ours, truth: segmentation")
+
+
+def test_transfer_draws_a_point_a_seed():
+    figure = plots.transfer({"one": [(0.1, 0.2), (0.3, 0.4)], "two": [(0.5, 0.6)]}, "retrieval@1")
+    offsets = [tuple(collection.get_offsets().tolist()) for collection in figure.axes[0].collections]
+    assert offsets == [([0.1, 20.0], [0.3, 40.0]), ([0.5, 60.0],)]
+    assert figure.alt == "zero-pair mIoU over retrieval@1: one 30.0 % at 0.20; two 60.0 % at 0.50"

@@ -8,6 +8,7 @@ shows (`alt`).
 from .alignment import alignment_by_stage, alignment_over_time, latent_map
 from .autoencoders import functions, latent_channels
 from .evaluation import cascaded, confusion, gallery, histogram
+from .evidence import qualitative, transfer
 from .features import pooling
 from .fusion import fused, fusion_curves, mistakes
 from .images import all_translations, class_image, depth_image, rgb_image, splits, translations
@@ -48,9 +49,11 @@ __all__ = [
     "network_costs",
     "per_class_iou",
     "pooling",
+    "qualitative",
     "rgb_image",
     "side_information_bars",
     "splits",
     "stage_shares",
+    "transfer",
     "translations",
 ]
