@@ -188,11 +188,13 @@ def seen(explorer: Locator) -> str:
 
 def move(explorer: Locator) -> None:
     """Move its first slider by the keyboard; where it has none, count up its first number, or choose another option."""
-    control = explorer.locator("[role=slider], input[type=number], select").first
-    control.scroll_into_view_if_needed()
-    if control.evaluate("element => element.localName") == "select":
-        control.select_option(index=1)
+    controls = explorer.locator("[role=slider], input[type=number]")
+    if controls.count() == 0:
+        choice = explorer.locator("select").first
+        choice.select_option(index=(choice.evaluate("element => element.selectedIndex") + 1) % 2)
         return
+    control = controls.first
+    control.scroll_into_view_if_needed()
     control.focus()
     control.press("ArrowUp")
     if control.get_attribute("role") != "slider":
