@@ -5,10 +5,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mmlib.checkpoints import read_record
 from mmlib.data import DepthPairs, SegmentationPairs
+from mmlib.evaluation import audit
+from mmlib.experiments import DISTILLATION, RGB_ENCODER
 from mmlib.networks import Encoder
 from mmlib.pretrained import VGG16, WIDTHS, Distillation, distil, load_rgb_encoder, read_vgg16
-from mmlib.recipes import Phase, preset
+from mmlib.recipes import Phase, from_dict, preset
 from mmlib.training import Machine, Trainer
 
 onnx = pytest.importorskip("onnx")
@@ -92,3 +95,12 @@ def test_a_distilled_encoder_starts_a_training(rooms_dir, tmp_path):
     with pytest.raises(ValueError, match="not an encoder of these widths"):
         load_rgb_encoder(other, out)
     assert all(torch.equal(a, b) for a, b in zip(before, other.parameters()))
+
+
+def test_the_shipped_encoder_fits_the_presets_of_the_tables():
+    record = read_record(RGB_ENCODER)
+    assert record["objective"] == "Distillation" and from_dict(record["recipe"]) == DISTILLATION
+    assert audit(record) == [] and RGB_ENCODER.stat().st_size <= 2e6
+    for name in ("ablation", "course"):
+        recipe = preset(name)
+        load_rgb_encoder(Encoder(3, recipe.widths, recipe.convolutions, recipe.rgb_batch_norm), RGB_ENCODER)
