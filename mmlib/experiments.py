@@ -141,10 +141,15 @@ def curve(log: str | Path, points: int = 100) -> list[dict]:
     return [json.loads(line) for line in lines[:: max(1, len(lines) // points)]]
 
 
+def _translations(parts: list[dict]) -> dict[str, dict]:
+    """The translations of several results of `evaluate` as one table."""
+    return {name: row for part in parts for name, row in part["translations"].items()}
+
+
 def select(model, *pairs: Rooms) -> dict:
     """What a choice may rest on: seen translations (RGB → RGB: the last set's) and alignment, on sets of pairs."""
     parts = [evaluation.evaluate(model, rooms, sources=rooms.modalities, targets=rooms.modalities) for rooms in pairs]
-    translations = {name: row for part in parts for name, row in part["translations"].items()}
+    translations = _translations(parts)
     alignment = {" – ".join(rooms.modalities): evaluation.alignment(model, rooms, *rooms.modalities) for rooms in pairs}
     rooms = sum(part["rooms"] for part in parts)
     return {**parts[0], "rooms": rooms, "translations": translations, "alignment": alignment}
@@ -409,8 +414,8 @@ def _is_done(preset_name: str, run: str, seed: int) -> bool:
     if not path.exists():
         return False
     result = json.loads(path.read_text())
-    recipe = runs(preset_name)[run].recipe.replace(seed=seed)
-    split = "validation" if runs(preset_name)[run].selects else "test"
+    declared = runs(preset_name)[run]
+    recipe, split = declared.recipe.replace(seed=seed), "validation" if declared.selects else "test"
     return from_dict(result["recipe"]) == recipe and result["data_sha256"] == _sha256(split)
 
 
@@ -442,14 +447,11 @@ def measure(model, run: Run, objective: Objective) -> dict:
     """All that tables and figures ask of a run's networks, on the test split."""
     if run.selects:
         return select(model, *selection_pairs(model.recipe.size))
-    test = shipped("test", model.recipe.size)
+    test, device = shipped("test", model.recipe.size), next(model.parameters()).device
     if run.objective in MEASURED:
         pairs = MEASURED[run.objective]
         parts = [evaluation.evaluate(model, test, sources=[source], targets=[target]) for source, target in pairs]
-        result = {
-            **parts[0],
-            "translations": {name: row for part in parts for name, row in part["translations"].items()},
-        }
+        result = {**parts[0], "translations": _translations(parts)}
         if run.objective.endswith("oracle"):
             for row in result["translations"].values():
                 row["seen"] = True  # by the oracle, on its own rooms
@@ -464,11 +466,11 @@ def measure(model, run: Run, objective: Objective) -> dict:
     if run.objective in ("zero_pair", "pix2pix"):
         through = Cascade(model)
         ways = (("depth", "segmentation"), ("segmentation", "depth"))[: 1 if run.objective == "pix2pix" else 2]
-        parts = [evaluation.evaluate(through, test, sources=[s], targets=[t], device=_device(model)) for s, t in ways]
-        result["through_rgb"] = {name: row for part in parts for name, row in part["translations"].items()}
-        result["examples_through_rgb"] = examples(through, test, ways, _device(model))
+        parts = [evaluation.evaluate(through, test, sources=[s], targets=[t], device=device) for s, t in ways]
+        result["through_rgb"] = _translations(parts)
+        result["examples_through_rgb"] = examples(through, test, ways, device)
     pairs = MEASURED.get(run.objective, [(s, t) for s in model.modalities for t in model.modalities])
-    result["examples"] = examples(model, test, pairs, _device(model))
+    result["examples"] = examples(model, test, pairs, device)
     if run.fuses:
         result["fused"] = {
             f"rgb+{second}_to_{target}": {
@@ -497,7 +499,3 @@ def examples(model, rooms: Rooms, pairs, device: torch.device) -> dict[str, str]
             Image.fromarray(torch.cat(list(stored[:, 0]), 1).numpy()).save(stream, "PNG", optimize=True)
             made[f"{source}_to_{target}"] = base64.b64encode(stream.getvalue()).decode()
     return made
-
-
-def _device(model: torch.nn.Module) -> torch.device:
-    return next(model.parameters()).device

@@ -77,8 +77,8 @@ class Objective:
         return total(terms, phase)
 
 
-class ZeroPair(Objective):
-    """The paper's objective on its two training sets: (x, y) of D1 and (x, z) of D2, never (z, y)."""
+class OnZeroPairs(Objective):
+    """An objective on the paper's two training sets: (x, y) of D1 and (x, z) of D2, never (z, y) (section 4.1)."""
 
     def __init__(self, d1: SegmentationPairs, d2: DepthPairs):
         if not isinstance(d1, SegmentationPairs) or not isinstance(d2, DepthPairs):
@@ -89,6 +89,10 @@ class ZeroPair(Objective):
                 "would both be seen; give two sets of different rooms"
             )
         self.sets: tuple[Rooms, ...] = (d1, d2)
+
+
+class ZeroPair(OnZeroPairs):
+    """The paper's own objective (section 4.3)."""
 
     def discriminators(self, recipe: Recipe) -> dict[str, nn.Module]:
         """C(x), which judges RGB from all sources."""

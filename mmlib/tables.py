@@ -10,7 +10,6 @@ from .experiments import (
     Row,
     result_path,
 )
-from .modalities import CLASSES
 
 ALPHA = 0.2  # of fused rows, with RGB's indices: fixed beforehand, the paper's (section 5.4)
 TITLES = {
@@ -62,31 +61,26 @@ def gap_closed(row: Row, grid: tuple[Row, ...], measure: str, preset: str, seeds
     return (mine[0] - best) / (oracle[0] - best)
 
 
-def grid_table(name: str, preset: str = "ablation", seeds: int = 3, classes: bool = False) -> str:
+def grid_table(name: str, preset: str = "ablation", seeds: int = 3) -> str:
     """A grid as a Markdown table: mean ± standard deviation over the seeds, the paper's figures, and the gap closed.
 
-    `classes` adds intersection over union by class. What has not been run is a dash; fewer seeds are said in the row.
+    What has not been run is a dash; fewer seeds are said in the row.
     """
     grid, columns = GRIDS[name], measures(name)
     gaps = any(row.role == "oracle" for row in grid)
     head = ["", *(TITLES[m] for m in columns)]
     head += [f"{TITLES[m]} in the paper" for m in columns[:1]] if any(row.paper for row in grid) else []
     head += ["gap closed"] if gaps else []
-    head += CLASSES[1:] if classes else []
     lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
     for row in grid:
         found = [value(row, measure, preset, seeds) for measure in columns]
         count = found[0][2] if found[0] else 0
-        title = row.title if count in (0, seeds) else f"{row.title} ({count} seed{'s' * (count > 1)})"
-        cells = [title, *(written(measure, one) for measure, one in zip(columns, found))]
+        cells = [_title(row, count, seeds), *(written(measure, one) for measure, one in zip(columns, found))]
         if any(other.paper for other in grid):
             cells.append(_papers(columns[0], row))
         if gaps:
             gap = None if row.role in ("baseline", "reference") else gap_closed(row, grid, columns[0], preset, seeds)
             cells.append(MISSING if gap is None else f"{100 * gap:.0f} %")
-        if classes:
-            rows = results(row, preset, seeds)
-            cells += [_share(mean(r["iou"][c] or 0.0 for r in rows)) if rows else MISSING for c in CLASSES[1:]]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -106,10 +100,14 @@ def choice_table(preset: str = "ablation", seeds: int = 3) -> str:
         columns = [[result["translations"][name][measure] for result in found] for name, measure in SEEN]
         for pair in ("rgb – segmentation", "rgb – depth"):
             columns.append([result["alignment"][pair]["retrieval_at_1"] for result in found])
-        title = row.title if len(found) in (0, seeds) else f"{row.title} ({len(found)} seed{'s' * (len(found) > 1)})"
-        cells = [written("share", _summary(values)) for values in columns]
-        lines.append(f"| {title} | {' | '.join(cells)} |")
+        cells = [_title(row, len(found), seeds), *(written("share", _summary(values)) for values in columns)]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _title(row: Row, count: int, seeds: int) -> str:
+    """A row's title; where only some of the seeds are there, with their number."""
+    return row.title if count in (0, seeds) else f"{row.title} ({count} seed{'s' * (count > 1)})"
 
 
 def _summary(values: list[float]) -> tuple[float, float, int] | None:
@@ -132,7 +130,3 @@ def _papers(measure: str, row: Row) -> str:
     if not row.paper:
         return MISSING
     return f"{row.paper[0]:.1f} %" if measure == "miou" else f"{100 * row.paper[0]:.0f} %"
-
-
-def _share(share: float) -> str:
-    return f"{100 * share:.0f}"

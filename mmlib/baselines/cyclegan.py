@@ -4,29 +4,21 @@ import torch
 from torch import nn
 
 from ..blocks import Discriminator, ImagePool
-from ..data import DepthPairs, SegmentationPairs
 from ..losses import LOSSES
 from ..modalities import MODALITIES
-from ..objectives import Objective
+from ..objectives import OnZeroPairs
 from ..recipes import Phase, Recipe
 from .networks import Pairwise, PatchGAN, ResNetGenerator, initialise
 
 LAMBDA_CYCLE = 10.0  # CycleGAN, section 4
 
 
-class CycleGAN(Objective):
+class CycleGAN(OnZeroPairs):
     """Least-squares GANs on both sides, and cycle consistency by each modality's own loss.
 
     Segmentation comes from D1 and depth from D2: of rooms that differ, so unpaired. Recipe: `widths` of the generator,
     `discriminator_widths`; λ_GAN weighs the GANs.
     """
-
-    def __init__(self, d1: SegmentationPairs, d2: DepthPairs):
-        if not isinstance(d1, SegmentationPairs) or not isinstance(d2, DepthPairs):
-            raise TypeError(
-                "CycleGAN takes the segmentations of SegmentationPairs (D1) and the depth of DepthPairs (D2)"
-            )
-        self.sets = (d1, d2)
 
     def networks(self, recipe: Recipe) -> nn.Module:
         with torch.random.fork_rng(devices=[]):

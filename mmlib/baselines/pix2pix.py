@@ -4,9 +4,8 @@ import torch
 from torch import nn
 
 from ..blocks import Discriminator
-from ..data import DepthPairs, SegmentationPairs
 from ..modalities import MODALITIES
-from ..objectives import Objective, target_loss
+from ..objectives import OnZeroPairs, target_loss
 from ..recipes import Phase, Recipe
 from .cyclegan import image
 from .networks import Pairwise, PatchGAN, UNetGenerator, initialise
@@ -14,17 +13,13 @@ from .networks import Pairwise, PatchGAN, UNetGenerator, initialise
 LAMBDA_TARGET = 100.0  # pix2pix's λ of L1, section 3.3; here of the target modality's own loss
 
 
-class Pix2Pix(Objective):
+class Pix2Pix(OnZeroPairs):
     """U-Nets with conditional GANs for depth → RGB on D2 and RGB → segmentation on D1, each by itself.
 
     Recipe: `widths` of the U-Net, `discriminator_widths`; λ_GAN weighs the GANs.
     """
 
-    def __init__(self, d1: SegmentationPairs, d2: DepthPairs):
-        if not isinstance(d1, SegmentationPairs) or not isinstance(d2, DepthPairs):
-            raise TypeError("2×pix2pix takes SegmentationPairs (D1) and DepthPairs (D2), nothing else")
-        self.sets = (d1, d2)
-        self.pairs = (("rgb", "segmentation"), ("depth", "rgb"))  # a pair for each set
+    pairs = (("rgb", "segmentation"), ("depth", "rgb"))  # a pair for each set
 
     def networks(self, recipe: Recipe) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
