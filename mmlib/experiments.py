@@ -147,12 +147,20 @@ def _translations(parts: list[dict]) -> dict[str, dict]:
 
 
 def select(model, *pairs: Rooms) -> dict:
-    """What a choice may rest on: seen translations (RGB → RGB: the last set's) and alignment, on sets of pairs."""
+    """What a choice may rest on, without a true pair that training must not see: seen translations (RGB → RGB: the last
+    set's), alignment, and the agreement of unseen translations with the seen ones of the same rooms."""
     parts = [evaluation.evaluate(model, rooms, sources=rooms.modalities, targets=rooms.modalities) for rooms in pairs]
     translations = _translations(parts)
     alignment = {" – ".join(rooms.modalities): evaluation.alignment(model, rooms, *rooms.modalities) for rooms in pairs}
+    agreement = {
+        f"{source}_to_{target}": evaluation.agreement(model, rooms, source, target)
+        for rooms in pairs
+        for _, source in [rooms.modalities]
+        for target in ({"depth", "segmentation"} - {source})
+    }
     rooms = sum(part["rooms"] for part in parts)
-    return {**parts[0], "rooms": rooms, "translations": translations, "alignment": alignment}
+    measured = {"translations": translations, "alignment": alignment, "agreement": agreement}
+    return {**parts[0], "rooms": rooms, **measured}
 
 
 # ── Grids: the paper's tables and figures ──────────────────────────────────────────────────────────────────────────
@@ -210,11 +218,7 @@ def runs(name: str) -> dict[str, Run]:
     def weighted(recipe: Recipe, **weights: float) -> Recipe:
         return recipe.replace(phases=(dataclasses.replace(phase, **weights),))
 
-    half = base.steps // 2
-    late = tuple(
-        dataclasses.replace(phase, steps=steps, lambda_pseudo=weight)
-        for steps, weight in ((base.steps - half, 0.0), (half, 1.0))
-    )
+    late = _pseudo_pairs_from(base.steps // 2, phase)
     wide = base.widths[-1]  # of the baselines, so that each has at least the parameters of ours
     return {
         "pooling": Run(first, fuses=True),
@@ -246,9 +250,8 @@ def _ideas(first: Recipe, phase: Phase) -> dict[str, Recipe]:
     half = phase.steps // 2
     strong, weak = (dataclasses.replace(phase, steps=steps, lambda_latent=weight)
                     for steps, weight in ((phase.steps - half, 40.0), (half, 4.0)))  # fmt: skip
+    late, early = (first.replace(phases=_pseudo_pairs_from(start, phase)) for start in (half, phase.steps // 4))
     return {
-        "paper": first,
-        "all_stages": first.replace(consistency="all_stages"),
         "all_stages_full_weight": first.replace(
             consistency="all_stages",
             phases=(dataclasses.replace(phase, lambda_latent=phase.lambda_latent * len(first.widths)),),
@@ -259,7 +262,20 @@ def _ideas(first: Recipe, phase: Phase) -> dict[str, Recipe]:
         "two_shared_stages": first.replace(shared_stages=min(2, len(first.widths) - 1)),
         "little_noise": first.replace(latent_noise=0.1),
         "little_rgb": first.replace(phases=(dataclasses.replace(phase, lambda_rgb=0.1),)),
+        "pseudo_self": late,
+        "pseudo_average": late.replace(teacher="average"),
+        "pseudo_both": late.replace(teacher="both"),
+        "pseudo_both_confident": late.replace(teacher="both", confidence=0.5),
+        "pseudo_both_early": early.replace(teacher="both"),
     }
+
+
+def _pseudo_pairs_from(start: int, phase: Phase) -> tuple[Phase, Phase]:
+    """A phase in two, the second of which has pseudo-pairs."""
+    return (
+        dataclasses.replace(phase, steps=start, lambda_pseudo=0.0),
+        dataclasses.replace(phase, steps=phase.steps - start, lambda_pseudo=1.0),
+    )
 
 
 def _rival(recipe: Recipe, widths: tuple[int, ...], batch: int) -> Recipe:
@@ -339,17 +355,22 @@ GRIDS: dict[str, tuple[Row, ...]] = {
         Row("oracle S → D (true pairs)", "segmentation_oracle", "segmentation_to_depth", role="oracle"),
     ),
     "ideas": tuple(
-        Row(title, f"idea_{idea}", "rgb_to_segmentation")
-        for idea, title in {
-            "paper": "as in the paper: consistency of the last latent",
+        Row(title, run, "rgb_to_segmentation")
+        for run, title in {
+            "pooling": "as in the paper: consistency of the last latent",
             "all_stages": "consistency of every pooled stage, the weight shared out",
-            "all_stages_full_weight": "the same, each stage with the full weight",
-            "features": "consistency of features before pooling, too",
-            "strong_then_weak": "consistency strong first, then weak",
-            "one_shared_stage": "the encoders share the last stage's convolutions",
-            "two_shared_stages": "the encoders share those of the last two",
-            "little_noise": "noise 0.1 in place of 0.5",
-            "little_rgb": "RGB as a target with a tenth of its weight",
+            "idea_all_stages_full_weight": "the same, each stage with the full weight",
+            "idea_features": "consistency of features before pooling, too",
+            "idea_strong_then_weak": "consistency strong first, then weak",
+            "idea_one_shared_stage": "the encoders share the last stage's convolutions",
+            "idea_two_shared_stages": "the encoders share those of the last two",
+            "idea_little_noise": "noise 0.1 in place of 0.5",
+            "idea_little_rgb": "RGB as a target with a tenth of its weight",
+            "idea_pseudo_self": "pseudo-pairs for the second half, made by the networks as they are",
+            "idea_pseudo_average": "the same, made by their average over the past steps",
+            "idea_pseudo_both": "the same, made from both images of a room",
+            "idea_pseudo_both_confident": "the same, where a class has a probability of one half",
+            "idea_pseudo_both_early": "pseudo-pairs from both images, for three quarters of the steps",
         }.items()
     ),
     "figure7": (
@@ -457,7 +478,7 @@ def measure(model, run: Run, objective: Objective) -> dict:
                 row["seen"] = True  # by the oracle, on its own rooms
     else:
         result = evaluation.evaluate(model, test)
-        result["selection"] = {"validation": select(model, *selection_pairs(model.recipe.size))["translations"]}
+        result["validation"] = select(model, *selection_pairs(model.recipe.size))
         hundred = test.subset(0, 100)
         result["alignment"] = {
             f"{first} – {second}": evaluation.alignment(model, hundred, first, second)

@@ -76,16 +76,20 @@ def latent_consistency(first: Encoding, second: Encoding, stages: str = "latent"
     return sum(F.mse_loss(a.float(), b.float()) for a, b in pairs) / len(pairs)
 
 
-def pseudo_pair(translated: torch.Tensor, teacher: torch.Tensor, target: str) -> torch.Tensor:
+def pseudo_pair(translated: torch.Tensor, teacher: torch.Tensor, target: str, confidence: float = 0.0) -> torch.Tensor:
     """L_PSEUDO: an unseen translation against what the seen one says of the same room, no gradient to the teacher.
 
     T_DS(z) learns from T_RS(x) on D2, T_SD(y) from T_RD(x) on D1: the pseudo-pairs of the journal version (Wang et al.,
-    IJCV 2020). No true depth–segmentation pair is involved.
+    IJCV 2020). No true depth–segmentation pair is involved. Of classes, the target is their distribution, and pixels
+    count where the teacher's favourite has at least the probability `confidence`; a depth says nothing of how sure it
+    is, so it counts everywhere.
     """
-    teacher = teacher.detach().float()
-    everywhere = torch.ones_like(teacher[:, :1], dtype=torch.bool)
     record = MODALITIES[target]
-    return LOSSES[record.loss](translated, record.soft_target(teacher), everywhere)
+    said = record.soft_target(teacher.detach().float())
+    counts = torch.ones_like(said[:, :1], dtype=torch.bool)
+    if record.loss == "cross_entropy":
+        counts = said.amax(1, keepdim=True) >= confidence
+    return LOSSES[record.loss](translated, said, counts)
 
 
 def total(terms: dict[str, torch.Tensor], phase: Phase) -> torch.Tensor:

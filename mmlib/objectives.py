@@ -154,10 +154,12 @@ class ZeroPair(OnZeroPairs):
             else:
                 said_y = self._said(average, {"rgb": x2, "depth": z}, "segmentation", recipe.teacher)
                 said_z = self._said(average, {"rgb": x1, "segmentation": y}, "depth", recipe.teacher)
-            terms["pseudo_segmentation/DS"] = pseudo_pair(y_hat["D"], said_y, "segmentation")
+            terms["pseudo_segmentation/DS"] = pseudo_pair(y_hat["D"], said_y, "segmentation", recipe.confidence)
             terms["pseudo_depth/SD"] = pseudo_pair(z_hat["S"], said_z, "depth")
             if "unlabelled" in y_hat:
-                terms["pseudo_segmentation/RS"] = pseudo_pair(y_hat["unlabelled"], said_y, "segmentation")
+                terms["pseudo_segmentation/RS"] = pseudo_pair(
+                    y_hat["unlabelled"], said_y, "segmentation", recipe.confidence
+                )
                 terms["pseudo_depth/RD"] = pseudo_pair(z_hat["unlabelled"], said_z, "depth")
         return terms, {"R": (x, translated)}
 

@@ -97,6 +97,7 @@ def choice_table(preset: str = "ablation", seeds: int = 3) -> str:
     for row in GRIDS["ideas"]:
         paths = [result_path(preset, row.run, seed) for seed in range(seeds)]
         found = [json.loads(path.read_text()) for path in paths if path.exists()]
+        found = [result.get("validation", result) for result in found]  # runs of the tables were measured on both
         columns = [[result["translations"][name][measure] for result in found] for name, measure in SEEN]
         for pair in ("rgb – segmentation", "rgb – depth"):
             columns.append([result["alignment"][pair]["retrieval_at_1"] for result in found])

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F
 import torchmetrics
 
 from mmlib.baselines.cascade import Cascade
@@ -17,6 +18,7 @@ from mmlib.evaluation import (
     DepthMetrics,
     RGBMetrics,
     SegmentationMetrics,
+    agreement,
     alignment,
     audit,
     bootstrap,
@@ -254,6 +256,30 @@ class Latents:
     def encode(self, x, name):
         latent = self.latents[name][:, :, None, None]
         return SimpleNamespace(pooled=(2 * latent, latent), indices=(latent.long(), latent.long() + 1))
+
+
+class Answers:
+    """A network that gives each source its class ids, whatever the input."""
+
+    modalities = ("rgb", "depth", "segmentation")
+
+    def __init__(self, **answers):
+        self.answers, self.asked = answers, []
+
+    def translate(self, x, source, target):
+        self.asked.append((source, target))
+        return F.one_hot(self.answers[source][: len(x), 0], 14).permute(0, 3, 1, 2)
+
+
+def test_agreement_measures_the_unseen_translation_against_the_seen_one(rooms_dir):
+    rooms = DepthPairs(rooms_dir)
+    rgb, depth = torch.full((2, 6, 1, 32, 32), 3)
+    depth[:, :, :8] = 4  # a quarter of the pixels
+    model = Answers(rgb=rgb, depth=depth)
+    result = agreement(model, rooms, "depth", "segmentation", batch_size=4)
+    assert result["global"] == 0.75 and result["miou"] == pytest.approx((0.75 + 0) / 2)
+    assert set(model.asked) == {("depth", "segmentation"), ("rgb", "segmentation")}
+    assert agreement(Answers(rgb=rgb, depth=rgb), rooms, "depth", "segmentation")["miou"] == 1
 
 
 def test_alignment_by_hand(rooms_dir):

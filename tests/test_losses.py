@@ -202,6 +202,18 @@ def test_pseudo_segmentation_is_the_teachers_soft_labels():
     assert pseudo_pair(row(1.5, 2.0, 6.0, -7.0), row(1.0, 3.0, 4.0, 3.0), "depth").item() == pytest.approx(29.5 / 4)
 
 
+def test_an_unsure_teacher_counts_from_its_confidence_on():
+    """Two pixels: the teacher is sure of the first (0.8) and not of the second (0.4)."""
+    student = logits((0.5, 0.25, 0.25), (0.2, 0.2, 0.6))
+    teacher = logits((0.8, 0.1, 0.1), (0.4, 0.3, 0.3))
+    first = -(0.8 * math.log(0.5) + 0.2 * math.log(0.25))
+    second = -(0.7 * math.log(0.2) + 0.3 * math.log(0.6))
+    for confidence, expected in ((0.0, (first + second) / 2), (0.39, (first + second) / 2), (0.41, first), (0.9, 0.0)):
+        assert pseudo_pair(student, teacher, "segmentation", confidence).item() == pytest.approx(expected)
+    student, teacher = row(1.5, 2.0, 6.0, -7.0), row(1.0, 3.0, 4.0, 3.0)
+    assert pseudo_pair(student, teacher, "depth", 0.9).item() == pytest.approx(29.5 / 4), "depth counts everywhere"
+
+
 # ── The sum ──
 
 TERMS = {"rgb/RR": 0.5, "rgb/SR": 0.25, "rgb/DR": 0.125, "gan/*R": 2.0, "segmentation/RS": 0.03}
