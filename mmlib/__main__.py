@@ -57,7 +57,8 @@ def evaluate(options) -> int:
 
 
 def experiment(options) -> int:
-    from .experiments import GRIDS, run, run_grid
+    from .experiments import run, run_grid
+    from .grids import GRIDS
     from .tables import choice_table, grid_table
 
     if options.name in GRIDS:
@@ -87,8 +88,12 @@ def audit(options) -> int:
 
 
 def bench(options) -> int:
-    from .bench import bench, describe
+    from .bench import bench, bench_methods, describe
 
+    if options.methods:
+        result = bench_methods(options.preset, options.steps, options.device)
+        evaluation.write_json(result, options.json or "-")
+        return 0
     result = bench(preset(options.preset), steps=options.steps, device=options.device)
     if options.json:
         evaluation.write_json(result, options.json)
@@ -213,6 +218,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--preset", default="course", choices=PRESETS)
     sub.add_argument("--steps", type=_positive, default=10, help="timed steps of each kind (%(default)s)")
     sub.add_argument("--device", default="auto")
+    sub.add_argument("--methods", action="store_true", help="in place of it: minutes of each method of the tables")
     sub.add_argument("--json", metavar="FILE")
 
     sub = command(readme, "readme", "Make the README's picture and table, and the instructors' table, anew.")

@@ -16,10 +16,13 @@ from torch import nn
 
 from .costs import Convolution, convolutions
 from .data import shipped
+from .experiments import OBJECTIVES
+from .grids import runs
 from .losses import berhu, cross_entropy, l2, latent_consistency
+from .networks import MixAndMatch
 from .objectives import ZeroPair, add_noise
 from .recipes import Recipe
-from .training import Machine, Trainer, probe
+from .training import Machine, Trainer, probe, versions
 
 
 class NaiveZeroPair(ZeroPair):
@@ -107,6 +110,39 @@ def describe(result: dict) -> str:
     lines.append(f"  ours / floor           {result['ours_over_floor']:.2f}")
     lines.append("  our step is spent on " + ", ".join(f"{k} {100 * v:.0f} %" for k, v in result["shares"].items()))
     return "\n".join(lines)
+
+
+METHODS = ("cyclegan", "pix2pix", "rgb_to_segmentation", "depth_student", "pooling", "pseudo_pairs")
+
+
+def bench_methods(preset_name: str = "ablation", steps: int = 5, device: str = "auto") -> dict:
+    """Minutes that training each of `METHODS` takes, all of `experiments.runs`: the time of a step in each phase, times
+    the phase's steps; the student's include its teacher's.
+
+    Steps of all methods alternate, so that the machine's drift falls on all alike.
+    """
+    declared, trainers = runs(preset_name), {}
+    for name in METHODS:
+        run = declared[name]
+        teacher = MixAndMatch.from_recipe(run.recipe) if run.teacher else None
+        for phase in run.recipe.phases:
+            recipe = run.recipe.replace(phases=(phase,))
+            trainers[name, phase] = Trainer(recipe, OBJECTIVES[run.objective](teacher, None), probe(device))
+    seconds: dict[tuple, list[float]] = {key: [] for key in trainers}
+    for repeat in range(steps + 2):
+        for key, trainer in trainers.items():
+            elapsed = _timed(trainer.step, trainer.machine.device)
+            if repeat >= 2:
+                seconds[key].append(elapsed)
+    minutes = {
+        name: sum(phase.steps * statistics.median(seconds[name, phase]) for phase in declared[name].recipe.phases) / 60
+        for name in METHODS
+    }
+    for name in METHODS:
+        if teacher := declared[name].teacher:
+            minutes[name] += minutes[teacher]
+    machine = {"device": _device_name(trainer.machine.device), "threads": torch.get_num_threads()}
+    return {"preset": preset_name, "minutes": minutes, "steps": steps, **machine, "versions": versions()}
 
 
 def _timed(function, device: torch.device) -> float:

@@ -114,15 +114,17 @@ def load_vgg16(encoder: Encoder, path: str | Path) -> None:
 def load_rgb_encoder(encoder: Encoder, path: str | Path) -> None:
     """Start an RGB encoder from a file: one that `distil` wrote (.safetensors), or VGG-16's weights.
 
-    `ValueError` where the file does not fit; the encoder is then unchanged.
+    A distilled encoder may have more stages than this one: the first are read. `ValueError` where the file does not
+    fit; the encoder is then unchanged.
     """
     if Path(path).suffix != ".safetensors":
         return load_vgg16(encoder, path)
     weights, _ = checkpoints.read_tensors(path)
     mine = encoder.state_dict()
-    if weights.keys() != mine.keys() or any(weights[name].shape != mine[name].shape for name in mine):
+    ours = {name: weight for name, weight in weights.items() if int(name.split(".")[1]) < len(encoder.stages)}
+    if ours.keys() != mine.keys() or any(ours[name].shape != mine[name].shape for name in mine):
         raise ValueError(f"{path}: not an encoder of these widths and convolutions; distil one for this recipe")
-    encoder.load_state_dict(weights)
+    encoder.load_state_dict(ours)
 
 
 # ── Distillation ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,15 +1,11 @@
 """The tables of `experiments.GRIDS`, rendered from the files of `data/results/` alone."""
 
 import json
+import statistics
 from statistics import mean, stdev
 
-from .experiments import (
-    DEPTH_MEASURES,
-    GRIDS,
-    SEGMENTATION_MEASURES,
-    Row,
-    result_path,
-)
+from .experiments import result_path
+from .grids import DEPTH_MEASURES, GRIDS, SEGMENTATION_MEASURES, Row
 
 ALPHA = 0.2  # of fused rows, with RGB's indices: fixed beforehand, the paper's (section 5.4)
 TITLES = {
@@ -83,6 +79,105 @@ def grid_table(name: str, preset: str = "ablation", seeds: int = 3) -> str:
             cells.append(MISSING if gap is None else f"{100 * gap:.0f} %")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def averaged(row: Row, preset: str = "ablation", seeds: int = 3) -> dict | None:
+    """A segmentation row's measures as `evaluate` gives them, averaged over its seeds; None where there is no result.
+
+    For `plots.per_class_iou`. A class that no seed found counts as 0.
+    """
+    found = results(row, preset, seeds)
+    if not found:
+        return None
+    iou = {name: mean(result["iou"][name] or 0.0 for result in found) for name in found[0]["iou"]}
+    return {"iou": iou, **{measure: mean(result[measure] for result in found) for measure in SEGMENTATION_MEASURES}}
+
+
+def class_table(name: str = "table3", preset: str = "ablation", seeds: int = 3) -> str:
+    """The rows of a grid class by class, as in the paper's Table 3: mean IoU over the seeds in per cent."""
+    rows = {row.title: found for row in GRIDS[name] if (found := averaged(row, preset, seeds))}
+    classes = list(next(iter(rows.values()))["iou"]) if rows else []
+    lines = [f"| IoU in % | {' | '.join(classes)} |", "| --- " * (1 + len(classes)) + "|"]
+    for title, found in rows.items():
+        cells = [f"{100 * found['iou'][name]:.0f}" for name in classes]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+LENDERS = {"rgb": "RGB", "depth": "depth", "segmentation": "segmentation"}
+
+
+def fusion_lines(row: Row, preset: str = "ablation", seeds: int = 3) -> dict[str, list[dict]]:
+    """Figure 7 of a row: for each lender of indices, measures over α, averaged over the seeds with their `spread`.
+
+    A point is {"alpha": …, "miou": …, "spread": {"miou": …}} and so on, as `plots.fusion_curves` draws it.
+    """
+    paths = [result_path(preset, row.run, seed) for seed in range(seeds)]
+    found = [json.loads(path.read_text())["fused"][row.translation] for path in paths if path.exists()]
+    lines = {}
+    for lender in found[0] if found else ():
+        lines[f"indices of {LENDERS[lender]}"] = [
+            {
+                "alpha": points[0]["alpha"],
+                **{measure: mean(point[measure] for point in points) for measure in _shares(points[0])},
+                "spread": {measure: _summary([p[measure] for p in points])[1] for measure in _shares(points[0])},
+            }
+            for points in zip(*(one[lender] for one in found), strict=True)
+        ]
+    return lines
+
+
+def _shares(point: dict) -> list[str]:
+    return [measure for measure in (*SEGMENTATION_MEASURES, *DEPTH_MEASURES) if measure in point]
+
+
+def fusion_table(preset: str = "ablation", seeds: int = 3) -> str:
+    """Figure 7 as a table: a line for each α, a column for each network, target and lender of indices."""
+    columns = {}
+    for row in GRIDS["figure7"]:
+        measure = "miou" if row.translation.endswith("segmentation") else "delta1"
+        for lender, points in fusion_lines(row, preset, seeds).items():
+            columns[f"{row.title}, {lender}: {TITLES[measure]}"] = {
+                f"{point['alpha']:g}": written(measure, (point[measure], point["spread"][measure], seeds))
+                for point in points
+            }
+    lines = [f"| α | {' | '.join(columns)} |", "| --- " * (1 + len(columns)) + "|"]
+    for alpha in next(iter(columns.values()), {}):
+        lines.append(f"| {alpha} | {' | '.join(column[alpha] for column in columns.values())} |")
+    return "\n".join(lines)
+
+
+ALIGNMENT = {
+    "retrieval@1": lambda found: found["retrieval_at_1"],
+    "equal pooling indices, mean of the stages": lambda found: mean(found["index_agreement"]),
+    "distance of the latents": lambda found: found["distance"][-1],
+}
+"""Measures of alignment of the unseen pair, depth and segmentation, from a run's `alignment`."""
+
+
+def transfer_points(measure: str, preset: str = "ablation", seeds: int = 3) -> dict[str, list[tuple[float, float]]]:
+    """(alignment of depth and segmentation, zero-pair mIoU) for each seed of each run whose alignment was measured.
+
+    By the title of the first row that shows the run's depth → segmentation; `measure` is a key of `ALIGNMENT`.
+    """
+    points: dict[str, list[tuple[float, float]]] = {}
+    done = set()
+    for row in (row for name in ("table1", "table2", "table3") for row in GRIDS[name]):
+        if row.run in done or row.measured != "translations" or row.translation != "depth_to_segmentation":
+            continue
+        done.add(row.run)
+        for path in (result_path(preset, row.run, seed) for seed in range(seeds)):
+            if path.exists() and "alignment" in (result := json.loads(path.read_text())):
+                aligned = ALIGNMENT[measure](result["alignment"]["depth – segmentation"])
+                points.setdefault(row.title, []).append((aligned, result["translations"][row.translation]["miou"]))
+    return points
+
+
+def correlation(points: dict[str, list[tuple[float, float]]]) -> float:
+    """Spearman's rank correlation over all points of `transfer_points`."""
+    x, y = zip(*(point for pairs in points.values() for point in pairs))
+    ranks = [[sorted(values).index(value) for value in values] for values in (x, y)]
+    return statistics.correlation(*ranks)
 
 
 SEEN = (("rgb_to_segmentation", "miou"), ("segmentation_to_segmentation", "miou"), ("rgb_to_depth", "delta1"),

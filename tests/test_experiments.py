@@ -9,7 +9,8 @@ from mmlib import experiments, plots, tables
 from mmlib.baselines.cyclegan import CycleGAN
 from mmlib.baselines.pix2pix import Pix2Pix
 from mmlib.data import open_split
-from mmlib.experiments import GRIDS, Row, run_grid, runs
+from mmlib.experiments import run_grid
+from mmlib.grids import FUSED_SEGMENTATION, GRIDS, Row, runs
 from mmlib.modalities import MODALITIES
 from mmlib.networks import MixAndMatch
 from mmlib.plots.evidence import unpacked
@@ -29,7 +30,7 @@ def small(rooms_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(experiments.evaluation, "alignment", lambda *_: {})
     grid = (
         Row("the student", "depth_student"),
-        Row("fused", "pooling", experiments.FUSED_SEGMENTATION, "fused"),
+        Row("fused", "pooling", FUSED_SEGMENTATION, "fused"),
         Row("cascade", "pix2pix", measured="through_rgb", role="baseline"),
         Row("CycleGAN", "cyclegan", role="baseline"),
     )
@@ -141,7 +142,7 @@ def test_examples_come_back_from_their_png(model, rooms):
 
 
 def test_transfer_draws_a_point_a_seed():
-    figure = plots.transfer({"one": [(0.1, 0.2), (0.3, 0.4)], "two": [(0.5, 0.6)]}, "retrieval@1")
+    figure = plots.scattered({"one": [(0.1, 0.2), (0.3, 0.4)], "two": [(0.5, 0.6)]}, "retrieval@1")
     offsets = [tuple(collection.get_offsets().tolist()) for collection in figure.axes[0].collections]
     assert offsets == [([0.1, 20.0], [0.3, 40.0]), ([0.5, 60.0],)]
     assert figure.alt == "zero-pair mIoU over retrieval@1: one 30.0 % at 0.20; two 60.0 % at 0.50"

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mmlib import checkpoints
 from mmlib.checkpoints import read_record
 from mmlib.data import DepthPairs, SegmentationPairs
 from mmlib.evaluation import audit
@@ -104,3 +105,12 @@ def test_the_shipped_encoder_fits_the_presets_of_the_tables():
     for name in ("ablation", "course"):
         recipe = preset(name)
         load_rgb_encoder(Encoder(3, recipe.widths, recipe.convolutions, recipe.rgb_batch_norm), RGB_ENCODER)
+
+
+def test_an_encoder_with_fewer_stages_reads_the_first(tmp_path):
+    weights, _ = checkpoints.read_tensors(RGB_ENCODER)
+    recipe = preset("ablation")
+    encoder = Encoder(3, recipe.widths, recipe.convolutions, recipe.rgb_batch_norm)
+    load_rgb_encoder(encoder, RGB_ENCODER)
+    mine = encoder.state_dict()
+    assert all(torch.equal(mine[name], weights[name].float()) for name in mine) and len(mine) < len(weights)

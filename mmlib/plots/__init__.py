@@ -8,7 +8,7 @@ shows (`alt`).
 from .alignment import alignment_by_stage, alignment_over_time, latent_map
 from .autoencoders import functions, latent_channels
 from .evaluation import cascaded, confusion, gallery, histogram
-from .evidence import qualitative, transfer
+from .evidence import qualitative, scattered
 from .features import pooling
 from .fusion import fused, fusion_curves, mistakes
 from .images import all_translations, class_image, depth_image, rgb_image, splits, translations
@@ -51,9 +51,9 @@ __all__ = [
     "pooling",
     "qualitative",
     "rgb_image",
+    "scattered",
     "side_information_bars",
     "splits",
     "stage_shares",
-    "transfer",
     "translations",
 ]

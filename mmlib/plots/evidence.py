@@ -1,4 +1,4 @@
-"""The paper's figures from results of experiments: the same rooms by every method, and alignment against transfer."""
+"""The paper's figures from results: the same rooms by every method, and what transfer goes along with."""
 
 import base64
 import io
@@ -33,18 +33,20 @@ def unpacked(png: str, target: str, count: int) -> torch.Tensor:
     return modality(target).from_stored(stored)
 
 
-def transfer(points: Mapping[str, Sequence[tuple[float, float]]], measure: str) -> Picture:
-    """Zero-pair mIoU (vertical, per cent) over a measure of alignment: a colour and a mark for each recipe's seeds."""
-    figure = Picture(6.5, 4.6, "")
+def scattered(points: Mapping[str, Sequence[tuple[float, float]]], across: str, logarithmic: bool = False) -> Picture:
+    """Zero-pair mIoU (vertical, per cent) over `across`: a colour and a mark for each recipe's seeds."""
+    figure = Picture(7.5, 4.6, "")
     axis = figure.subplots()
     for number, (name, pairs) in enumerate(points.items()):
         x, y = zip(*pairs)
         look = {"color": COLOURS[number % 6], "marker": MARKERS[(number + number // 6) % 6], "s": 55}
         axis.scatter(x, [100 * value for value in y], label=name, **look)
-    axis.set(xlabel=measure, ylabel="depth → segmentation, zero-pair: mIoU (%)")
+    axis.set(xlabel=across, ylabel="depth → segmentation, zero-pair: mIoU (%)")
+    if logarithmic:
+        axis.set_xscale("log")
     axis.grid(color="#dddddd", linewidth=0.6)
     axis.legend(frameon=False, fontsize=9, bbox_to_anchor=(1.0, 1.0), loc="upper left")
     said = [f"{name} {np.mean([100 * y for _, y in pairs]):.1f} % at {np.mean([x for x, _ in pairs]):.2f}"
             for name, pairs in points.items()]  # fmt: skip
-    figure.alt = f"zero-pair mIoU over {measure}: {'; '.join(said)}"
+    figure.alt = f"zero-pair mIoU over {across}: {'; '.join(said)}"
     return figure

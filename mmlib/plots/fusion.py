@@ -58,7 +58,8 @@ def fusion_curves(
     """A measure over α: a panel for each (first, second, target), in it a line for each list that `fusion` returned.
 
     α is the weight of `second`, 0 to 1. A ring marks the best point of each line, a dotted line the α that was `fixed`
-    beforehand. `measure` is a key of `MEASURES`; by default the target's. All panels span equally many units.
+    beforehand. Points averaged over seeds, with their `spread`, get a band of one standard deviation. `measure` is a
+    key of `MEASURES`; by default the target's. All panels span equally many units.
     """
     figure = Picture(5.4 * len(panels) + 0.6, 4.2, "")
     words = []
@@ -72,6 +73,10 @@ def fusion_curves(
             colour = COLOURS[number % 6]
             look = {"color": colour, "linestyle": STYLES[number % 4], "marker": MARKERS[number % 4], "markersize": 5}
             axis.plot(alphas, values, label=line, linewidth=2, **look)
+            if "spread" in points[0]:
+                spread = [factor * point["spread"][key] for point in points]
+                low, high = ([v + sign * s for v, s in zip(values, spread)] for sign in (-1, 1))
+                axis.fill_between(alphas, low, high, color=colour, alpha=0.2, linewidth=0)
             best = values.index(better(values))
             ring = {"markerfacecolor": "none", "markeredgecolor": colour, "markeredgewidth": 1.8}
             axis.plot(alphas[best], values[best], "o", markersize=14, **ring)

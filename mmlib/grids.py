@@ -1,0 +1,196 @@
+"""The paper's tables and figures, and ours, declared: a grid has rows, each of a run that is repeated over seeds.
+
+A run that several grids name is trained once. `mmlib.experiments.run_grid` trains and measures, `mmlib.tables` renders.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+from .recipes import SIDE_INFORMATION, Phase, Recipe, preset
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a grid, repeated over seeds.
+
+    `objective` is a key of `OBJECTIVES`. `teacher` names the run whose network, of the same seed, labels for this one.
+    `fuses`: Figure 7 is measured of it, too. `pretrained`: the RGB encoder starts from `RGB_ENCODER`.
+    `selects`: a choice rests on it, so it is measured on `selection_pairs` alone, never on the test.
+    """
+
+    recipe: Recipe
+    objective: str = "zero_pair"
+    teacher: str = ""
+    fuses: bool = False
+    pretrained: bool = False
+    selects: bool = False
+
+
+def runs(name: str) -> dict[str, Run]:
+    """The runs of all grids by name, at the size and length of a preset (`ablation`, or a smaller one to try)."""
+    base = preset(name)
+    first = base.replace(phases=(dataclasses.replace(base.phases[0], steps=base.steps, lambda_pseudo=0.0),))
+    (phase,) = first.phases
+
+    def weighted(recipe: Recipe, **weights: float) -> Recipe:
+        return recipe.replace(phases=(dataclasses.replace(phase, **weights),))
+
+    late = _pseudo_pairs_from(base.steps // 2, phase)
+    wide = base.widths[-1]  # of the baselines, so that each has at least the parameters of ours
+    return {
+        "pooling": Run(first, fuses=True),
+        "none": Run(first.replace(side_information="none")),
+        "skip": Run(first.replace(side_information="skip")),
+        **{
+            f"{kind}_pretrained": Run(first.replace(side_information=kind), pretrained=True)
+            for kind in SIDE_INFORMATION
+        },
+        "translations": Run(weighted(first, lambda_latent=0.0).replace(autoencoders=False, latent_noise=0.0)),
+        "autoencoders": Run(weighted(first, lambda_latent=0.0).replace(latent_noise=0.0)),
+        "consistency": Run(first.replace(latent_noise=0.0)),
+        "all_stages": Run(first.replace(consistency="all_stages")),
+        **{f"idea_{idea}": Run(recipe, selects=True) for idea, recipe in _ideas(first, phase).items()},
+        "pseudo_pairs": Run(first.replace(phases=late, teacher="average"), fuses=True),
+        "rgb_to_segmentation": Run(first, "rgb_to_segmentation"),
+        "rgb_to_depth": Run(first, "rgb_to_depth"),
+        "depth_student": Run(first, "depth_student", teacher="rgb_to_segmentation"),
+        "segmentation_student": Run(first, "segmentation_student", teacher="rgb_to_depth"),
+        "depth_oracle": Run(first, "depth_oracle"),
+        "segmentation_oracle": Run(first, "segmentation_oracle"),
+        "cyclegan": Run(_rival(first, (wide // 4, wide // 2, wide), batch=2), "cyclegan"),
+        "pix2pix": Run(_rival(first, (wide // 4, wide // 2, wide, 2 * wide), batch=base.batch), "pix2pix"),
+    }
+
+
+def _ideas(first: Recipe, phase: Phase) -> dict[str, Recipe]:
+    """What might serve the seen translations, and the alignment of their encoders, better than the paper's recipe."""
+    half = phase.steps // 2
+    strong, weak = (dataclasses.replace(phase, steps=steps, lambda_latent=weight)
+                    for steps, weight in ((phase.steps - half, 40.0), (half, 4.0)))  # fmt: skip
+    late, early = (first.replace(phases=_pseudo_pairs_from(start, phase)) for start in (half, phase.steps // 4))
+    return {
+        "all_stages_full_weight": first.replace(
+            consistency="all_stages",
+            phases=(dataclasses.replace(phase, lambda_latent=phase.lambda_latent * len(first.widths)),),
+        ),
+        "features": first.replace(consistency="features"),
+        "strong_then_weak": first.replace(phases=(strong, weak)),
+        "one_shared_stage": first.replace(shared_stages=1),
+        "two_shared_stages": first.replace(shared_stages=min(2, len(first.widths) - 1)),
+        "little_noise": first.replace(latent_noise=0.1),
+        "little_rgb": first.replace(phases=(dataclasses.replace(phase, lambda_rgb=0.1),)),
+        "pseudo_self": late,
+        "pseudo_average": late.replace(teacher="average"),
+        "pseudo_both": late.replace(teacher="both"),
+        "pseudo_both_confident": late.replace(teacher="both", confidence=0.5),
+        "pseudo_both_early": early.replace(teacher="both"),
+    }
+
+
+def _pseudo_pairs_from(start: int, phase: Phase) -> tuple[Phase, Phase]:
+    """A phase in two, the second of which has pseudo-pairs."""
+    return (
+        dataclasses.replace(phase, steps=start, lambda_pseudo=0.0),
+        dataclasses.replace(phase, steps=phase.steps - start, lambda_pseudo=1.0),
+    )
+
+
+def _rival(recipe: Recipe, widths: tuple[int, ...], batch: int) -> Recipe:
+    """A baseline's recipe: its own widths, and the schedule and loss weights of its paper."""
+    return recipe.replace(
+        widths=widths,
+        convolutions=(1,) * len(widths),
+        discriminator_widths=widths[:3],
+        batch=batch,
+        learning_rate=2e-4,
+        one_cycle=False,
+        linear_decay=True,
+        phases=(Phase(steps=recipe.steps),),
+    )
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: what one run's result says of one translation.
+
+    `measured`: the part of the result: `translations`, `through_rgb` (the cascade) or `fused` (α = 0.2, RGB's indices).
+    `paper`: the paper's figures, in per cent (δ as share, RMSE as printed), in the order of the grid's measures.
+    `role`: `baseline`, `reference` or `oracle`, or nothing for zero-pair methods.
+    """
+
+    title: str
+    run: str
+    translation: str = "depth_to_segmentation"
+    measured: str = "translations"
+    paper: tuple[float, ...] = ()
+    role: str = ""
+
+
+SEGMENTATION_MEASURES = ("miou", "global")
+DEPTH_MEASURES = ("delta1", "delta2", "delta3", "rmse", "rmse_log")
+FUSED_DEPTH, FUSED_SEGMENTATION = "rgb+segmentation_to_depth", "rgb+depth_to_segmentation"
+GRIDS: dict[str, tuple[Row, ...]] = {
+    "table1": (
+        Row("none", "none", paper=(32.2, 63.5)),
+        Row("skip connections", "skip", paper=(14.1, 52.6)),
+        Row("pooling indices", "pooling", paper=(45.6, 73.4)),
+        Row("none, pretrained", "none_pretrained"),
+        Row("skip connections, pretrained", "skip_pretrained"),
+        Row("pooling indices, pretrained", "pooling_pretrained", paper=(49.5, 80.0)),
+    ),
+    "table2": (
+        Row("translations alone", "translations", paper=(5.64, 13.5)),
+        Row("+ autoencoders", "autoencoders", paper=(22.9, 52.6)),
+        Row("+ latent consistency", "consistency", paper=(48.9, 78.2)),
+        Row("+ noise", "pooling", paper=(49.5, 80.0)),
+        Row("+ consistency at every pooled stage", "all_stages"),
+    ),
+    "table3": (
+        Row("CycleGAN", "cyclegan", paper=(6.34, 14.2), role="baseline"),
+        Row("2×pix2pix", "pix2pix", measured="through_rgb", paper=(25.4, 57.6), role="baseline"),
+        Row("M&MNet D → R → S, pooling", "pooling", measured="through_rgb", paper=(5.96, 32.3), role="baseline"),
+        Row("M&MNet D → R → S, skip", "skip", measured="through_rgb", paper=(24.7, 59.7), role="baseline"),
+        Row("M&MNet D → S", "pooling", paper=(55.4, 80.4)),
+        Row("M&MNet (R, D) → S", "pooling", FUSED_SEGMENTATION, "fused", paper=(57.1, 81.2)),
+        Row("pseudo-label student D → S", "depth_student", role="student"),
+        Row("M&MNet D → S, pseudo-pairs", "pseudo_pairs"),
+        Row("M&MNet (R, D) → S, pseudo-pairs", "pseudo_pairs", FUSED_SEGMENTATION, "fused"),
+        Row("RGB → segmentation alone (seen)", "rgb_to_segmentation", "rgb_to_segmentation", role="reference"),
+        Row("oracle D → S (true pairs)", "depth_oracle", role="oracle"),
+    ),
+    "table4": (
+        Row("CycleGAN", "cyclegan", "segmentation_to_depth", paper=(0.05, 0.12, 0.20, 4.63, 1.98), role="baseline"),
+        Row("M&MNet S → R → D", "pooling", "segmentation_to_depth", "through_rgb",
+            paper=(0.15, 0.30, 0.44, 3.24, 1.24), role="baseline"),
+        Row("M&MNet S → D", "pooling", "segmentation_to_depth", paper=(0.33, 0.42, 0.59, 2.8, 0.67)),
+        Row("M&MNet (R, S) → D", "pooling", FUSED_DEPTH, "fused", paper=(0.36, 0.48, 0.65, 2.48, 0.64)),
+        Row("pseudo-label student S → D", "segmentation_student", "segmentation_to_depth", role="student"),
+        Row("M&MNet S → D, pseudo-pairs", "pseudo_pairs", "segmentation_to_depth"),
+        Row("RGB → depth alone (seen)", "rgb_to_depth", "rgb_to_depth", role="reference"),
+        Row("oracle S → D (true pairs)", "segmentation_oracle", "segmentation_to_depth", role="oracle"),
+    ),
+    "ideas": tuple(
+        Row(title, run, "rgb_to_segmentation")
+        for run, title in {
+            "pooling": "as in the paper: consistency of the last latent",
+            "all_stages": "consistency of every pooled stage, the weight shared out",
+            "idea_all_stages_full_weight": "the same, each stage with the full weight",
+            "idea_features": "consistency of features before pooling, too",
+            "idea_strong_then_weak": "consistency strong first, then weak",
+            "idea_one_shared_stage": "the encoders share the last stage's convolutions",
+            "idea_two_shared_stages": "the encoders share those of the last two",
+            "idea_little_noise": "noise 0.1 in place of 0.5",
+            "idea_little_rgb": "RGB as a target with a tenth of its weight",
+            "idea_pseudo_self": "pseudo-pairs for the second half, made by the networks as they are",
+            "idea_pseudo_average": "the same, made by their average over the past steps",
+            "idea_pseudo_both": "the same, made from both images of a room",
+            "idea_pseudo_both_confident": "the same, where a class has a probability of one half",
+            "idea_pseudo_both_early": "pseudo-pairs from both images, for three quarters of the steps",
+        }.items()
+    ),
+    "figure7": (
+        Row("M&MNet (R, D) → S", "pooling", FUSED_SEGMENTATION, "fused"),
+        Row("M&MNet (R, D) → S, pseudo-pairs", "pseudo_pairs", FUSED_SEGMENTATION, "fused"),
+    ),
+}  # fmt: skip
+"""The rows of each table and figure of the paper, and ours."""
