@@ -102,7 +102,7 @@ def bench(options) -> int:
 
 
 def readme(options) -> int:
-    from . import plots, report
+    from . import cards, plots, report
 
     model = checkpoints.load(report.CHECKPOINT)
     rooms = data.shipped("test", model.recipe.size)
@@ -110,6 +110,8 @@ def readme(options) -> int:
     checkpoints.write(report.PICTURE, picture.png())
     changed = report.update_readme()
     print(f"wrote {report.PICTURE}; the headline of {report.README} {'is new' if changed else 'was up to date'}")
+    cards.write_cards()
+    print(f"wrote the model cards in {cards.CHECKPOINTS}")
     changed = report.update_instructors()
     print(f"the exercises of {report.INSTRUCTORS} {'are new' if changed else 'were up to date'}")
     return 0
@@ -221,7 +223,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--methods", action="store_true", help="in place of it: minutes of each method of the tables")
     sub.add_argument("--json", metavar="FILE")
 
-    sub = command(readme, "readme", "Make the README's picture and table, and the instructors' table, anew.")
+    sub = command(
+        readme, "readme", "Make the README's picture and tables, the model cards and the exercises' table anew."
+    )
     sub.add_argument("--rooms", type=int, default=3, help="test rooms in the picture (%(default)s)")
 
     sub = command(grade, "grade", "Run the answers to the exercises in learners' notebooks, and say which pass.")

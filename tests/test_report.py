@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import write_rooms
-from mmlib import report
+from mmlib import cards, report
 from mmlib.data import Triplets, pack
 from mmlib.evaluation import evaluate, write_json
 from mmlib.networks import MixAndMatch
@@ -32,19 +32,33 @@ def results(result, tmp_path):
     return tmp_path
 
 
-def test_readme_holds_the_headline_of_the_shipped_results():
+def test_readme_holds_the_tables_of_the_shipped_results():
     text = report.README.read_text(encoding="utf-8")
-    table = text[text.index(report.BEGIN) + len(report.BEGIN) : text.index(report.END)].strip()
-    assert table == report.headline_table(), "run python -m mmlib readme"
+
+    def between(begin: str, end: str) -> str:
+        return text[text.index(begin) + len(begin) : text.index(end)].strip()
+
+    assert between(report.BEGIN, report.END) == report.headline_table(), "run python -m mmlib readme"
+    assert between(report.EVIDENCE_BEGIN, report.EVIDENCE_END) == report.evidence(), "run python -m mmlib readme"
+
+
+@pytest.mark.parametrize("checkpoint", sorted(cards.CHECKPOINTS.glob("*.safetensors")), ids=lambda path: path.stem)
+def test_every_checkpoint_has_its_card(checkpoint):
+    card = checkpoint.with_suffix(".md").read_text(encoding="utf-8")
+    assert card == cards.model_card(checkpoint.stem), "run python -m mmlib readme"
+    assert "clean: no room gave both" in card
 
 
 def test_update_readme_changes_the_table_alone(results):
     readme = results / "README.md"
-    readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf-8")
+    markers = f"{report.EVIDENCE_BEGIN}\n{report.EVIDENCE_END}\n"
+    readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n{markers}", encoding="utf-8")
     assert report.update_readme(readme, results)
     text = readme.read_text(encoding="utf-8")
-    assert text.startswith(f"before\n{report.BEGIN}\n| ") and text.endswith(f"|\n{report.END}\nafter\n")
-    assert text.count("zero-pair") == 2 and "old" not in text
+    headline, evidence = text.split("\nafter\n")
+    assert headline.startswith(f"before\n{report.BEGIN}\n| ") and headline.endswith(f"|\n{report.END}")
+    assert headline.count("zero-pair") == 2 and "old" not in text
+    assert evidence == f"{report.EVIDENCE_BEGIN}\n{report.evidence()}\n{report.EVIDENCE_END}\n"
     assert not report.update_readme(readme, results)
 
 
