@@ -84,6 +84,7 @@ def _ideas(first: Recipe, phase: Phase) -> dict[str, Recipe]:
         "pseudo_both": late.replace(teacher="both"),
         "pseudo_both_confident": late.replace(teacher="both", confidence=0.5),
         "pseudo_both_early": early.replace(teacher="both"),
+        "pseudo_both_inputs": late.replace(teacher="both", pseudo_inputs=True),
     }
 
 
@@ -185,6 +186,7 @@ GRIDS: dict[str, tuple[Row, ...]] = {
             "idea_pseudo_average": "the same, made by their average over the past steps",
             "idea_pseudo_both": "the same, made from both images of a room",
             "idea_pseudo_both_confident": "the same, where a class has a probability of one half",
+            "idea_pseudo_both_inputs": "the same, and of made inputs with true targets",
             "idea_pseudo_both_early": "pseudo-pairs from both images, for three quarters of the steps",
         }.items()
     ),

@@ -12,7 +12,7 @@ from torch import nn
 from .blocks import PatchDiscriminator
 from .data import DepthPairs, Rooms, SegmentationPairs
 from .losses import LOSSES, latent_consistency, pseudo_pair, total
-from .modalities import CLASSES, MODALITIES
+from .modalities import CLASSES, DEPTH, MODALITIES, SEGMENTATION
 from .networks import Encoding, MixAndMatch
 from .recipes import Phase, Recipe
 
@@ -107,15 +107,25 @@ class ZeroPair(OnZeroPairs):
         x1, y = d1.images["rgb"], d1.images["segmentation"]
         x2, z = d2.images["rgb"], d2.images["depth"]
         x, n = torch.cat([x1, x2]), len(x1)
-        f_R, f_S, f_D = model.encode(x, "rgb"), model.encode(y, "segmentation"), model.encode(z, "depth")
+        made = {"segmentation": y[:0], "depth": z[:0]}
+        if phase.lambda_pseudo > 0 and average is not None:
+            said_y = self._said(average, {"rgb": x2, "depth": z}, "segmentation", recipe.teacher)
+            said_z = self._said(average, {"rgb": x1, "segmentation": y}, "depth", recipe.teacher)
+            if recipe.pseudo_inputs:
+                made = {"segmentation": SEGMENTATION.soft_target(said_y), "depth": DEPTH.soft_target(said_z)}
+        f_R = model.encode(x, "rgb")
+        f_S = model.encode(torch.cat([y, made["segmentation"]]), "segmentation")
+        f_D = model.encode(torch.cat([z, made["depth"]]), "depth")
 
         terms = {}
         if phase.lambda_latent > 0:
-            terms["latent/RS"] = latent_consistency(f_R[:n], f_S, recipe.consistency)
-            terms["latent/RD"] = latent_consistency(f_R[n:], f_D, recipe.consistency)
+            terms["latent/RS"] = latent_consistency(f_R[:n], f_S[: len(y)], recipe.consistency)
+            terms["latent/RD"] = latent_consistency(f_R[n:], f_D[: len(z)], recipe.consistency)
 
         f_R, f_S, f_D = (add_noise(f, recipe.latent_noise, random) for f in (f_R, f_S, f_D))
         x1_h, x2_h = f_R[:n], f_R[n:]
+        f_S, y2_h = f_S[: len(y)], f_S[len(y) :]
+        f_D, z1_h = f_D[: len(z)], f_D[len(z) :]
 
         def decode(target: str, sources: dict[str, tuple[Encoding, torch.Tensor, torch.Tensor]]):
             """Decode the sources in one pass; a loss term for each source that has a target image."""
@@ -145,15 +155,15 @@ class ZeroPair(OnZeroPairs):
             elif recipe.teacher == "both":
                 segmentation["unlabelled"] = (x2_h, None, None)
                 depth["unlabelled"] = (x1_h, None, None)
+            if recipe.pseudo_inputs:
+                segmentation["made"] = (z1_h, None, None)
+                depth["made"] = (y2_h, None, None)
         translated, _ = decode("rgb", rgb)
         _, y_hat = decode("segmentation", segmentation)
         _, z_hat = decode("depth", depth)
         if phase.lambda_pseudo > 0:
             if average is None:
                 said_y, said_z = y_hat["teacher"], z_hat["teacher"]
-            else:
-                said_y = self._said(average, {"rgb": x2, "depth": z}, "segmentation", recipe.teacher)
-                said_z = self._said(average, {"rgb": x1, "segmentation": y}, "depth", recipe.teacher)
             terms["pseudo_segmentation/DS"] = pseudo_pair(y_hat["D"], said_y, "segmentation", recipe.confidence)
             terms["pseudo_depth/SD"] = pseudo_pair(z_hat["S"], said_z, "depth")
             if "unlabelled" in y_hat:
@@ -161,6 +171,12 @@ class ZeroPair(OnZeroPairs):
                     y_hat["unlabelled"], said_y, "segmentation", recipe.confidence
                 )
                 terms["pseudo_depth/RD"] = pseudo_pair(z_hat["unlabelled"], said_z, "depth")
+            if recipe.pseudo_inputs:  # an input that was made, a target that is true
+                loss = target_loss("segmentation", recipe, self.sets[0])
+                terms["pseudo_segmentation/*S"] = loss(y_hat["made"], y, d1.valid["segmentation"])
+                terms["pseudo_depth/*D"] = target_loss("depth", recipe, self.sets[1])(
+                    z_hat["made"], z, d2.valid["depth"]
+                )
         return terms, {"R": (x, translated)}
 
     @staticmethod

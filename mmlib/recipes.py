@@ -47,7 +47,8 @@ class Recipe:
     then falls as a cosine; `linear_decay`: it is constant for half of them, then falls to zero, as CycleGAN's and
     pix2pix's. `teacher` of pseudo-pairs: the networks themselves (`self`), their `average` over the past steps, whose
     weights decay by `teacher_decay` a step, or that average from `both` images of a room, whose mean then teaches RGB's
-    translation, too; `confidence` is the probability from which on a class that it names counts. `augment`: crops,
+    translation, too; `confidence` is the probability from which on a class that it names counts; `pseudo_inputs` has an
+    averaged teacher make inputs, too, depth of D1 and segmentation of D2, whose targets are true. `augment`: crops,
     mirrors, light. `class_balance` b weighs each class by frequency ** −b.
     """
 
@@ -72,6 +73,7 @@ class Recipe:
     teacher: str = "self"
     teacher_decay: float = 0.998
     confidence: float = 0.0
+    pseudo_inputs: bool = False
     precision: str = "auto"
     seed: int = 0
 
@@ -95,6 +97,8 @@ class Recipe:
                 raise ValueError(f"recipe: {name} = {getattr(self, name)} must hold whole numbers of at least 1")
         if self.teacher_decay >= 1:
             raise ValueError(f"recipe: teacher_decay = {self.teacher_decay} must be below 1")
+        if self.pseudo_inputs and self.teacher == "self":
+            raise ValueError("recipe: pseudo_inputs needs an averaged teacher: set teacher to average or both")
         if self.confidence > 1:
             raise ValueError(f"recipe: confidence = {self.confidence} must be at most 1, a probability")
         if self.size < self.stride or self.size % self.stride:
