@@ -82,9 +82,9 @@ def _ideas(first: Recipe, phase: Phase) -> dict[str, Recipe]:
         "pseudo_self": late,
         "pseudo_average": late.replace(teacher="average"),
         "pseudo_both": late.replace(teacher="both"),
-        "pseudo_both_confident": late.replace(teacher="both", confidence=0.5),
-        "pseudo_both_early": early.replace(teacher="both"),
-        "pseudo_both_inputs": late.replace(teacher="both", pseudo_inputs=True),
+        "pseudo_confident": late.replace(teacher="average", confidence=0.5),
+        "pseudo_early": early.replace(teacher="average"),
+        "pseudo_inputs": late.replace(teacher="average", pseudo_inputs=True),
     }
 
 
@@ -184,10 +184,10 @@ GRIDS: dict[str, tuple[Row, ...]] = {
             "idea_little_rgb": "RGB as a target with a tenth of its weight",
             "idea_pseudo_self": "pseudo-pairs for the second half, made by the networks as they are",
             "idea_pseudo_average": "the same, made by their average over the past steps",
-            "idea_pseudo_both": "the same, made from both images of a room",
-            "idea_pseudo_both_confident": "the same, where a class has a probability of one half",
-            "idea_pseudo_both_inputs": "the same, and of made inputs with true targets",
-            "idea_pseudo_both_early": "pseudo-pairs from both images, for three quarters of the steps",
+            "idea_pseudo_both": "… by that average, from both images of a room",
+            "idea_pseudo_confident": "… by that average, where a class has a probability of one half",
+            "idea_pseudo_inputs": "… by that average, and of made inputs with true targets",
+            "idea_pseudo_early": "… by that average, for three quarters of the steps",
         }.items()
     ),
     "figure7": (
