@@ -66,14 +66,39 @@ def latent_consistency(first: Encoding, second: Encoding, stages: str = "latent"
 
     `stages="latent"` compares h alone, as the paper writes; `"all_stages"` also every pooled stage before it (the
     authors' code compares the last three), averaged, because pooling indices only mean the same where features do;
-    `"features"` each stage before its pooling as well, where the indices come from.
+    `"features"` each stage before its pooling as well, where the indices come from. `"indices"` adds to that of the
+    latents `index_consistency`.
     """
-    if stages == "latent":
-        return F.mse_loss(first.latent.float(), second.latent.float())
+    if stages in ("latent", "indices"):
+        loss = F.mse_loss(first.latent.float(), second.latent.float())
+        return loss + index_consistency(first, second) if stages == "indices" else loss
     pairs = list(zip(first.pooled, second.pooled, strict=True))
     if stages == "features":
         pairs += zip(first.features, second.features, strict=True)
     return sum(F.mse_loss(a.float(), b.float()) for a, b in pairs) / len(pairs)
+
+
+def index_consistency(first: Encoding, second: Encoding) -> torch.Tensor:
+    """Agreement of pooling indices as a loss, in nats: both encoders should find a window's maximum at the same place.
+
+    Cross-entropy of the softmax over the four pixels of a window against the other encoder's index, either way, over
+    the windows in which the other has a maximum above 0, summed over both ways and averaged over the stages. 2 log 4
+    says that nothing is agreed.
+    """
+    losses = []
+    for a, b in zip(first.features, second.features, strict=True):
+        a, b = windows(a.float()), windows(b.float())
+        for mine, other in ((a, b), (b, a)):
+            highest, place = other.detach().max(-1, keepdim=True)
+            nats = -mine.log_softmax(-1).gather(-1, place)
+            alive = highest > 0
+            losses.append(nats[alive].sum() / alive.sum().clamp_min(1))
+    return sum(losses) / len(first.features)
+
+
+def windows(features: torch.Tensor) -> torch.Tensor:
+    """(N, C, H, W) → (N, C, H / 2, W / 2, 4): the pixels of each 2×2 window, row by row."""
+    return features.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).transpose(3, 4).flatten(4)
 
 
 def pseudo_pair(translated: torch.Tensor, teacher: torch.Tensor, target: str, confidence: float = 0.0) -> torch.Tensor:

@@ -189,7 +189,7 @@ class MixAndMatch(nn.Module):
                     record.channels,
                     *shape,
                     batch_norm=record.encoder_batch_norm or recipe.rgb_batch_norm,
-                    keep_features=recipe.side_information == "skip" or recipe.consistency == "features",
+                    keep_features=recipe.side_information == "skip" or recipe.consistency in ("features", "indices"),
                 )
                 for name, record in MODALITIES.items()
             }

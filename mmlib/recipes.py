@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 
 SIDE_INFORMATION = ("none", "skip", "pooling")
-CONSISTENCY = ("latent", "all_stages", "features")
+CONSISTENCY = ("latent", "all_stages", "features", "indices")
 TEACHERS = ("self", "average", "both")
 PRECISIONS = ("auto", "fp32", "bf16")
 
@@ -38,18 +38,18 @@ class Recipe:
     """A network and how it is trained.
 
     `widths` and `convolutions` give channels and 3×3 convolutions of each encoder stage, each stage ending in 2×2
-    pooling; images must be divisible by 2 ** stages. `size` is the side of the square images in pixels. `batch` is
-    the number of pairs of *each* training set in a step. `rgb_batch_norm`: batch normalization in f_R, too.
-    `autoencoders`: the terms of T_RR, T_SS, T_DD. `consistency`: of the last `latent`, of `all_stages`, or of
-    all stages' `features` before pooling, too. `shared_stages`: how many of the last stages have the same convolutions
-    in all encoders, with batch normalization of their own.
-    `latent_noise`: its standard deviation. `one_cycle`: the learning rate rises over the first tenth of the steps,
-    then falls as a cosine; `linear_decay`: it is constant for half of them, then falls to zero, as CycleGAN's and
-    pix2pix's. `teacher` of pseudo-pairs: the networks themselves (`self`), their `average` over the past steps, whose
-    weights decay by `teacher_decay` a step, or that average from `both` images of a room, whose mean then teaches RGB's
-    translation, too; `confidence` is the probability from which on a class that it names counts; `pseudo_inputs` has an
-    averaged teacher make inputs, too, depth of D1 and segmentation of D2, whose targets are true. `augment`: crops,
-    mirrors, light. `class_balance` b weighs each class by frequency ** −b.
+    pooling; images must be divisible by 2 ** stages. `size` is the side of the square images in pixels. `batch` is the
+    number of pairs of *each* training set in a step. `rgb_batch_norm`: batch normalization in f_R, too. `autoencoders`:
+    the terms of T_RR, T_SS, T_DD. `consistency`: of the last `latent`, of `all_stages`, or of all stages' `features`
+    before pooling, too; or of the latent and of all pooling `indices`. `shared_stages`: how many of the last stages
+    have the same convolutions in all encoders, with batch normalization of their own. `latent_noise`: its standard
+    deviation. `one_cycle`: the learning rate rises over the first tenth of the steps, then falls as a cosine;
+    `linear_decay`: it is constant for half of them, then falls to zero, as CycleGAN's and pix2pix's. `teacher` of
+    pseudo-pairs: the networks themselves (`self`), their `average` over the past steps, whose weights decay by
+    `teacher_decay` a step, or that average from `both` images of a room, whose mean then teaches RGB's translation,
+    too; `confidence` is the probability from which on a class that it names counts; `pseudo_inputs` has an averaged
+    teacher make inputs, too, depth of D1 and segmentation of D2, whose targets are true. `augment`: crops, mirrors,
+    light. `class_balance` b weighs each class by frequency ** −b.
     """
 
     name: str

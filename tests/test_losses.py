@@ -11,11 +11,13 @@ from mmlib.losses import (
     cross_entropy,
     discriminator_gan,
     generator_gan,
+    index_consistency,
     l2,
     latent_consistency,
     masked_mean,
     pseudo_pair,
     total,
+    windows,
 )
 from mmlib.networks import Encoding
 from mmlib.recipes import Phase, preset
@@ -212,6 +214,23 @@ def test_an_unsure_teacher_counts_from_its_confidence_on():
         assert pseudo_pair(student, teacher, "segmentation", confidence).item() == pytest.approx(expected)
     student, teacher = row(1.5, 2.0, 6.0, -7.0), row(1.0, 3.0, 4.0, 3.0)
     assert pseudo_pair(student, teacher, "depth", 0.9).item() == pytest.approx(29.5 / 4), "depth counts everywhere"
+
+
+def test_index_consistency_by_hand():
+    """One stage of one window and two channels, of which one is dead in the second encoding."""
+    first = torch.tensor([[1.0, 0.0], [3.0, 0.0], [2.0, 0.0], [0.0, 0.0]]).view(1, 2, 2, 2)
+    second = torch.tensor([[0.0, 4.0], [1.0, 0.0], [0.0, 0.0], [0.0, 0.0]]).view(1, 2, 2, 2)
+    assert windows(first).squeeze().tolist() == [[1, 0, 3, 0], [2, 0, 0, 0]]
+
+    def nats(values, place):
+        return math.log(sum(math.exp(value) for value in values)) - values[place]
+
+    by_second = nats((1, 0, 3, 0), 1)  # the first encoder's windows at the second's places: its dead one does not count
+    by_first = (nats((0, 4, 1, 0), 2) + nats((0, 0, 0, 0), 0)) / 2
+    encodings = [Encoding(None, (), (), (features,)) for features in (first, second)]
+    assert index_consistency(*encodings).item() == pytest.approx(by_second + by_first)
+    same = Encoding(None, (), (), (100 * first,))
+    assert index_consistency(same, same).item() == pytest.approx(0, abs=1e-6)
 
 
 # ── The sum ──
