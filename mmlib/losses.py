@@ -92,7 +92,7 @@ def index_consistency(first: Encoding, second: Encoding) -> torch.Tensor:
             highest, place = other.detach().max(-1, keepdim=True)
             nats = -mine.log_softmax(-1).gather(-1, place)
             alive = highest > 0
-            losses.append(nats[alive].sum() / alive.sum().clamp_min(1))
+            losses.append(torch.where(alive, nats, 0.0).sum() / alive.sum().clamp_min(1))
     return sum(losses) / len(first.features)
 
 
