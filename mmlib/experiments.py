@@ -25,7 +25,7 @@ from .baselines.pix2pix import Pix2Pix
 from .baselines.student import Student
 from .baselines.supervised import Supervised
 from .data import SHIPPED, DepthPairs, LabelledDepth, Rooms, SegmentationPairs, shipped
-from .grids import GRIDS, Run, runs
+from .grids import ALPHA, GRIDS, Run, runs
 from .modalities import MODALITIES
 from .objectives import Objective, ZeroPair
 from .recipes import Recipe, from_dict, preset
@@ -311,6 +311,8 @@ def measure(model, run: Run, objective: Objective) -> dict:
     pairs = MEASURED.get(run.objective, [(s, t) for s in model.modalities for t in model.modalities])
     result["examples"] = examples(model, test, pairs, device)
     if run.fuses:
+        ways = (("rgb+depth", "segmentation"), ("rgb+segmentation", "depth"))
+        result["examples_fused"] = examples(model, test, ways, device)
         result["fused"] = {
             f"rgb+{second}_to_{target}": {
                 lender: evaluation.fusion(model, test, "rgb", second, target, ALPHAS, lender)
@@ -324,14 +326,18 @@ def measure(model, run: Run, objective: Objective) -> dict:
 def examples(model, rooms: Rooms, pairs, device: torch.device) -> dict[str, str]:
     """What a model makes of the rooms of the qualitative figures, by translation: PNGs in base64, rooms side by side.
 
-    Only of targets that are stored as grey pixels: class ids, and millimetres.
+    Only of targets that are stored as grey pixels: class ids, and millimetres. A source `rgb+depth` is fused with
+    weight `grids.ALPHA` on the second, and has the first one's indices.
     """
     batch, made = rooms.batch(EXAMPLES[: len(rooms)]), {}
     for source, target in pairs:
         kind = {"8-bit grey": (1, torch.uint8), "16-bit grey": (1000, torch.uint16)}.get(MODALITIES[target].pixels)
         if kind:
             with torch.inference_mode():
-                encoding = model.encode(MODALITIES[source].to_input(batch[source].to(device)), source)
+                first, *second = (
+                    model.encode(MODALITIES[name].to_input(batch[name].to(device)), name) for name in source.split("+")
+                )
+                encoding = first.fuse(second[0], ALPHA) if second else first
                 raw = MODALITIES[target].to_raw(model.decode(encoding, target)).cpu()
             stored = (raw * kind[0]).round().to(torch.int64).clamp(0, 65535).to(kind[1])
             stream = io.BytesIO()

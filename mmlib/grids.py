@@ -36,6 +36,7 @@ def runs(name: str) -> dict[str, Run]:
         return recipe.replace(phases=(dataclasses.replace(phase, **weights),))
 
     late = _pseudo_pairs_from(base.steps // 2, phase)
+    deep = first.replace(widths=(*base.widths, 2 * base.widths[-1]), convolutions=(*base.convolutions, 3))
     wide = base.widths[-1]  # of the baselines, so that each has at least the parameters of ours
     return {
         "pooling": Run(first, fuses=True),
@@ -45,6 +46,7 @@ def runs(name: str) -> dict[str, Run]:
             f"{kind}_pretrained": Run(first.replace(side_information=kind), pretrained=True)
             for kind in SIDE_INFORMATION
         },
+        **{f"{kind}_deep": Run(deep.replace(side_information=kind)) for kind in SIDE_INFORMATION},
         "translations": Run(weighted(first, lambda_latent=0.0).replace(autoencoders=False, latent_noise=0.0)),
         "autoencoders": Run(weighted(first, lambda_latent=0.0).replace(latent_noise=0.0)),
         "consistency": Run(first.replace(latent_noise=0.0)),
@@ -130,6 +132,7 @@ class Row:
 
 SEGMENTATION_MEASURES = ("miou", "global")
 DEPTH_MEASURES = ("delta1", "delta2", "delta3", "rmse", "rmse_log")
+ALPHA = 0.2  # of fused rows, with RGB's indices: fixed beforehand, the paper's (section 5.4)
 FUSED_DEPTH, FUSED_SEGMENTATION = "rgb+segmentation_to_depth", "rgb+depth_to_segmentation"
 GRIDS: dict[str, tuple[Row, ...]] = {
     "table1": (
@@ -139,6 +142,9 @@ GRIDS: dict[str, tuple[Row, ...]] = {
         Row("none, pretrained", "none_pretrained"),
         Row("skip connections, pretrained", "skip_pretrained"),
         Row("pooling indices, pretrained", "pooling_pretrained", paper=(49.5, 80.0)),
+        Row("none, a stage deeper", "none_deep"),
+        Row("skip connections, a stage deeper", "skip_deep"),
+        Row("pooling indices, a stage deeper", "pooling_deep"),
     ),
     "table2": (
         Row("translations alone", "translations", paper=(5.64, 13.5)),

@@ -5,9 +5,8 @@ import statistics
 from statistics import mean, stdev
 
 from .experiments import result_path
-from .grids import DEPTH_MEASURES, GRIDS, SEGMENTATION_MEASURES, Row
+from .grids import ALPHA, DEPTH_MEASURES, GRIDS, SEGMENTATION_MEASURES, Row
 
-ALPHA = 0.2  # of fused rows, with RGB's indices: fixed beforehand, the paper's (section 5.4)
 TITLES = {
     "miou": "mIoU",
     "global": "global",
@@ -145,6 +144,17 @@ def fusion_table(preset: str = "ablation", seeds: int = 3) -> str:
     for alpha in next(iter(columns.values()), {}):
         lines.append(f"| {alpha} | {' | '.join(column[alpha] for column in columns.values())} |")
     return "\n".join(lines)
+
+
+def pictures(name: str, preset: str = "ablation", seed: int = 0) -> dict[str, str]:
+    """What the rows of a grid make of the rooms `experiments.EXAMPLES`, for `plots.qualitative`: title → PNG."""
+    kept = {"translations": "examples", "through_rgb": "examples_through_rgb", "fused": "examples_fused"}
+    found = {}
+    for row in GRIDS[name]:
+        path = result_path(preset, row.run, seed)
+        if path.exists():
+            found[row.title] = json.loads(path.read_text())[kept[row.measured]][row.translation]
+    return found
 
 
 ALIGNMENT = {

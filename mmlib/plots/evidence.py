@@ -2,6 +2,7 @@
 
 import base64
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -21,7 +22,9 @@ def qualitative(made: Mapping[str, str], rooms: Rooms, places: Sequence[int], so
     """
     batch = rooms.batch(places)
     columns = [(f"input:\n{label(source)}", source, batch[source], False)]
-    columns += [(title, target, unpacked(png, target, len(places)), False) for title, png in made.items()]
+    columns += [
+        (textwrap.fill(title, 24), target, unpacked(png, target, len(places)), False) for title, png in made.items()
+    ]
     columns.append((f"truth:\n{label(target)}", target, batch[target], False))
     return _columns(columns, batch)
 
