@@ -67,17 +67,13 @@ def runs(name: str) -> dict[str, Run]:
 def _ideas(first: Recipe, phase: Phase) -> dict[str, Recipe]:
     """What might serve the seen translations, and the alignment of their encoders, better than the paper's recipe."""
     half = phase.steps // 2
-    strong, weak = (dataclasses.replace(phase, steps=steps, lambda_latent=weight)
-                    for steps, weight in ((phase.steps - half, 40.0), (half, 4.0)))  # fmt: skip
+    strong = first.replace(phases=(dataclasses.replace(phase, lambda_latent=10 * phase.lambda_latent),))
     late, early = (first.replace(phases=_pseudo_pairs_from(start, phase)) for start in (half, phase.steps // 4))
     return {
-        "all_stages_full_weight": first.replace(
-            consistency="all_stages",
-            phases=(dataclasses.replace(phase, lambda_latent=phase.lambda_latent * len(first.widths)),),
-        ),
+        "strong": strong,
+        "all_stages_strong": strong.replace(consistency="all_stages"),
         "features": first.replace(consistency="features"),
         "indices": first.replace(consistency="indices"),
-        "strong_then_weak": first.replace(phases=(strong, weak)),
         "one_shared_stage": first.replace(shared_stages=1),
         "two_shared_stages": first.replace(shared_stages=min(2, len(first.widths) - 1)),
         "little_noise": first.replace(latent_noise=0.1),
@@ -182,10 +178,10 @@ GRIDS: dict[str, tuple[Row, ...]] = {
         for run, title in {
             "pooling": "as in the paper: consistency of the last latent",
             "all_stages": "consistency of every pooled stage, the weight shared out",
-            "idea_all_stages_full_weight": "the same, each stage with the full weight",
+            "idea_strong": "consistency of the last latent, ten times as strong",
+            "idea_all_stages_strong": "consistency of every pooled stage, ten times as strong",
             "idea_features": "consistency of features before pooling, too",
             "idea_indices": "consistency of the last latent and of all pooling indices",
-            "idea_strong_then_weak": "consistency strong first, then weak",
             "idea_one_shared_stage": "the encoders share the last stage's convolutions",
             "idea_two_shared_stages": "the encoders share those of the last two",
             "idea_little_noise": "noise 0.1 in place of 0.5",
