@@ -67,11 +67,14 @@ def runs(name: str) -> dict[str, Run]:
 def _ideas(first: Recipe, phase: Phase) -> dict[str, Recipe]:
     """What might serve the seen translations, and the alignment of their encoders, better than the paper's recipe."""
     half = phase.steps // 2
-    strong = first.replace(phases=(dataclasses.replace(phase, lambda_latent=10 * phase.lambda_latent),))
+    strong, weak = (
+        first.replace(phases=(dataclasses.replace(phase, lambda_latent=factor * phase.lambda_latent),))
+        for factor in (10, 0.1)
+    )
     late, early = (first.replace(phases=_pseudo_pairs_from(start, phase)) for start in (half, phase.steps // 4))
     return {
         "strong": strong,
-        "all_stages_strong": strong.replace(consistency="all_stages"),
+        "weak": weak,
         "features": first.replace(consistency="features"),
         "indices": first.replace(consistency="indices"),
         "one_shared_stage": first.replace(shared_stages=1),
@@ -179,7 +182,7 @@ GRIDS: dict[str, tuple[Row, ...]] = {
             "pooling": "as in the paper: consistency of the last latent",
             "all_stages": "consistency of every pooled stage, the weight shared out",
             "idea_strong": "consistency of the last latent, ten times as strong",
-            "idea_all_stages_strong": "consistency of every pooled stage, ten times as strong",
+            "idea_weak": "the same, a tenth as strong",
             "idea_features": "consistency of features before pooling, too",
             "idea_indices": "consistency of the last latent and of all pooling indices",
             "idea_one_shared_stage": "the encoders share the last stage's convolutions",
