@@ -200,6 +200,8 @@ GRIDS: dict[str, tuple[Row, ...]] = {
     "figure7": (
         Row("M&MNet (R, D) → S", "pooling", FUSED_SEGMENTATION, "fused"),
         Row("M&MNet (R, D) → S, pseudo-pairs", "pseudo_pairs", FUSED_SEGMENTATION, "fused"),
+        Row("M&MNet (R, S) → D", "pooling", FUSED_DEPTH, "fused"),
+        Row("M&MNet (R, S) → D, pseudo-pairs", "pseudo_pairs", FUSED_DEPTH, "fused"),
     ),
 }  # fmt: skip
 """The rows of each table and figure of the paper, and ours."""

@@ -4,7 +4,7 @@ import json
 import statistics
 from statistics import mean, stdev
 
-from .experiments import result_path
+from .experiments import RESULTS, result_path
 from .grids import ALPHA, DEPTH_MEASURES, GRIDS, SEGMENTATION_MEASURES, Row
 
 TITLES = {
@@ -181,6 +181,16 @@ def transfer_points(measure: str, preset: str = "ablation", seeds: int = 3) -> d
                 aligned = ALIGNMENT[measure](result["alignment"]["depth – segmentation"])
                 points.setdefault(row.title, []).append((aligned, result["translations"][row.translation]["miou"]))
     return points
+
+
+def time_points(preset: str = "ablation", seeds: int = 3) -> dict[str, list[tuple[float, float]]]:
+    """(minutes of training, mIoU) of each seed of the rows of table 3 whose minutes `bench --methods` has measured."""
+    measured = json.loads((RESULTS / preset / "minutes.json").read_text())["minutes"]
+    points = {}
+    for row in GRIDS["table3"]:
+        if row.run in measured and row.role != "reference" and row.measured in ("translations", "through_rgb"):
+            points[row.title] = [(measured[row.run], found["miou"]) for found in results(row, preset, seeds)]
+    return {title: pairs for title, pairs in points.items() if pairs}
 
 
 def correlation(points: dict[str, list[tuple[float, float]]]) -> float:
