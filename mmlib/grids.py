@@ -71,7 +71,10 @@ def _ideas(first: Recipe, phase: Phase) -> dict[str, Recipe]:
         first.replace(phases=(dataclasses.replace(phase, lambda_latent=factor * phase.lambda_latent),))
         for factor in (10, 0.1)
     )
-    late, early = (first.replace(phases=_pseudo_pairs_from(start, phase)) for start in (half, phase.steps // 4))
+    late, early, strongly = (
+        first.replace(phases=_pseudo_pairs_from(start, phase, weight))
+        for start, weight in ((half, 1.0), (phase.steps // 4, 1.0), (phase.steps // 4, 3.0))
+    )
     return {
         "strong": strong,
         "weak": weak,
@@ -86,15 +89,17 @@ def _ideas(first: Recipe, phase: Phase) -> dict[str, Recipe]:
         "pseudo_both": late.replace(teacher="both"),
         "pseudo_confident": late.replace(teacher="average", confidence=0.5),
         "pseudo_early": early.replace(teacher="average"),
+        "pseudo_early_strong": strongly.replace(teacher="average"),
+        "pseudo_early_none": early.replace(teacher="average", side_information="none"),
         "pseudo_inputs": late.replace(teacher="average", pseudo_inputs=True),
     }
 
 
-def _pseudo_pairs_from(start: int, phase: Phase) -> tuple[Phase, Phase]:
+def _pseudo_pairs_from(start: int, phase: Phase, weight: float = 1.0) -> tuple[Phase, Phase]:
     """A phase in two, the second of which has pseudo-pairs."""
     return (
         dataclasses.replace(phase, steps=start, lambda_pseudo=0.0),
-        dataclasses.replace(phase, steps=phase.steps - start, lambda_pseudo=1.0),
+        dataclasses.replace(phase, steps=phase.steps - start, lambda_pseudo=weight),
     )
 
 
@@ -195,6 +200,8 @@ GRIDS: dict[str, tuple[Row, ...]] = {
             "idea_pseudo_confident": "… by that average, where a class has a probability of one half",
             "idea_pseudo_inputs": "… by that average, and of made inputs with true targets",
             "idea_pseudo_early": "… by that average, for three quarters of the steps",
+            "idea_pseudo_early_strong": "… and with three times the weight",
+            "idea_pseudo_early_none": "… for three quarters of the steps, without side information",
         }.items()
     ),
     "figure7": (
