@@ -3,7 +3,6 @@
 import argparse
 import ast
 import dataclasses
-import functools
 import sys
 from pathlib import Path
 
@@ -59,13 +58,12 @@ def evaluate(options) -> int:
 def experiment(options) -> int:
     from .experiments import run, run_grid
     from .grids import GRIDS
-    from .tables import choice_table, grid_table
+    from .tables import render
 
     if options.name in GRIDS:
         if not options.table:
             run_grid(options.name, options.seeds, options.preset, options.out, options.device, options.processes)
-        render = choice_table if options.name == "ideas" else functools.partial(grid_table, options.name)
-        print(render(options.preset, options.seeds))
+        print(render(options.name, options.preset, options.seeds))
     else:
         print(evaluation.table(run(options.name, options.out, options.device, options.resume)))
     return 0

@@ -10,6 +10,7 @@ import io
 import json
 import shutil
 import time
+from collections.abc import Collection
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -147,21 +148,33 @@ def _translations(parts: list[dict]) -> dict[str, dict]:
     return {name: row for part in parts for name, row in part["translations"].items()}
 
 
-def select(model, *pairs: Rooms) -> dict:
+def select(model, *sets: Rooms, pairs: Collection[tuple[str, str]] | None = None) -> dict:
     """What a choice may rest on, without a true pair that training must not see: seen translations (RGB → RGB: the last
-    set's), alignment, and the agreement of unseen translations with the seen ones of the same rooms."""
-    parts = [evaluation.evaluate(model, rooms, sources=rooms.modalities, targets=rooms.modalities) for rooms in pairs]
-    translations = _translations(parts)
-    alignment = {" – ".join(rooms.modalities): evaluation.alignment(model, rooms, *rooms.modalities) for rooms in pairs}
-    agreement = {
-        f"{source}_to_{target}": evaluation.agreement(model, rooms, source, target)
-        for rooms in pairs
-        for _, source in [rooms.modalities]
-        for target in ({"depth", "segmentation"} - {source})
-    }
-    rooms = sum(part["rooms"] for part in parts)
-    measured = {"translations": translations, "alignment": alignment, "agreement": agreement}
-    return {**parts[0], "rooms": rooms, **measured}
+    set's), alignment, and the agreement of unseen translations with the seen ones of the same rooms.
+
+    Where a model has but some translations, `pairs`, only those of them that a set holds; {} if none does.
+    """
+    parts = [
+        evaluation.evaluate(model, rooms, sources=[source], targets=[target])
+        for rooms in sets
+        for source in rooms.modalities
+        for target in rooms.modalities
+        if not pairs or (source, target) in pairs
+    ]
+    if not parts:
+        return {}
+    measured = {**parts[0], "rooms": sum(len(rooms) for rooms in sets), "translations": _translations(parts)}
+    if not pairs:
+        measured["alignment"] = {
+            " – ".join(rooms.modalities): evaluation.alignment(model, rooms, *rooms.modalities) for rooms in sets
+        }
+        measured["agreement"] = {
+            f"{source}_to_{target}": evaluation.agreement(model, rooms, source, target)
+            for rooms in sets
+            for _, source in [rooms.modalities]
+            for target in ({"depth", "segmentation"} - {source})
+        }
+    return measured
 
 
 # ── Grids: the paper's tables and figures ──────────────────────────────────────────────────────────────────────────
@@ -284,8 +297,9 @@ def train_run(preset_name: str, name: str, seed: int, folder: str | Path, device
 
 def measure(model, run: Run, objective: Objective) -> dict:
     """All that tables and figures ask of a run's networks, on the test split."""
+    validation = select(model, *selection_pairs(model.recipe.size), pairs=MEASURED.get(run.objective))
     if run.selects:
-        return select(model, *selection_pairs(model.recipe.size))
+        return validation
     test, device = shipped("test", model.recipe.size), next(model.parameters()).device
     if run.objective in MEASURED:
         pairs = MEASURED[run.objective]
@@ -296,12 +310,13 @@ def measure(model, run: Run, objective: Objective) -> dict:
                 row["seen"] = True  # by the oracle, on its own rooms
     else:
         result = evaluation.evaluate(model, test)
-        result["validation"] = select(model, *selection_pairs(model.recipe.size))
         hundred = test.subset(0, 100)
         result["alignment"] = {
             f"{first} – {second}": evaluation.alignment(model, hundred, first, second)
             for first, second in (("rgb", "segmentation"), ("rgb", "depth"), ("depth", "segmentation"))
         }
+    if validation:
+        result["validation"] = validation
     if run.objective in ("zero_pair", "pix2pix"):
         through = Cascade(model)
         ways = (("depth", "segmentation"), ("segmentation", "depth"))[: 1 if run.objective == "pix2pix" else 2]

@@ -5,7 +5,8 @@ import statistics
 from statistics import mean, stdev
 
 from .experiments import RESULTS, result_path
-from .grids import ALPHA, DEPTH_MEASURES, GRIDS, SEGMENTATION_MEASURES, Row
+from .grids import ALPHA, DEPTH_MEASURES, GRIDS, SEGMENTATION_MEASURES, Row, runs
+from .recipes import PRESETS, from_dict
 
 TITLES = {
     "miou": "mIoU",
@@ -19,14 +20,22 @@ TITLES = {
 MISSING = "–"
 
 
-def results(row: Row, preset: str, seeds: int) -> list[dict]:
-    """What the runs of a row measured of its translation, one for each seed that is there."""
+def load(preset: str, run: str, seeds: int) -> list[dict]:
+    """The results of a run, one for each seed that is there; not those of another recipe than is declared now."""
+    declared = runs(preset).get(run) if preset in PRESETS else None
     found = []
     for seed in range(seeds):
-        path = result_path(preset, row.run, seed)
-        if path.exists() and row.measured in (result := json.loads(path.read_text())):
-            found.append(_pick(result, row))
+        path = result_path(preset, run, seed)
+        if path.exists():
+            result = json.loads(path.read_text())
+            if declared is None or from_dict(result["recipe"]) == declared.recipe.replace(seed=seed):
+                found.append(result)
     return found
+
+
+def results(row: Row, preset: str, seeds: int) -> list[dict]:
+    """What the runs of a row measured of its translation, one for each seed that is there."""
+    return [_pick(result, row) for result in load(preset, row.run, seeds) if row.measured in result]
 
 
 def _pick(result: dict, row: Row) -> dict:
@@ -111,8 +120,7 @@ def fusion_lines(row: Row, preset: str = "ablation", seeds: int = 3) -> dict[str
 
     A point is {"alpha": …, "miou": …, "spread": {"miou": …}} and so on, as `plots.fusion_curves` draws it.
     """
-    paths = [result_path(preset, row.run, seed) for seed in range(seeds)]
-    found = [json.loads(path.read_text())["fused"][row.translation] for path in paths if path.exists()]
+    found = [result["fused"][row.translation] for result in load(preset, row.run, seeds)]
     lines = {}
     for lender in found[0] if found else ():
         lines[f"indices of {LENDERS[lender]}"] = [
@@ -151,9 +159,8 @@ def pictures(name: str, preset: str = "ablation", seed: int = 0) -> dict[str, st
     kept = {"translations": "examples", "through_rgb": "examples_through_rgb", "fused": "examples_fused"}
     found = {}
     for row in GRIDS[name]:
-        path = result_path(preset, row.run, seed)
-        if path.exists():
-            found[row.title] = json.loads(path.read_text())[kept[row.measured]][row.translation]
+        if seed < len(loaded := load(preset, row.run, seed + 1)):
+            found[row.title] = loaded[seed][kept[row.measured]][row.translation]
     return found
 
 
@@ -176,8 +183,8 @@ def transfer_points(measure: str, preset: str = "ablation", seeds: int = 3) -> d
         if row.run in done or row.measured != "translations" or row.translation != "depth_to_segmentation":
             continue
         done.add(row.run)
-        for path in (result_path(preset, row.run, seed) for seed in range(seeds)):
-            if path.exists() and "alignment" in (result := json.loads(path.read_text())):
+        for result in load(preset, row.run, seeds):
+            if "alignment" in result:
                 aligned = ALIGNMENT[measure](result["alignment"]["depth – segmentation"])
                 points.setdefault(row.title, []).append((aligned, result["translations"][row.translation]["miou"]))
     return points
@@ -200,25 +207,44 @@ def correlation(points: dict[str, list[tuple[float, float]]]) -> float:
     return statistics.correlation(*ranks)
 
 
-SEEN = (("rgb_to_segmentation", "miou"), ("segmentation_to_segmentation", "miou"), ("rgb_to_depth", "delta1"),
-        ("depth_to_depth", "delta1"))  # fmt: skip
+CHOICES = {
+    "ideas": {
+        "R → S: mIoU": lambda found: found["translations"]["rgb_to_segmentation"]["miou"],
+        "S → S: mIoU": lambda found: found["translations"]["segmentation_to_segmentation"]["miou"],
+        "R → D: δ < 1.25": lambda found: found["translations"]["rgb_to_depth"]["delta1"],
+        "retrieval@1, R – S": lambda found: found["alignment"]["rgb – segmentation"]["retrieval_at_1"],
+        "retrieval@1, R – D": lambda found: found["alignment"]["rgb – depth"]["retrieval_at_1"],
+        "equal indices, R – D": lambda found: mean(found["alignment"]["rgb – depth"]["index_agreement"]),
+        "D → S agrees with R → S: mIoU": lambda found: found["agreement"]["depth_to_segmentation"]["miou"],
+    },
+    "rivals": {
+        "R → S: mIoU": lambda found: found["translations"]["rgb_to_segmentation"]["miou"],
+        "D → R: PSNR": lambda found: found["translations"]["depth_to_rgb"]["psnr"],
+    },
+}
+"""The grids that choices rest on, and what is shown of their results on validation; no true pair is in it."""
 
 
-def choice_table(preset: str = "ablation", seeds: int = 3) -> str:
-    """The grid `ideas`: seen translations and retrieval@1 on validation's seen pairs, for choosing between recipes."""
-    head = [f"{name.replace('_to_', ' → ')}: {TITLES[measure]}" for name, measure in SEEN]
-    head += [f"retrieval@1, {pair}" for pair in ("rgb – segmentation", "rgb – depth")]
-    lines = [f"| on validation | {' | '.join(head)} |", "| --- " * (1 + len(head)) + "|"]
-    for row in GRIDS["ideas"]:
-        paths = [result_path(preset, row.run, seed) for seed in range(seeds)]
-        found = [json.loads(path.read_text()) for path in paths if path.exists()]
-        found = [result.get("validation", result) for result in found]  # runs of the tables were measured on both
-        columns = [[result["translations"][name][measure] for result in found] for name, measure in SEEN]
-        for pair in ("rgb – segmentation", "rgb – depth"):
-            columns.append([result["alignment"][pair]["retrieval_at_1"] for result in found])
-        cells = [_title(row, len(found), seeds), *(written("share", _summary(values)) for values in columns)]
+def choice_table(name: str = "ideas", preset: str = "ablation", seeds: int = 3) -> str:
+    """A grid of `CHOICES` on validation, for choosing between recipes."""
+    lines = [f"| on validation | {' | '.join(CHOICES[name])} |", "| --- " * (1 + len(CHOICES[name])) + "|"]
+    for row in GRIDS[name]:
+        found = [
+            result.get("validation", result) for result in load(preset, row.run, seeds)
+        ]  # runs of the tables were measured on both
+        cells = [_title(row, len(found), seeds)]
+        for title, measured in CHOICES[name].items():
+            measure = "psnr" if title.endswith("PSNR") else "share"
+            cells.append(written(measure, _summary([measured(result) for result in found])))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def render(name: str, preset: str = "ablation", seeds: int = 3) -> str:
+    """Any grid as the table that belongs to it."""
+    if name in CHOICES:
+        return choice_table(name, preset, seeds)
+    return fusion_table(preset, seeds) if name == "figure7" else grid_table(name, preset, seeds)
 
 
 def _title(row: Row, count: int, seeds: int) -> str:
@@ -232,12 +258,11 @@ def _summary(values: list[float]) -> tuple[float, float, int] | None:
 
 
 def written(measure: str, one: tuple[float, float, int] | None) -> str:
-    """A mean with its standard deviation: shares in per cent, RMSE as it is."""
+    """A mean with its standard deviation: shares in per cent, RMSE and PSNR as they are."""
     if one is None:
         return MISSING
     middle, spread, count = one
-    factor, digits = (1, 2) if measure.startswith("rmse") else (100, 1)
-    unit = "" if factor == 1 else " %"
+    factor, digits, unit = {"r": (1, 2, ""), "p": (1, 1, " dB")}.get(measure[0], (100, 1, " %"))
     around = f" ± {factor * spread:.{digits}f}" if count > 1 else ""
     return f"{factor * middle:.{digits}f}{around}{unit}"
 
