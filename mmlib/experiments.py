@@ -286,6 +286,9 @@ def train_run(preset_name: str, name: str, seed: int, folder: str | Path, device
         teacher = checkpoints.load(network)
     objective = OBJECTIVES[run.objective](teacher, folder / "oracle_rooms")
     weights = RGB_ENCODER if run.pretrained else None
+    state = place / "state.safetensors"
+    if state.exists() and from_dict(checkpoints.load_state(state)[1]["recipe"]) != recipe:
+        shutil.rmtree(place)  # of an earlier declaration
     fit(recipe, objective, place, device=device, resume=True, progress=False, rgb_weights=weights)
     model = checkpoints.load(place / "checkpoint.safetensors", build=objective.networks).to(choose_device(device))
     measured = measure(model, run, objective)

@@ -1,5 +1,6 @@
 """Grids of experiments: run once, resumed, and rendered from their files alone."""
 
+import dataclasses
 import json
 
 import pytest
@@ -61,6 +62,26 @@ def test_results_of_another_recipe_are_made_anew(small):
     said = []
     run_grid("small", 1, "smoke", small / "runs", "cpu", progress=said.append)
     assert said[0] == "small: 4 of 5 results are there already" and len(said) == 2
+
+
+def test_a_run_declared_anew_is_trained_anew(small, monkeypatch):
+    before = experiments.train_run("smoke", "rgb_to_segmentation", 0, small / "runs", "cpu")
+    declared = runs("smoke")
+    changed = declared["rgb_to_segmentation"].recipe.replace(learning_rate=2e-3)
+    declared = {**declared, "rgb_to_segmentation": dataclasses.replace(declared["rgb_to_segmentation"], recipe=changed)}
+    monkeypatch.setattr(experiments, "runs", lambda preset: declared)
+    after = experiments.train_run("smoke", "rgb_to_segmentation", 0, small / "runs", "cpu")
+    assert (before["recipe"]["learning_rate"], after["recipe"]["learning_rate"]) == (1e-3, 2e-3)
+
+
+def test_tables_leave_out_results_of_another_recipe(small):
+    experiments.train_run("smoke", "rgb_to_segmentation", 0, small / "runs", "cpu")
+    assert len(tables.load("smoke", "rgb_to_segmentation", 3)) == 1
+    path = small / "results/smoke/rgb_to_segmentation_0.json"
+    result = json.loads(path.read_text())
+    result["recipe"]["batch"] += 1
+    path.write_text(json.dumps(result))
+    assert tables.load("smoke", "rgb_to_segmentation", 3) == []
 
 
 def test_an_unknown_grid_names_the_known_ones(small):
