@@ -37,7 +37,7 @@ def runs(name: str) -> dict[str, Run]:
     def weighted(recipe: Recipe, **weights: float) -> Recipe:
         return recipe.replace(phases=(dataclasses.replace(phase, **weights),))
 
-    late = _pseudo_pairs_from(base.steps // 2, phase)
+    early = _pseudo_pairs_from(base.steps // 4, phase)
     deep = first.replace(widths=(*base.widths, 2 * base.widths[-1]), convolutions=(*base.convolutions, 3))
     wide = base.widths[-1]  # of the baselines, so that each has at least the parameters of ours
     unet = (wide // 4, wide // 2, wide, 2 * wide)
@@ -55,7 +55,8 @@ def runs(name: str) -> dict[str, Run]:
         "consistency": Run(first.replace(latent_noise=0.0)),
         "all_stages": Run(first.replace(consistency="all_stages")),
         **{f"idea_{idea}": Run(recipe, selects=True) for idea, recipe in _ideas(first, phase).items()},
-        "pseudo_pairs": Run(first.replace(phases=late, teacher="average"), fuses=True),
+        "pseudo_pairs": Run(first.replace(phases=early, teacher="average"), fuses=True),
+        "pseudo_pairs_none": Run(first.replace(phases=early, teacher="average", side_information="none"), fuses=True),
         "rgb_to_segmentation": Run(first, "rgb_to_segmentation"),
         "rgb_to_depth": Run(first, "rgb_to_depth"),
         "depth_student": Run(first, "depth_student", teacher="rgb_to_segmentation"),
@@ -95,9 +96,7 @@ def _ideas(first: Recipe, phase: Phase) -> dict[str, Recipe]:
         "pseudo_average": late.replace(teacher="average"),
         "pseudo_both": late.replace(teacher="both"),
         "pseudo_confident": late.replace(teacher="average", confidence=0.5),
-        "pseudo_early": early.replace(teacher="average"),
         "pseudo_early_strong": strongly.replace(teacher="average"),
-        "pseudo_early_none": early.replace(teacher="average", side_information="none"),
         "pseudo_inputs": late.replace(teacher="average", pseudo_inputs=True),
     }
 
@@ -175,6 +174,8 @@ GRIDS: dict[str, tuple[Row, ...]] = {
         Row("pseudo-label student D → S", "depth_student", role="student"),
         Row("M&MNet D → S, pseudo-pairs", "pseudo_pairs"),
         Row("M&MNet (R, D) → S, pseudo-pairs", "pseudo_pairs", FUSED_SEGMENTATION, "fused"),
+        Row("M&MNet D → S, pseudo-pairs, no indices", "pseudo_pairs_none"),
+        Row("M&MNet (R, D) → S, pseudo-pairs, no indices", "pseudo_pairs_none", FUSED_SEGMENTATION, "fused"),
         Row("RGB → segmentation alone (seen)", "rgb_to_segmentation", "rgb_to_segmentation", role="reference"),
         Row("oracle D → S (true pairs)", "depth_oracle", role="oracle"),
     ),
@@ -186,6 +187,7 @@ GRIDS: dict[str, tuple[Row, ...]] = {
         Row("M&MNet (R, S) → D", "pooling", FUSED_DEPTH, "fused", paper=(0.36, 0.48, 0.65, 2.48, 0.64)),
         Row("pseudo-label student S → D", "segmentation_student", "segmentation_to_depth", role="student"),
         Row("M&MNet S → D, pseudo-pairs", "pseudo_pairs", "segmentation_to_depth"),
+        Row("M&MNet S → D, pseudo-pairs, no indices", "pseudo_pairs_none", "segmentation_to_depth"),
         Row("RGB → depth alone (seen)", "rgb_to_depth", "rgb_to_depth", role="reference"),
         Row("oracle S → D (true pairs)", "segmentation_oracle", "segmentation_to_depth", role="oracle"),
     ),
@@ -207,9 +209,9 @@ GRIDS: dict[str, tuple[Row, ...]] = {
             "idea_pseudo_both": "… by that average, from both images of a room",
             "idea_pseudo_confident": "… by that average, where a class has a probability of one half",
             "idea_pseudo_inputs": "… by that average, and of made inputs with true targets",
-            "idea_pseudo_early": "… by that average, for three quarters of the steps",
+            "pseudo_pairs": "… by that average, for three quarters of the steps",
             "idea_pseudo_early_strong": "… and with three times the weight",
-            "idea_pseudo_early_none": "… for three quarters of the steps, without side information",
+            "pseudo_pairs_none": "… for three quarters of the steps, without side information",
         }.items()
     ),
     "rivals": (
