@@ -112,7 +112,10 @@ def describe(result: dict) -> str:
     return "\n".join(lines)
 
 
-METHODS = ("cyclegan", "pix2pix", "rgb_to_segmentation", "depth_student", "pooling", "pseudo_pairs")
+METHODS = (
+    "cyclegan", "pix2pix", "rgb_to_segmentation", "depth_student", "pooling", "pseudo_pairs", "pseudo_pairs_none",
+    "pseudo_pairs_long",
+)  # fmt: skip
 
 
 def bench_methods(preset_name: str = "ablation", steps: int = 5, device: str = "auto") -> dict:

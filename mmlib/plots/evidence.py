@@ -22,11 +22,14 @@ def qualitative(made: Mapping[str, str], rooms: Rooms, places: Sequence[int], so
     """
     batch = rooms.batch(places)
     columns = [(f"input:\n{label(source)}", source, batch[source], False)]
-    columns += [
-        (textwrap.fill(title, 24), target, unpacked(png, target, len(places)), False) for title, png in made.items()
-    ]
+    columns += [(_wrapped(title), target, unpacked(png, target, len(places)), False) for title, png in made.items()]
     columns.append((f"truth:\n{label(target)}", target, batch[target], False))
     return _columns(columns, batch)
+
+
+def _wrapped(title: str) -> str:
+    """Lines of at most 26 letters, none of which begins or ends with an arrow."""
+    return textwrap.fill(title.replace(" → ", "\u00a0→\u00a0"), 26, break_on_hyphens=False).replace("\u00a0", " ")
 
 
 def unpacked(png: str, target: str, count: int) -> torch.Tensor:
