@@ -118,7 +118,7 @@ LENDERS = {"rgb": "RGB", "depth": "depth", "segmentation": "segmentation"}
 def fusion_lines(row: Row, preset: str = "ablation", seeds: int = 3) -> dict[str, list[dict]]:
     """Figure 7 of a row: for each lender of indices, measures over α, averaged over the seeds with their `spread`.
 
-    A point is {"alpha": …, "miou": …, "spread": {"miou": …}} and so on, as `plots.fusion_curves` draws it.
+    A point is {"alpha": …, "seeds": …, "miou": …, "spread": {"miou": …}} and so on, as `plots.fusion_curves` draws it.
     """
     found = [result["fused"][row.translation] for result in load(preset, row.run, seeds)]
     lines = {}
@@ -126,6 +126,7 @@ def fusion_lines(row: Row, preset: str = "ablation", seeds: int = 3) -> dict[str
         lines[f"indices of {LENDERS[lender]}"] = [
             {
                 "alpha": points[0]["alpha"],
+                "seeds": len(points),
                 **{measure: mean(point[measure] for point in points) for measure in _shares(points[0])},
                 "spread": {measure: _summary([p[measure] for p in points])[1] for measure in _shares(points[0])},
             }
@@ -144,8 +145,8 @@ def fusion_table(preset: str = "ablation", seeds: int = 3) -> str:
     for row in GRIDS["figure7"]:
         measure = "miou" if row.translation.endswith("segmentation") else "delta1"
         for lender, points in fusion_lines(row, preset, seeds).items():
-            columns[f"{row.title}, {lender}: {TITLES[measure]}"] = {
-                f"{point['alpha']:g}": written(measure, (point[measure], point["spread"][measure], seeds))
+            columns[f"{_title(row, points[0]['seeds'], seeds)}, {lender}: {TITLES[measure]}"] = {
+                f"{point['alpha']:g}": written(measure, (point[measure], point["spread"][measure], point["seeds"]))
                 for point in points
             }
     lines = [f"| α | {' | '.join(columns)} |", "| --- " * (1 + len(columns)) + "|"]

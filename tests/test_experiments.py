@@ -167,3 +167,25 @@ def test_transfer_draws_a_point_a_seed():
     offsets = [tuple(collection.get_offsets().tolist()) for collection in figure.axes[0].collections]
     assert offsets == [([0.1, 20.0], [0.3, 40.0]), ([0.5, 60.0],)]
     assert figure.alt == "zero-pair mIoU over retrieval@1: one 30.0 % at 0.20; two 60.0 % at 0.50"
+
+
+def test_figure_7_is_averaged_over_the_seeds(tmp_path, monkeypatch):
+    monkeypatch.setattr(experiments, "RESULTS", tmp_path)
+    (tmp_path / "p").mkdir()
+    for seed, miou in enumerate((0.2, 0.4)):
+        line = [{"alpha": 0.0, "miou": miou, "global": 0.5, "iou": {}}]
+        text = json.dumps({"fused": {FUSED_SEGMENTATION: {"rgb": line, "depth": line}}})
+        (tmp_path / f"p/o_{seed}.json").write_text(text)
+    row = Row("ours", "o", FUSED_SEGMENTATION, "fused")
+    (point,) = tables.fusion_lines(row, "p", 3)["indices of RGB"]
+    assert (point["alpha"], point["seeds"], point["miou"]) == (0.0, 2, pytest.approx(0.3))
+    assert point["spread"] == {"miou": pytest.approx(0.2 / 2**0.5), "global": 0}
+    monkeypatch.setitem(GRIDS, "figure7", (row,))
+    head, _, line = tables.fusion_table("p", 3).splitlines()
+    assert head.startswith("| α | ours (2 seeds), indices of RGB: mIoU | ours (2 seeds), indices of depth")
+    assert line == "| 0 | 30.0 ± 14.1 % | 30.0 ± 14.1 % |"
+
+
+def test_correlation_is_of_ranks():
+    assert tables.correlation({"a": [(1, 10.0), (2, 20.0)], "b": [(3, 1000.0)]}) == pytest.approx(1)
+    assert tables.correlation({"a": [(1, 3.0), (2, 2.0), (3, 1.0)]}) == pytest.approx(-1)
