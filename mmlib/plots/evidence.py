@@ -39,7 +39,7 @@ def unpacked(png: str, target: str, count: int) -> torch.Tensor:
     return modality(target).from_stored(stored)
 
 
-def scattered(points: Mapping[str, Sequence[tuple[float, float]]], across: str, logarithmic: bool = False) -> Picture:
+def scattered(points: Mapping[str, Sequence[tuple[float, float]]], across: str) -> Picture:
     """Zero-pair mIoU (vertical, per cent) over `across`: a colour and a mark for each recipe's seeds."""
     figure = Picture(7.5, 4.6, "")
     axis = figure.subplots()
@@ -48,8 +48,6 @@ def scattered(points: Mapping[str, Sequence[tuple[float, float]]], across: str, 
         look = {"color": COLOURS[number % 6], "marker": MARKERS[(number + number // 6) % 6], "s": 55}
         axis.scatter(x, [100 * value for value in y], label=name, **look)
     axis.set(xlabel=across, ylabel="depth → segmentation, zero-pair: mIoU (%)")
-    if logarithmic:
-        axis.set_xscale("log")
     axis.grid(color="#dddddd", linewidth=0.6)
     axis.legend(frameon=False, fontsize=9, bbox_to_anchor=(1.0, 1.0), loc="upper left")
     said = [f"{name} {np.mean([100 * y for _, y in pairs]):.1f} % at {np.mean([x for x, _ in pairs]):.2f}"
