@@ -70,15 +70,9 @@ def bench(recipe: Recipe, steps: int = 10, device: str = "auto") -> dict:
         "ours_fp32": Trainer(recipe, objectives["ours"], plain),
         "ours": Trainer(recipe, objectives["ours"], ours),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in trainers}
-    for repeat in range(steps + 2):
-        for name, trainer in trainers.items():
-            elapsed = _timed(trainer.step, ours.device)
-            if repeat >= 2:  # the first two warm up
-                seconds[name].append(elapsed)
+    medians = _step_seconds(trainers, steps)
     shapes = sum(convolutions(trainers["ours"]).values(), Counter())
     floor = sum(count * _time_convolution(shape, ours.device) for shape, count in shapes.items())
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
     images = 4 * recipe.batch  # two pairs a room of D1 and of D2
     return {
         "recipe": recipe.name,
@@ -119,33 +113,38 @@ METHODS = (
 
 
 def bench_methods(preset_name: str = "ablation", steps: int = 5, device: str = "auto") -> dict:
-    """Minutes that training each of `METHODS` takes, all of `experiments.runs`: the time of a step in each phase, times
+    """Minutes that training each of `METHODS` takes, all of `grids.runs`: the time of a step in each phase, times
     the phase's steps; the student's include its teacher's.
 
     Steps of all methods alternate, so that the machine's drift falls on all alike.
     """
-    declared, trainers = runs(preset_name), {}
+    declared, trainers, machine = runs(preset_name), {}, probe(device)
     for name in METHODS:
         run = declared[name]
         teacher = MixAndMatch.from_recipe(run.recipe) if run.teacher else None
         for phase in run.recipe.phases:
             recipe = run.recipe.replace(phases=(phase,))
-            trainers[name, phase] = Trainer(recipe, OBJECTIVES[run.objective](teacher, None), probe(device))
-    seconds: dict[tuple, list[float]] = {key: [] for key in trainers}
-    for repeat in range(steps + 2):
-        for key, trainer in trainers.items():
-            elapsed = _timed(trainer.step, trainer.machine.device)
-            if repeat >= 2:
-                seconds[key].append(elapsed)
+            trainers[name, phase] = Trainer(recipe, OBJECTIVES[run.objective](teacher, None), machine)
+    seconds = _step_seconds(trainers, steps)
     minutes = {
-        name: sum(phase.steps * statistics.median(seconds[name, phase]) for phase in declared[name].recipe.phases) / 60
-        for name in METHODS
+        name: sum(phase.steps * seconds[name, phase] for phase in declared[name].recipe.phases) / 60 for name in METHODS
     }
     for name in METHODS:
         if teacher := declared[name].teacher:
             minutes[name] += minutes[teacher]
-    machine = {"device": _device_name(trainer.machine.device), "threads": torch.get_num_threads()}
-    return {"preset": preset_name, "minutes": minutes, "steps": steps, **machine, "versions": versions()}
+    where = {"device": _device_name(machine.device), "threads": torch.get_num_threads()}
+    return {"preset": preset_name, "minutes": minutes, "steps": steps, **where, "versions": versions()}
+
+
+def _step_seconds(trainers: dict, steps: int) -> dict:
+    """The median time of a step of each trainer; they take turns, so that the machine's drift falls on all alike."""
+    seconds: dict[object, list[float]] = {key: [] for key in trainers}
+    for repeat in range(steps + 2):
+        for key, trainer in trainers.items():
+            elapsed = _timed(trainer.step, trainer.machine.device)
+            if repeat >= 2:  # the first two warm up
+                seconds[key].append(elapsed)
+    return {key: statistics.median(values) for key, values in seconds.items()}
 
 
 def _timed(function, device: torch.device) -> float:

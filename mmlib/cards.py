@@ -5,9 +5,8 @@ from pathlib import Path
 from .checkpoints import read_record
 from .data import written_whole
 from .evaluation import describe_audit
-from .report import CHECKPOINT, read, translations_table
-
-CHECKPOINTS = CHECKPOINT.parent
+from .experiments import CHECKPOINTS
+from .report import read, translations_table
 
 WHAT = {
     "course": (

@@ -29,7 +29,7 @@ from .data import SHIPPED, DepthPairs, LabelledDepth, Rooms, SegmentationPairs, 
 from .grids import ALPHA, GRIDS, Run, runs
 from .modalities import MODALITIES
 from .objectives import Objective, ZeroPair
-from .recipes import Recipe, from_dict, preset
+from .recipes import PRESETS, Recipe, from_dict, preset
 from .training import choose_device, fit
 
 RESULTS = SHIPPED.parent / "results"
@@ -155,11 +155,10 @@ def select(model, *sets: Rooms, pairs: Collection[tuple[str, str]] | None = None
     Where a model has but some translations, `pairs`, only those of them that a set holds; {} if none does.
     """
     parts = [
-        evaluation.evaluate(model, rooms, sources=[source], targets=[target])
+        evaluation.evaluate(model, rooms, sources=[source], targets=targets)
         for rooms in sets
         for source in rooms.modalities
-        for target in rooms.modalities
-        if not pairs or (source, target) in pairs
+        if (targets := [target for target in rooms.modalities if not pairs or (source, target) in pairs])
     ]
     if not parts:
         return {}
@@ -213,6 +212,18 @@ def result_path(preset_name: str, run: str, seed: int) -> Path:
     return RESULTS / preset_name / f"{run}_{seed}.json"
 
 
+def stored(preset_name: str, run: str, seed: int) -> dict | None:
+    """The result of a run, if there is one of the recipe as declared now."""
+    path = result_path(preset_name, run, seed)
+    if not path.exists():
+        return None
+    result = json.loads(path.read_text())
+    declared = runs(preset_name).get(run) if preset_name in PRESETS else None
+    if declared and from_dict(result["recipe"]) != declared.recipe.replace(seed=seed):
+        return None
+    return result
+
+
 def run_grid(
     name: str, seeds: int = 3, preset_name: str = "ablation", folder: str | Path = "runs", device: str = "auto",
     processes: int = 1, progress=print,
@@ -258,13 +269,9 @@ class _Here(Executor):
 
 def _is_done(preset_name: str, run: str, seed: int) -> bool:
     """Whether the result is there, of the recipe as declared now and of the test split as shipped."""
-    path = result_path(preset_name, run, seed)
-    if not path.exists():
-        return False
-    result = json.loads(path.read_text())
-    declared = runs(preset_name)[run]
-    recipe, split = declared.recipe.replace(seed=seed), "validation" if declared.selects else "test"
-    return from_dict(result["recipe"]) == recipe and result["data_sha256"] == _sha256(split)
+    split = "validation" if runs(preset_name)[run].selects else "test"
+    result = stored(preset_name, run, seed)
+    return result is not None and result["data_sha256"] == _sha256(split)
 
 
 @functools.cache

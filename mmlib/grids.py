@@ -14,8 +14,8 @@ from .recipes import SIDE_INFORMATION, Phase, Recipe, preset
 class Run:
     """One training of a grid, repeated over seeds.
 
-    `objective` is a key of `OBJECTIVES`. `teacher` names the run whose network, of the same seed, labels for this one.
-    `fuses`: Figure 7 is measured of it, too. `pretrained`: the RGB encoder starts from `RGB_ENCODER`.
+    `objective` is a key of `experiments.OBJECTIVES`. `teacher` names the run whose network, of the same seed, labels
+    for this one. `fuses`: Figure 7 is measured of it, too. `pretrained`: the RGB encoder starts from `RGB_ENCODER`.
     `selects`: a choice rests on it, so it is measured on `selection_pairs` alone, never on the test.
     """
 
@@ -33,11 +33,10 @@ def runs(name: str) -> dict[str, Run]:
     base = preset(name)
     first = base.replace(phases=(dataclasses.replace(base.phases[0], steps=base.steps, lambda_pseudo=0.0),))
     (phase,) = first.phases
-
-    def weighted(recipe: Recipe, **weights: float) -> Recipe:
-        return recipe.replace(phases=(dataclasses.replace(phase, **weights),))
-
-    early = _pseudo_pairs_from(base.steps // 4, phase)
+    untied = _weighted(first, lambda_latent=0.0).replace(latent_noise=0.0)
+    long = first.with_steps(2 * base.steps)
+    taught = first.replace(phases=_pseudo_pairs_from(base.steps // 4, phase), teacher="average")
+    no_indices = taught.replace(side_information="none")
     deep = first.replace(widths=(*base.widths, 2 * base.widths[-1]), convolutions=(*base.convolutions, 3))
     wide = base.widths[-1]  # of the baselines, so that each has at least the parameters of ours
     unet = (wide // 4, wide // 2, wide, 2 * wide)
@@ -50,29 +49,24 @@ def runs(name: str) -> dict[str, Run]:
             for kind in SIDE_INFORMATION
         },
         **{f"{kind}_deep": Run(deep.replace(side_information=kind)) for kind in SIDE_INFORMATION},
-        "translations": Run(weighted(first, lambda_latent=0.0).replace(autoencoders=False, latent_noise=0.0)),
-        "autoencoders": Run(weighted(first, lambda_latent=0.0).replace(latent_noise=0.0)),
+        "translations": Run(untied.replace(autoencoders=False)),
+        "autoencoders": Run(untied),
         "consistency": Run(first.replace(latent_noise=0.0)),
         "all_stages": Run(first.replace(consistency="all_stages")),
         **{f"idea_{idea}": Run(recipe, selects=True) for idea, recipe in _ideas(first, phase).items()},
-        "pseudo_pairs": Run(first.replace(phases=early, teacher="average"), fuses=True),
-        "pseudo_pairs_none": Run(first.replace(phases=early, teacher="average", side_information="none"), fuses=True),
-        "pseudo_pairs_long": Run(  # the steps of the student and its teacher together
-            first.replace(phases=early, teacher="average", side_information="none").with_steps(2 * base.steps),
-            fuses=True,
-        ),
+        "pseudo_pairs": Run(taught, fuses=True),
+        "pseudo_pairs_none": Run(no_indices, fuses=True),
+        "pseudo_pairs_long": Run(
+            no_indices.with_steps(long.steps), fuses=True
+        ),  # the student's and its teacher's steps
         "rgb_to_segmentation": Run(first, "rgb_to_segmentation"),
         "rgb_to_depth": Run(first, "rgb_to_depth"),
         "depth_student": Run(first, "depth_student", teacher="rgb_to_segmentation"),
         "segmentation_student": Run(first, "segmentation_student", teacher="rgb_to_depth"),
-        "rgb_to_segmentation_long": Run(first.with_steps(2 * base.steps), "rgb_to_segmentation"),
-        "rgb_to_depth_long": Run(first.with_steps(2 * base.steps), "rgb_to_depth"),
-        "depth_student_long": Run(
-            first.with_steps(2 * base.steps), "depth_student", teacher="rgb_to_segmentation_long"
-        ),
-        "segmentation_student_long": Run(
-            first.with_steps(2 * base.steps), "segmentation_student", teacher="rgb_to_depth_long"
-        ),
+        "rgb_to_segmentation_long": Run(long, "rgb_to_segmentation"),
+        "rgb_to_depth_long": Run(long, "rgb_to_depth"),
+        "depth_student_long": Run(long, "depth_student", teacher="rgb_to_segmentation_long"),
+        "segmentation_student_long": Run(long, "segmentation_student", teacher="rgb_to_depth_long"),
         "depth_oracle": Run(first, "depth_oracle"),
         "segmentation_oracle": Run(first, "segmentation_oracle"),
         "cyclegan": Run(_rival(first, (wide // 4, wide // 2, wide), 2, 2e-4), "cyclegan"),
@@ -86,24 +80,17 @@ def runs(name: str) -> dict[str, Run]:
 
 def _ideas(first: Recipe, phase: Phase) -> dict[str, Recipe]:
     """What might serve the seen translations, and the alignment of their encoders, better than the paper's recipe."""
-    half = phase.steps // 2
-    strong, weak = (
-        first.replace(phases=(dataclasses.replace(phase, lambda_latent=factor * phase.lambda_latent),))
-        for factor in (10, 0.1)
-    )
-    late, early, strongly = (
-        first.replace(phases=_pseudo_pairs_from(start, phase, weight))
-        for start, weight in ((half, 1.0), (phase.steps // 4, 1.0), (phase.steps // 4, 3.0))
-    )
+    late = first.replace(phases=_pseudo_pairs_from(phase.steps // 2, phase))
+    strongly = first.replace(phases=_pseudo_pairs_from(phase.steps // 4, phase, 3.0))
     return {
-        "strong": strong,
-        "weak": weak,
+        "strong": _weighted(first, lambda_latent=10 * phase.lambda_latent),
+        "weak": _weighted(first, lambda_latent=0.1 * phase.lambda_latent),
         "features": first.replace(consistency="features"),
         "indices": first.replace(consistency="indices"),
         "one_shared_stage": first.replace(shared_stages=1),
         "two_shared_stages": first.replace(shared_stages=min(2, len(first.widths) - 1)),
         "little_noise": first.replace(latent_noise=0.1),
-        "little_rgb": first.replace(phases=(dataclasses.replace(phase, lambda_rgb=0.1),)),
+        "little_rgb": _weighted(first, lambda_rgb=0.1),
         "pseudo_self": late,
         "pseudo_average": late.replace(teacher="average"),
         "pseudo_both": late.replace(teacher="both"),
@@ -111,6 +98,12 @@ def _ideas(first: Recipe, phase: Phase) -> dict[str, Recipe]:
         "pseudo_early_strong": strongly.replace(teacher="average"),
         "pseudo_inputs": late.replace(teacher="average", pseudo_inputs=True),
     }
+
+
+def _weighted(recipe: Recipe, **weights: float) -> Recipe:
+    """A recipe of one phase with other loss weights."""
+    (phase,) = recipe.phases
+    return recipe.replace(phases=(dataclasses.replace(phase, **weights),))
 
 
 def _pseudo_pairs_from(start: int, phase: Phase, weight: float = 1.0) -> tuple[Phase, Phase]:

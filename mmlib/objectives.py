@@ -107,15 +107,14 @@ class ZeroPair(OnZeroPairs):
         x1, y = d1.images["rgb"], d1.images["segmentation"]
         x2, z = d2.images["rgb"], d2.images["depth"]
         x, n = torch.cat([x1, x2]), len(x1)
-        made = {"segmentation": y[:0], "depth": z[:0]}
+        y_read, z_read = y, z
         if phase.lambda_pseudo > 0 and average is not None:
             said_y = self._said(average, {"rgb": x2, "depth": z}, "segmentation", recipe.teacher)
             said_z = self._said(average, {"rgb": x1, "segmentation": y}, "depth", recipe.teacher)
             if recipe.pseudo_inputs:
-                made = {"segmentation": SEGMENTATION.soft_target(said_y), "depth": DEPTH.soft_target(said_z)}
-        f_R = model.encode(x, "rgb")
-        f_S = model.encode(torch.cat([y, made["segmentation"]]), "segmentation")
-        f_D = model.encode(torch.cat([z, made["depth"]]), "depth")
+                y_read = torch.cat([y, SEGMENTATION.soft_target(said_y)])
+                z_read = torch.cat([z, DEPTH.soft_target(said_z)])
+        f_R, f_S, f_D = model.encode(x, "rgb"), model.encode(y_read, "segmentation"), model.encode(z_read, "depth")
 
         terms = {}
         if phase.lambda_latent > 0:

@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 
 from .data import SHIPPED, written_whole
+from .experiments import CHECKPOINTS, RESULTS
 from .tables import grid_table
 
-RESULTS = SHIPPED.parent / "results"
-CHECKPOINT = SHIPPED.parent / "checkpoints" / "course.safetensors"
+CHECKPOINT = CHECKPOINTS / "course.safetensors"
 PICTURE = RESULTS / "zero_pair.png"
 README = SHIPPED.parents[1] / "README.md"
 BEGIN, END = "<!-- headline:begin -->", "<!-- headline:end -->"
@@ -126,7 +126,7 @@ def evidence(preset: str = "ablation") -> str:
 
 
 def update_readme(readme: str | Path = README, results: str | Path = RESULTS) -> bool:
-    """Put the headline table and the evidence between the README's markers; whether anything changed."""
+    """Put the headline table of `results`, and the evidence, between the README's markers; whether anything changed."""
     changed = _put(readme, BEGIN, END, headline_table(results))
     return _put(readme, EVIDENCE_BEGIN, EVIDENCE_END, evidence()) or changed
 

@@ -4,9 +4,8 @@ import json
 import statistics
 from statistics import mean, stdev
 
-from .experiments import RESULTS, result_path
-from .grids import ALPHA, DEPTH_MEASURES, GRIDS, SEGMENTATION_MEASURES, Row, runs
-from .recipes import PRESETS, from_dict
+from .experiments import RESULTS, stored
+from .grids import ALPHA, DEPTH_MEASURES, GRIDS, SEGMENTATION_MEASURES, Row
 
 TITLES = {
     "miou": "mIoU",
@@ -17,20 +16,13 @@ TITLES = {
     "rmse": "RMSE (m)",
     "rmse_log": "RMSE (log)",
 }
+WRITTEN = {"rmse": (1, 2, ""), "rmse_log": (1, 2, ""), "psnr": (1, 1, " dB")}  # factor, digits, unit; else per cent
 MISSING = "–"
 
 
 def load(preset: str, run: str, seeds: int) -> list[dict]:
     """The results of a run, one for each seed that is there; not those of another recipe than is declared now."""
-    declared = runs(preset).get(run) if preset in PRESETS else None
-    found = []
-    for seed in range(seeds):
-        path = result_path(preset, run, seed)
-        if path.exists():
-            result = json.loads(path.read_text())
-            if declared is None or from_dict(result["recipe"]) == declared.recipe.replace(seed=seed):
-                found.append(result)
-    return found
+    return [result for seed in range(seeds) if (result := stored(preset, run, seed))]
 
 
 def results(row: Row, preset: str, seeds: int) -> list[dict]:
@@ -112,9 +104,6 @@ def class_table(name: str = "table3", preset: str = "ablation", seeds: int = 3) 
     return "\n".join(lines)
 
 
-LENDERS = {"rgb": "RGB", "depth": "depth", "segmentation": "segmentation"}
-
-
 def fusion_lines(row: Row, preset: str = "ablation", seeds: int = 3) -> dict[str, list[dict]]:
     """Figure 7 of a row: for each lender of indices, measures over α, averaged over the seeds with their `spread`.
 
@@ -123,7 +112,7 @@ def fusion_lines(row: Row, preset: str = "ablation", seeds: int = 3) -> dict[str
     found = [result["fused"][row.translation] for result in load(preset, row.run, seeds)]
     lines = {}
     for lender in found[0] if found else ():
-        lines[f"indices of {LENDERS[lender]}"] = [
+        lines[f"indices of {lender.replace('rgb', 'RGB')}"] = [
             {
                 "alpha": points[0]["alpha"],
                 "seeds": len(points),
@@ -160,15 +149,14 @@ def pictures(name: str, preset: str = "ablation", seed: int = 0) -> dict[str, st
     kept = {"translations": "examples", "through_rgb": "examples_through_rgb", "fused": "examples_fused"}
     found = {}
     for row in GRIDS[name]:
-        if seed < len(loaded := load(preset, row.run, seed + 1)):
-            found[row.title] = loaded[seed][kept[row.measured]][row.translation]
+        if result := stored(preset, row.run, seed):
+            found[row.title] = result[kept[row.measured]][row.translation]
     return found
 
 
 ALIGNMENT = {
     "retrieval@1": lambda found: found["retrieval_at_1"],
     "equal pooling indices, mean of the stages": lambda found: mean(found["index_agreement"]),
-    "distance of the latents": lambda found: found["distance"][-1],
 }
 """Measures of alignment of the unseen pair, depth and segmentation, from a run's `alignment`."""
 
@@ -230,9 +218,8 @@ def choice_table(name: str = "ideas", preset: str = "ablation", seeds: int = 3) 
     """A grid of `CHOICES` on validation, for choosing between recipes."""
     lines = [f"| on validation | {' | '.join(CHOICES[name])} |", "| --- " * (1 + len(CHOICES[name])) + "|"]
     for row in GRIDS[name]:
-        found = [
-            result.get("validation", result) for result in load(preset, row.run, seeds)
-        ]  # runs of the tables were measured on both
+        # runs of the tables were measured on both
+        found = [result.get("validation", result) for result in load(preset, row.run, seeds)]
         cells = [_title(row, len(found), seeds)]
         for title, measured in CHOICES[name].items():
             measure = "psnr" if title.endswith("PSNR") else "share"
@@ -263,7 +250,7 @@ def written(measure: str, one: tuple[float, float, int] | None) -> str:
     if one is None:
         return MISSING
     middle, spread, count = one
-    factor, digits, unit = {"r": (1, 2, ""), "p": (1, 1, " dB")}.get(measure[0], (100, 1, " %"))
+    factor, digits, unit = WRITTEN.get(measure, (100, 1, " %"))
     around = f" ± {factor * spread:.{digits}f}" if count > 1 else ""
     return f"{factor * middle:.{digits}f}{around}{unit}"
 
