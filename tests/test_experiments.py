@@ -96,7 +96,7 @@ def test_what_a_choice_rests_on_never_sees_the_test(small, monkeypatch):
 
     shipped = experiments.shipped
     monkeypatch.setattr(experiments, "shipped", forbidden)
-    result = experiments.train_run("smoke", "idea_one_shared_stage", 0, small / "runs", "cpu")
+    result = experiments.train_run("smoke", "idea_two_shared_stages", 0, small / "runs", "cpu")
     assert all(row["seen"] for row in result["translations"].values()) and "examples" not in result
 
 
