@@ -46,6 +46,16 @@ def value(row: Row, measure: str, preset: str, seeds: int) -> tuple[float, float
     return _summary([result[measure] for result in results(row, preset, seeds)])
 
 
+def ahead(name: str, first: str, second: str, measure: str = "miou", preset: str = "ablation", seeds: int = 3) -> bool:
+    """Whether a row of a grid, by its title, is ahead of another by more than both standard deviations together."""
+    rows = {row.title: row for row in GRIDS[name]}
+    found = [value(rows[title], measure, preset, seeds) for title in (first, second)]
+    if None in found:
+        return False
+    (one, spread, _), (other, other_spread, _) = found
+    return one - other > spread + other_spread
+
+
 def gap_closed(row: Row, grid: tuple[Row, ...], measure: str, preset: str, seeds: int) -> float | None:
     """(this row − best baseline) / (oracle − best baseline), best of the paper's own; None where one lacks."""
     baselines = [value(other, measure, preset, seeds) for other in grid if other.role == "baseline"]

@@ -129,10 +129,11 @@ def test_the_table_by_hand(tmp_path, monkeypatch):
         Row("baseline", "b", paper=(25.4, 57.6), role="baseline"),
         Row("ours", "o"),
         Row("not yet", "n"),
+        Row("as good", "g"),
         Row("oracle", "x", role="oracle"),
     )
     monkeypatch.setitem(GRIDS, "hand", grid)
-    values = {"b": (0.1, 0.2), "o": (0.4, 0.6), "x": (0.9, 0.9)}
+    values = {"b": (0.1, 0.2), "o": (0.4, 0.6), "g": (0.5, 0.7), "x": (0.9, 0.9)}
     (tmp_path / "p").mkdir()
     for run, pair in values.items():
         for seed, miou in enumerate(pair):
@@ -143,7 +144,14 @@ def test_the_table_by_hand(tmp_path, monkeypatch):
     assert lines[2] == "| baseline (2 seeds) | 15.0 ± 7.1 % | 50.0 ± 0.0 % | 25.4 % | – |"
     assert lines[3] == "| ours (2 seeds) | 50.0 ± 14.1 % | 50.0 ± 0.0 % | – | 47 % |"  # (0.5 − 0.15) / (0.9 − 0.15)
     assert lines[4] == "| not yet | – | – | – | – |"
-    assert lines[5].endswith("| 100 % |")
+    assert lines[6].endswith("| 100 % |")
+    assert tables.ahead("hand", "ours", "baseline", preset="p")  # 35 points, and the deviations are 14.1 and 7.1
+    assert not tables.ahead("hand", "as good", "ours", preset="p") and not tables.ahead(
+        "hand", "baseline", "ours", preset="p"
+    )
+    assert not tables.ahead("hand", "ours", "not yet", preset="p") and not tables.ahead(
+        "hand", "not yet", "ours", preset="p"
+    )
 
 
 def test_examples_come_back_from_their_png(model, rooms):
