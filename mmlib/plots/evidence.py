@@ -41,7 +41,7 @@ def unpacked(png: str, target: str, count: int) -> torch.Tensor:
 
 def scattered(points: Mapping[str, Sequence[tuple[float, float]]], across: str) -> Picture:
     """Zero-pair mIoU (vertical, per cent) over `across`: a colour and a mark for each recipe's seeds."""
-    figure = Picture(7.5, 4.6, "")
+    figure = Picture(9.5, 4.8, "")
     axis = figure.subplots()
     for number, (name, pairs) in enumerate(points.items()):
         x, y = zip(*pairs)
