@@ -52,7 +52,6 @@ class Experiment:
     `translations` are evaluated on the test split, once, when the run has ended. `ship` copies the trained network, in
     half precision, to `data/checkpoints`. `rooms` is the seed of rooms that are rendered for it alone (the oracle).
     `selects` marks a run that a choice in a recipe rests on: it is measured on `selection_pairs`, never on the test.
-    `pretrained`: the RGB encoder starts from `RGB_ENCODER`.
     """
 
     recipe: Recipe
@@ -61,7 +60,6 @@ class Experiment:
     ship: bool = False
     rooms: int | None = None
     selects: bool = False
-    pretrained: bool = False
 
 
 FIRST_PHASE = COURSE.replace(phases=COURSE.phases[:1]).with_steps(2_000)
@@ -86,7 +84,6 @@ EXPERIMENTS = {
     },
     # what the recipe of `course` rests on besides: each with pseudo-pairs by an averaged teacher from a quarter on
     **{f"choice_{choice}": Experiment(recipe, selects=True) for choice, recipe in CHOICES.items()},
-    "choice_pretrained": Experiment(CHOICES["latent"], selects=True, pretrained=True),
     # the shipped network: the course preset, four times as long as `make run` trains
     "course": Experiment(COURSE.with_steps(6_000), ship=True),
     # its upper reference: the same f_D and g_S on true depth–segmentation pairs of 1,200 other rooms
@@ -117,9 +114,7 @@ def run(name: str, folder: str | Path, device: str = "auto", resume: bool = Fals
     else:
         objective = Supervised(_oracle_rooms(folder / "rooms", name), "depth", "segmentation")
     tuned_on = selection_pairs(experiment.recipe.size) if experiment.ship else ()
-    weights = RGB_ENCODER if experiment.pretrained else None
-    options = {"device": device, "resume": resume, "half": True, "tuned_on": tuned_on, "rgb_weights": weights}
-    fit(experiment.recipe, objective, folder, **options)
+    fit(experiment.recipe, objective, folder, device=device, resume=resume, half=True, tuned_on=tuned_on)
     model = checkpoints.load(folder / "checkpoint.safetensors")  # what is measured is what is on disk
     model.to(choose_device(device))
     if experiment.selects:
