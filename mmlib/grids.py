@@ -56,9 +56,8 @@ def runs(name: str) -> dict[str, Run]:
         **{f"idea_{idea}": Run(recipe, selects=True) for idea, recipe in _ideas(first, phase).items()},
         "pseudo_pairs": Run(taught, fuses=True),
         "pseudo_pairs_none": Run(no_indices, fuses=True),
-        "pseudo_pairs_long": Run(
-            no_indices.with_steps(long.steps), fuses=True
-        ),  # the student's and its teacher's steps
+        # as many steps as the student and its teacher have together
+        "pseudo_pairs_long": Run(no_indices.with_steps(long.steps), fuses=True),
         "rgb_to_segmentation": Run(first, "rgb_to_segmentation"),
         "rgb_to_depth": Run(first, "rgb_to_depth"),
         "depth_student": Run(first, "depth_student", teacher="rgb_to_segmentation"),
