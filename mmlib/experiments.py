@@ -73,6 +73,7 @@ CHOICES = {
     "three_stages": TAUGHT.replace(
         consistency="latent", widths=COURSE.widths[:3], convolutions=COURSE.convolutions[:3]
     ),
+    "long": TAUGHT.replace(consistency="latent").with_steps(6_000),
 }
 EXPERIMENTS = {
     # which consistency the preset course has: the paper's, of the last latent, or that of every pooled stage; measured
@@ -82,7 +83,7 @@ EXPERIMENTS = {
         for seed in range(2)
         for kind in ("latent", "all_stages")
     },
-    # what the recipe of `course` rests on besides: each with pseudo-pairs by an averaged teacher from a quarter on
+    # what was tried in its place: each with pseudo-pairs by an averaged teacher from a quarter on
     **{f"choice_{choice}": Experiment(recipe, selects=True) for choice, recipe in CHOICES.items()},
     # the shipped network: the course preset, four times as long as `make run` trains
     "course": Experiment(COURSE.with_steps(6_000), ship=True),

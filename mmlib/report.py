@@ -59,36 +59,58 @@ def translations_table(result: dict) -> str:
     lines = ["| translation | pair seen in training? | measured |", "| --- | --- | --- |"]
     for name, row in result["translations"].items():
         pair = "yes" if row["seen"] else "**never: zero-pair**"
-        lines.append(f"| {name.replace('_to_', ' → ')} | {pair} | {_measures(row)} |")
+        lines.append(f"| {_arrow(name)} | {pair} | {_measures(row)} |")
     return "\n".join(lines)
 
 
-def consistency_table(results: str | Path = RESULTS) -> str:
-    """The trials behind the choice of a consistency, on validation's seen pairs, as a Markdown table."""
-    forms = {"latent": "last latent", "all_stages": "every stage"}
-    trials = {
-        f"{form}, seed {seed}": _validated(read(f"consistency_{kind}_{seed}", results))
-        for kind, form in forms.items()
-        for seed in range(2)
-    }
-    lines = [f"| on validation | {' | '.join(trials)} |", "| --- " * (1 + len(trials)) + "|"]
-    for title in next(iter(trials.values())):
-        lines.append(f"| {title} | {' | '.join(cells[title] for cells in trials.values())} |")
+CONSISTENCIES = {
+    f"consistency_{kind}_{seed}": f"{form}, seed {seed}"
+    for kind, form in (("latent", "last latent"), ("all_stages", "every stage"))
+    for seed in range(2)
+}
+CHOICES = {
+    "choice_latent": "last latent",
+    "choice_all_stages": "every stage",
+    "choice_three_stages": "last latent, three stages",
+    "choice_long": "last latent, 6,000 steps",
+}
+"""The trials that the recipe of `course` rests on, with their titles: before any pseudo-pair, and with them."""
+
+
+def trials(titles: dict[str, str], results: str | Path = RESULTS) -> dict[str, dict]:
+    """The results of trials by their titles."""
+    return {title: read(name, results) for name, title in titles.items()}
+
+
+def trials_table(measured: dict[str, dict]) -> str:
+    """What trials, or `experiments.select`, measured on validation's seen pairs, a column each, as a Markdown table."""
+    columns = {title: _validated(trial) for title, trial in measured.items()}
+    lines = [f"| on validation | {' | '.join(columns)} |", "| --- " * (1 + len(columns)) + "|"]
+    for title in next(iter(columns.values())):
+        lines.append(f"| {title} | {' | '.join(cells.get(title, '') for cells in columns.values())} |")
     return "\n".join(lines)
 
 
 def _validated(trial: dict) -> dict[str, str]:
-    """What a trial's result says of each seen translation, and of the alignment of each pair, stage by stage."""
+    """What a trial's result says of each seen translation, of the agreement of the unseen ones with RGB's, and of the
+    alignment of each pair, stage by stage."""
     cells = {}
-    for name, row in trial["translations"].items():
+    agreement = {f"{name}, agreement with RGB's": row for name, row in trial.get("agreement", {}).items()}
+    for name, row in {**trial["translations"], **agreement}.items():
         measure = next(measure for measure in ("miou", "delta1", "psnr") if measure in row)
         value = f"{row[measure]:.1f} dB" if measure == "psnr" else f"{100 * row[measure]:.1f} %"
-        cells[f"{name.replace('_to_', ' → ')}: {UNITS[measure]}"] = value
+        cells[f"{_arrow(name)}: {UNITS[measure]}"] = value
     for pair, row in trial["alignment"].items():
+        pair = _arrow(pair)
         cells[f"{pair}: retrieval@1"] = f"{100 * row['retrieval_at_1']:.0f} %"
         for measure in ("distance", "cka", "index_agreement"):
             cells[f"{pair}: {UNITS[measure]} by stage"] = ", ".join(f"{stage:.2f}" for stage in row[measure])
     return cells
+
+
+def _arrow(translation: str) -> str:
+    """A translation as a reader writes it: RGB → depth."""
+    return translation.replace("_to_", " → ").replace("rgb", "RGB")
 
 
 UNITS = {

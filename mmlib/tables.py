@@ -47,11 +47,15 @@ def value(row: Row, measure: str, preset: str, seeds: int) -> tuple[float, float
 
 
 def ahead(name: str, first: str, second: str, measure: str = "miou", preset: str = "ablation", seeds: int = 3) -> bool:
-    """Whether a row of a grid, by its title, is ahead of another by more than both standard deviations together."""
+    """Whether a row of a grid, by its title, is ahead of another by more than both standard deviations together.
+
+    `ValueError` names a row that has no result.
+    """
     rows = {row.title: row for row in GRIDS[name]}
     found = [value(rows[title], measure, preset, seeds) for title in (first, second)]
-    if None in found:
-        return False
+    for title, one in zip((first, second), found):
+        if one is None:
+            raise ValueError(f"{name}: no result of {title!r}: run `python -m mmlib experiment {name}` first")
     (one, spread, _), (other, other_spread, _) = found
     return one - other > spread + other_spread
 

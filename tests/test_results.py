@@ -6,7 +6,7 @@ import pytest
 
 from mmlib import checkpoints, evaluation
 from mmlib.data import shipped
-from mmlib.experiments import CHECKPOINTS, EXPERIMENTS, RESULTS, selection_pairs
+from mmlib.experiments import CHECKPOINTS, EXPERIMENTS, RESULTS, select, selection_pairs
 from mmlib.recipes import from_dict
 
 COURSE = CHECKPOINTS / "course.safetensors"
@@ -72,6 +72,16 @@ def test_the_course_has_the_consistency_that_translates_most_seen_pairs_better()
     chosen = means.pop(EXPERIMENTS["course"].recipe.consistency)
     (other,) = means.values()
     assert sum(chosen[name] > value for name, value in other.items()) > len(other) / 2
+
+
+def test_no_trial_of_its_length_is_ahead_of_the_shipped_network(model):
+    """In what may be chosen by: the seen translations of validation, and how far depth says what RGB says."""
+    shipped_one, trial = select(model, *selection_pairs(model.recipe.size)), reported("choice_long")
+    assert from_dict(trial["recipe"]).steps == model.recipe.steps
+    for name, measure in (("rgb_to_segmentation", "miou"), ("rgb_to_depth", "delta1")):
+        assert shipped_one["translations"][name][measure] > trial["translations"][name][measure], name
+    mine, other = (one["agreement"]["depth_to_segmentation"]["miou"] for one in (shipped_one, trial))
+    assert mine > other
 
 
 def test_the_oracle_learnt_from_rooms_of_its_own():
