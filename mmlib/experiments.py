@@ -83,7 +83,7 @@ EXPERIMENTS = {
         for seed in range(2)
         for kind in ("latent", "all_stages")
     },
-    # what was tried in its place: each with pseudo-pairs by an averaged teacher from a quarter on
+    # what was tried in place of the recipe of `course`: pseudo-pairs by an averaged teacher, from a quarter on
     **{f"choice_{choice}": Experiment(recipe, selects=True) for choice, recipe in CHOICES.items()},
     # the shipped network: the course preset, four times as long as `make run` trains
     "course": Experiment(COURSE.with_steps(6_000), ship=True),

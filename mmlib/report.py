@@ -68,13 +68,13 @@ CONSISTENCIES = {
     for kind, form in (("latent", "last latent"), ("all_stages", "every stage"))
     for seed in range(2)
 }
-CHOICES = {
+RECIPES = {
     "choice_latent": "last latent",
     "choice_all_stages": "every stage",
     "choice_three_stages": "last latent, three stages",
     "choice_long": "last latent, 6,000 steps",
 }
-"""The trials that the recipe of `course` rests on, with their titles: before any pseudo-pair, and with them."""
+"""Trials with their titles: of forms of consistency, before any pseudo-pair; of other recipes in place of `course`."""
 
 
 def trials(titles: dict[str, str], results: str | Path = RESULTS) -> dict[str, dict]:
