@@ -19,7 +19,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from .modalities import MODALITIES
+from .modalities import modality
 from .objectives import Pair
 from .recipes import Recipe
 from .training import Machine, Trainer
@@ -232,7 +232,7 @@ class _Rehearsal(Trainer):
         size, batch = self.recipe.size, self.recipe.batch
         return [
             Pair(
-                {name: torch.zeros(batch, MODALITIES[name].channels, size, size) for name in rooms.modalities},
+                {name: torch.zeros(batch, modality(name).channels, size, size) for name in rooms.modalities},
                 {name: torch.ones(batch, 1, size, size, dtype=torch.bool) for name in rooms.modalities},
             )
             for rooms in self.objective.sets

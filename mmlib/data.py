@@ -38,7 +38,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, UnidentifiedImageError
 
-from mmlib.modalities import MODALITIES, Modality, modality
+from mmlib.modalities import Modality, known_modalities, modality
 
 FORMAT = "mmlib-rooms-1"
 SHIPPED = Path(__file__).resolve().parents[1] / "data" / "rooms"
@@ -102,8 +102,8 @@ class _Files:
         fields = {"size": int, "modalities": list, "rooms": list}
         if wrong := [field for field, kind in fields.items() if not isinstance(index.get(field), kind)]:
             raise ValueError(f"{where} lacks a usable {', '.join(wrong)}: render or download the data set again")
-        if not index["modalities"] or [name for name in index["modalities"] if name not in tuple(MODALITIES)]:
-            known = ", ".join(MODALITIES)
+        if not index["modalities"] or set(map(str, index["modalities"])) - set(known_modalities()):
+            known = ", ".join(known_modalities())
             raise ValueError(f"{where} lists modalities {index['modalities']}: list some of {known}")
         if not index["rooms"]:
             raise ValueError(f"{where} lists no rooms: render at least one")
@@ -193,6 +193,25 @@ class Rooms:
         self.size = size or index["size"]
         self.images = _resize(self.images, self.size)
 
+    @classmethod
+    def of(cls, images: dict[str, torch.Tensor], rooms: Sequence[int], split: str = "memory") -> Self:
+        """Raw images in memory, (N, C, H, W) square, as a set of this type; `rooms` number the scenes."""
+        held = cls.__new__(cls)
+        sizes = {tuple(raw.shape[2:]) for raw in images.values()} | {(raw.shape[-1],) * 2 for raw in images.values()}
+        counts = {len(raw) for raw in images.values()} | {len(rooms), len(set(rooms))}
+        if set(images) != set(cls.modalities) or len(sizes) != 1 or len(counts) != 1:
+            raise ValueError(
+                f"{split}: {cls.__name__} takes {', '.join(cls.modalities)}, square and as many of each as there are "
+                "scene numbers, no number twice"
+            )
+        held.images, held.rooms, held.split = dict(images), list(rooms), split
+        held.size, held.index = next(iter(sizes))[0], {"split": split, "rooms": [{"room": room} for room in rooms]}
+        digest = hashlib.sha256()
+        for name in cls.modalities:
+            digest.update(images[name].contiguous().numpy())
+        held.sha256 = digest.hexdigest()
+        return held
+
     def __len__(self) -> int:
         return len(self.rooms)
 
@@ -242,16 +261,40 @@ def ranges(rooms: Iterable[int]) -> list[list[int]]:
 # ── Splits as types ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class SegmentationPairs(Rooms):
+class AnchoredPairs(Rooms):
+    """RGB, the anchor, with one other modality, which a subclass names: what zero-pair training takes.
+
+    It cannot hold two modalities besides RGB, so an unseen pair cannot be expressed: `TypeError` for a subclass that
+    tries.
+    """
+
+    def __init_subclass__(cls):
+        if len(set(cls.modalities)) != 2 or cls.modalities[0] != "rgb":
+            raise TypeError(f"{cls.__name__}: AnchoredPairs hold RGB and one other modality, not {cls.modalities}")
+
+
+class SegmentationPairs(AnchoredPairs):
     """D1: RGB with segmentation; depth files are never opened, even where they exist."""
 
     modalities = ("rgb", "segmentation")
 
 
-class DepthPairs(Rooms):
+class DepthPairs(AnchoredPairs):
     """D2: RGB with depth; segmentation files are never opened, even where they exist."""
 
     modalities = ("rgb", "depth")
+
+
+class NormalsPairs(AnchoredPairs):
+    """RGB with surface normals, to plug a fourth modality in."""
+
+    modalities = ("rgb", "normals")
+
+
+class AlbedoPairs(AnchoredPairs):
+    """RGB with albedo, to plug a fifth modality in."""
+
+    modalities = ("rgb", "albedo")
 
 
 class Triplets(Rooms):
@@ -260,13 +303,40 @@ class Triplets(Rooms):
     modalities = ("rgb", "depth", "segmentation")
 
 
-class LabelledDepth(Rooms):
-    """Depth with segmentation, for the supervised oracle ONLY: no zero-pair method may be given one."""
+class Surfaces(Rooms):
+    """Normals and albedo of the test rooms, which `joined` puts beside `Triplets`: for evaluation only."""
 
-    modalities = ("depth", "segmentation")
+    modalities = ("normals", "albedo")
 
 
-SPLITS = {"d1": SegmentationPairs, "d2": DepthPairs, "validation": Triplets, "test": Triplets}
+class OraclePairs(Rooms):
+    """Two modalities of the same rooms, for the supervised oracle ONLY: no zero-pair method may be given any."""
+
+    def __init__(self, source: str | Path, modalities: Sequence[str], size: int | None = None):
+        self.modalities = tuple(modalities)
+        super().__init__(source, size)
+
+
+def joined(first: Rooms, second: Rooms) -> Rooms:
+    """The same rooms with the modalities of both; the hash is that of both hashes. `ValueError` for other rooms."""
+    if first.rooms != second.rooms or first.size != second.size:
+        raise ValueError(f"{first.split} and {second.split} are not the same rooms at the same size")
+    both = copy.copy(first)
+    both.images = {**first.images, **second.images}
+    both.modalities = tuple(both.images)
+    both.sha256 = hashlib.sha256(f"{first.sha256} {second.sha256}".encode()).hexdigest()
+    return both
+
+
+SPLITS = {
+    "d1": SegmentationPairs,
+    "d2": DepthPairs,
+    "normals": NormalsPairs,
+    "albedo": AlbedoPairs,
+    "validation": Triplets,
+    "test": Triplets,
+    "test_surfaces": Surfaces,
+}
 
 
 def shipped(split: str, size: int | None = None) -> Rooms:

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from mmlib.data import SHIPPED, Rooms, ranges, written_whole
-from mmlib.modalities import CLASSES, MODALITIES, SEGMENTATION, modality
+from mmlib.modalities import CLASSES, SEGMENTATION, known_modalities, modality
 from mmlib.networks import Encoding
 
 # ── Metrics ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -101,7 +101,32 @@ class RGBMetrics:
         return {"psnr": 20 * math.log10(255 / rmse) if rmse else None, "rmse": rmse}
 
 
-METRICS = {"segmentation": SegmentationMetrics, "depth": DepthMetrics, "rgb": RGBMetrics}
+class NormalsMetrics:
+    """The angle between unit vectors, in degrees, where the target is a hit: `mean`, `median`, and `within11`,
+    `within22`, `within30`, the shares of pixels within 11.25°, 22.5° and 30° (Fouhey et al. 2013)."""
+
+    def __init__(self):
+        self.counts = torch.zeros(1801, dtype=torch.int64)  # in tenths of a degree, from 0 to 180
+
+    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
+        prediction, target = _same_shape(prediction, target)
+        valid = modality("normals").valid(target)[:, 0]
+        p, t = prediction.movedim(1, -1)[valid].double(), target.movedim(1, -1)[valid].double()
+        degrees = torch.rad2deg(torch.atan2(torch.linalg.cross(p, t).norm(dim=-1), (p * t).sum(-1)))
+        self.counts += torch.bincount((10 * degrees).round().long(), minlength=1801)
+
+    def compute(self) -> dict:
+        pixels = self.counts.sum().item()
+        degrees = torch.arange(1801, dtype=torch.float64) / 10
+        share = self.counts.cumsum(0) / max(pixels, 1)
+        mean = _ratio((self.counts * degrees).sum().item(), pixels)
+        median = degrees[torch.searchsorted(share, 0.5)].item() if pixels else None
+        limits = {"within11": 112, "within22": 225, "within30": 300}
+        within = {name: share[tenths].item() if pixels else None for name, tenths in limits.items()}
+        return {"mean": mean, "median": median, **within}
+
+
+METRICS = {"segmentation": SegmentationMetrics, "depth": DepthMetrics, "rgb": RGBMetrics, "normals": NormalsMetrics}
 """The accumulator that a `Modality.metric` names."""
 
 
@@ -123,8 +148,8 @@ def _root(square: float | None) -> float | None:
 
 
 def seen(source: str, target: str) -> bool:
-    """Whether training had pairs of these modalities; depth ↔ segmentation is the one that it never has."""
-    return {source, target} != {"depth", "segmentation"}
+    """Whether training had pairs of these modalities: each is paired with RGB alone, so depth ↔ segmentation never."""
+    return source == target or "rgb" in (source, target)
 
 
 def _device(model) -> torch.device | None:
@@ -421,7 +446,7 @@ def _well_formed(entry) -> bool:
     fields = {"role": str, "split": str, "sha256": str, "modalities": list, "rooms": list}
     if not isinstance(entry, dict) or not all(entry.get(f) and isinstance(entry[f], t) for f, t in fields.items()):
         return False
-    if not all(isinstance(name, str) and name in MODALITIES for name in entry["modalities"]):
+    if not all(isinstance(name, str) and name in known_modalities() for name in entry["modalities"]):
         return False
     runs = [run for run in entry["rooms"] if isinstance(run, list | tuple) and [type(n) for n in run] == [int, int]]
     return len(runs) == len(entry["rooms"]) and all(first <= last for first, last in runs)

@@ -26,9 +26,9 @@ from .baselines.cyclegan import CycleGAN
 from .baselines.pix2pix import Pix2Pix
 from .baselines.student import Student
 from .baselines.supervised import Supervised
-from .data import SHIPPED, DepthPairs, LabelledDepth, Rooms, SegmentationPairs, shipped
+from .data import SHIPPED, DepthPairs, OraclePairs, Rooms, SegmentationPairs, shipped
 from .grids import ALPHA, GRIDS, Run, runs
-from .modalities import MODALITIES
+from .modalities import modality
 from .objectives import Objective, ZeroPair
 from .recipes import PRESETS, Recipe, from_dict, preset
 from .training import choose_device, fit
@@ -143,11 +143,11 @@ def _report(name: str, measured: dict, record: dict, folder: Path) -> dict:
     return {"experiment": name, **measured, **made, "curve": curve(folder / "log.jsonl")}
 
 
-def _oracle_rooms(folder: Path, split: str) -> LabelledDepth:
+def _oracle_rooms(folder: Path, split: str) -> OraclePairs:
     from .rooms.render import render
 
     render(1200, ORACLE_ROOMS, 96, folder, ("depth", "segmentation"))
-    pairs = LabelledDepth(folder)
+    pairs = OraclePairs(folder, ("depth", "segmentation"))
     pairs.split = split
     return pairs
 
@@ -371,14 +371,14 @@ def examples(model, rooms: Rooms, pairs, device: torch.device) -> dict[str, str]
     """
     batch, made = rooms.batch(EXAMPLES[: len(rooms)]), {}
     for source, target in pairs:
-        kind = {"8-bit grey": (1, torch.uint8), "16-bit grey": (1000, torch.uint16)}.get(MODALITIES[target].pixels)
+        kind = {"8-bit grey": (1, torch.uint8), "16-bit grey": (1000, torch.uint16)}.get(modality(target).pixels)
         if kind:
             with torch.inference_mode():
                 first, *second = (
-                    model.encode(MODALITIES[name].to_input(batch[name].to(device)), name) for name in source.split("+")
+                    model.encode(modality(name).to_input(batch[name].to(device)), name) for name in source.split("+")
                 )
                 encoding = first.fuse(second[0], ALPHA) if second else first
-                raw = MODALITIES[target].to_raw(model.decode(encoding, target)).cpu()
+                raw = modality(target).to_raw(model.decode(encoding, target)).cpu()
             stored = (raw * kind[0]).round().to(torch.int64).clamp(0, 65535).to(kind[1])
             stream = io.BytesIO()
             Image.fromarray(torch.cat(list(stored[:, 0]), 1).numpy()).save(stream, "PNG", optimize=True)

@@ -93,10 +93,8 @@ def _ideas(first: Recipe, phase: Phase) -> dict[str, Recipe]:
         "little_rgb": _weighted(first, lambda_rgb=0.1),
         "pseudo_self": late,
         "pseudo_average": late.replace(teacher="average"),
-        "pseudo_both": late.replace(teacher="both"),
         "pseudo_confident": late.replace(teacher="average", confidence=0.5),
         "pseudo_early_strong": strongly.replace(teacher="average"),
-        "pseudo_inputs": late.replace(teacher="average", pseudo_inputs=True),
     }
 
 
@@ -224,9 +222,7 @@ GRIDS: dict[str, tuple[Row, ...]] = {
             "idea_little_rgb": "RGB as a target with a tenth of its weight",
             "idea_pseudo_self": "pseudo-pairs for the second half, made by the networks as they are",
             "idea_pseudo_average": "the same, made by their average over the past steps",
-            "idea_pseudo_both": "… by that average, from both images of a room",
             "idea_pseudo_confident": "… by that average, where a class has a probability of one half",
-            "idea_pseudo_inputs": "… by that average, and of made inputs with true targets",
             "pseudo_pairs": "… by that average, for three quarters of the steps",
             "idea_pseudo_early_strong": "… and with three times the weight",
             "pseudo_pairs_none": "… for three quarters of the steps, without side information",

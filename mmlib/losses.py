@@ -7,7 +7,7 @@ alone, computed in float32; a batch without any gives 0, with a gradient of 0, a
 import torch
 import torch.nn.functional as F
 
-from .modalities import MODALITIES
+from .modalities import known_modalities, modality
 from .networks import Encoding
 from .recipes import Phase
 
@@ -47,7 +47,13 @@ def cross_entropy(
     return (torch.where(valid, nats, 0.0) * weight).sum() / weight.sum().clamp_min(1e-6)
 
 
-LOSSES = {"l2": l2, "berhu": berhu, "cross_entropy": cross_entropy}
+def cosine(prediction: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    """1 − cos of the angle between predicted vectors, of any length, and unit vectors: (N, 3, H, W) each."""
+    cosines = F.cosine_similarity(prediction.float(), target, dim=1, eps=1e-6).unsqueeze(1)
+    return masked_mean(1 - cosines, valid)
+
+
+LOSSES = {"l2": l2, "berhu": berhu, "cross_entropy": cross_entropy, "cosine": cosine}
 """By `Modality.loss`."""
 
 
@@ -109,7 +115,7 @@ def pseudo_pair(translated: torch.Tensor, teacher: torch.Tensor, target: str, co
     count where the teacher's favourite has at least the probability `confidence`; a depth says nothing of how sure it
     is, so it counts everywhere.
     """
-    record = MODALITIES[target]
+    record = modality(target)
     said = record.soft_target(teacher.detach().float())
     counts = torch.ones_like(said[:, :1], dtype=torch.bool)
     if record.loss == "cross_entropy":
@@ -123,7 +129,10 @@ def total(terms: dict[str, torch.Tensor], phase: Phase) -> torch.Tensor:
     A term is named by its kind and its translation: `rgb/SR`, `gan/*R`, `depth/RD`, `segmentation/RS`, `latent/RS`,
     and `pseudo_segmentation/DS`, whose weight is λ_pseudo · λ_S.
     """
-    weights = {record.name: getattr(phase, record.loss_weight) for record in MODALITIES.values()}
+    weights = {
+        name: getattr(phase, record.loss_weight) if isinstance(record.loss_weight, str) else record.loss_weight
+        for name, record in known_modalities().items()
+    }
     weights |= {f"pseudo_{name}": phase.lambda_pseudo * weight for name, weight in weights.items()}
     weights["gan"] = phase.lambda_gan * weights["rgb"]
     weights["rgb"] *= phase.lambda_l2

@@ -7,9 +7,10 @@ Three forms of an image appear in this library:
   0 = no hit, segmentation `int64` class ids (N, 1, H, W) with 0 = Unknown;
 * *network*: the `float32` tensors that encoders read (`to_input`) and decoders write (`to_raw` goes back).
 
-A new modality starts here, with one record in `MODALITIES`.
+A new modality is one more record, which `register` makes known.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,11 +39,11 @@ class Modality:
 
     `to_input(raw)` → float32 (N, channels, H, W); `to_raw(output)` goes back; `valid(raw)` → bool (N, 1, H, W), the
     pixels that count in losses and metrics. `loss` names an entry of `mmlib.losses.LOSSES`, `metric` one of
-    `mmlib.evaluation.METRICS`, `loss_weight` a λ of `mmlib.recipes.Phase`. `letter` is the paper's: R, S, D.
-    `soft_target` makes a teacher's output a target for pseudo-pairs. `resample` is how its pixels may be
-    interpolated. `pixels` names an entry of `mmlib.data.PIXEL_MODES`; `from_stored` turns stored pixels (channels, H,
-    W) into raw ones, which a batch holds as `raw_dtype`; `problem(raw)` says what is wrong with one raw image, or
-    returns None.
+    `mmlib.evaluation.METRICS`, `loss_weight` a λ of `mmlib.recipes.Phase`, or is its own. `letter` is the paper's: R,
+    S, D. `soft_target` makes a teacher's output a target for pseudo-pairs. `resample` is how its pixels may be
+    interpolated, `mirrored(raw)` what else a mirror does to them, besides moving them. `pixels` names an entry of
+    `mmlib.data.PIXEL_MODES`; `from_stored` turns stored pixels (channels, H, W) into raw ones, which a batch holds as
+    `raw_dtype`; `problem(raw)` says what is wrong with one raw image, or returns None.
     """
 
     name: str
@@ -55,7 +56,7 @@ class Modality:
     valid: Callable[[torch.Tensor], torch.Tensor]
     loss: str
     metric: str
-    loss_weight: str
+    loss_weight: str | float
     resample: str
     decoder_uses_side_information: bool = True
     encoder_batch_norm: bool = True
@@ -64,6 +65,7 @@ class Modality:
     from_stored: Callable[[torch.Tensor], torch.Tensor] = lambda pixels: pixels
     raw_dtype: torch.dtype = torch.uint8
     problem: Callable[[torch.Tensor], str | None] = lambda raw: None
+    mirrored: Callable[[torch.Tensor], torch.Tensor] = lambda raw: raw
 
 
 def _everywhere(raw: torch.Tensor) -> torch.Tensor:
@@ -91,6 +93,12 @@ def _class_problem(classes: torch.Tensor) -> str | None:
     largest = int(classes.max())
     last = len(CLASSES) - 1
     return f"it holds class {largest}, expected 0 (Unknown) to {last} ({CLASSES[last]})" if largest > last else None
+
+
+def _unit(pixels: torch.Tensor) -> torch.Tensor:
+    """Stored normals (3, H, W), 0–255 → unit vectors float32; black, where nothing was hit, → 0."""
+    vectors = F.normalize(pixels.float() / 127.5 - 1.0, dim=0)
+    return torch.where((pixels == 0).all(0), 0.0, vectors)
 
 
 RGB = Modality(
@@ -148,11 +156,52 @@ SEGMENTATION = Modality(
     problem=_class_problem,
 )
 
-MODALITIES = {modality.name: modality for modality in (RGB, DEPTH, SEGMENTATION)}
+MODALITIES = {record.name: record for record in (RGB, DEPTH, SEGMENTATION)}
+"""The paper's modalities, in the order of its networks."""
+
+NORMALS = Modality(
+    name="normals",
+    letter="N",
+    channels=3,
+    folder="normals",
+    suffix=".png",
+    to_input=lambda raw: raw.float(),  # unit vectors of the camera: x right, y up, z towards it
+    to_raw=lambda output: F.normalize(output.float(), dim=1),
+    valid=lambda raw: raw.square().sum(1, keepdim=True) > 0.25,
+    loss="cosine",
+    metric="normals",
+    loss_weight=10.0,
+    resample="nearest",
+    pixels="8-bit colour",
+    from_stored=_unit,
+    raw_dtype=torch.float32,
+    mirrored=lambda raw: raw * raw.new_tensor([-1.0, 1.0, 1.0]).view(3, 1, 1),
+)
+
+ALBEDO = dataclasses.replace(
+    RGB, name="albedo", letter="A", folder="albedo", loss_weight=10.0, decoder_uses_side_information=True,
+    encoder_batch_norm=True,
+)  # fmt: skip
+"""The colours of things without light and shadow: reflectance in sRGB, 0–255."""
+
+_OTHERS = {record.name: record for record in (NORMALS, ALBEDO)}
+
+
+def register(record: Modality) -> Modality:
+    """Make a modality of your own known by its name; `ValueError` where one of another making has that name."""
+    if known_modalities().get(record.name, record) != record:
+        raise ValueError(f"modality {record.name!r} is known already, as something else: choose another name")
+    _OTHERS[record.name] = record
+    return record
+
+
+def known_modalities() -> dict[str, Modality]:
+    """All records by name: the paper's, those of `07_many_domains`, and the registered."""
+    return MODALITIES | _OTHERS
 
 
 def modality(name: str) -> Modality:
     """The record of a modality by its name; `ValueError` names the known ones."""
-    if name not in MODALITIES:
-        raise ValueError(f"unknown modality {name!r}: known are {', '.join(MODALITIES)}")
-    return MODALITIES[name]
+    if name not in known_modalities():
+        raise ValueError(f"unknown modality {name!r}: known are {', '.join(known_modalities())}")
+    return known_modalities()[name]

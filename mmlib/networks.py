@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from .blocks import ConvolutionBlock, pool, unpool, upper_left, upsample
-from .modalities import MODALITIES, modality
+from .modalities import modality
 from .recipes import Recipe
 
 
@@ -184,6 +184,7 @@ class MixAndMatch(nn.Module):
         shape = (recipe.widths, recipe.convolutions)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
+            records = {name: modality(name) for name in recipe.modalities}
             encoders = {
                 name: Encoder(
                     record.channels,
@@ -191,13 +192,13 @@ class MixAndMatch(nn.Module):
                     batch_norm=record.encoder_batch_norm or recipe.rgb_batch_norm,
                     keep_features=recipe.side_information == "skip" or recipe.consistency in ("features", "indices"),
                 )
-                for name, record in MODALITIES.items()
+                for name, record in records.items()
             }
             decoders = {
                 name: Decoder(record.channels, *shape, recipe.side_information)
                 if record.decoder_uses_side_information
                 else RGBDecoder(record.channels, recipe.widths)
-                for name, record in MODALITIES.items()
+                for name, record in records.items()
             }
             first, *others = encoders.values()
             for stage in range(len(recipe.widths) - recipe.shared_stages, len(recipe.widths)):

@@ -4,15 +4,17 @@
 """
 
 import functools
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from .blocks import PatchDiscriminator
-from .data import DepthPairs, Rooms, SegmentationPairs
+from .data import AnchoredPairs, DepthPairs, Rooms, SegmentationPairs
 from .losses import LOSSES, latent_consistency, pseudo_pair, total
-from .modalities import CLASSES, DEPTH, MODALITIES, SEGMENTATION
+from .modalities import CLASSES, modality
 from .networks import Encoding, MixAndMatch
 from .recipes import Phase, Recipe
 
@@ -37,11 +39,13 @@ def add_noise(encoding: Encoding, deviation: float, random: torch.Generator) -> 
 class Objective:
     """What a training minimises: its sets, its networks, its loss terms and their sum.
 
-    `sets`: the training sets; each gives a batch to every step. A subclass writes `terms`, and overrides the rest where
+    `sets`: the training sets; each gives a batch to every step. `inherited`: the records of data that frozen parts were
+    trained on before. A subclass writes `terms`, and overrides the rest where
     it differs.
     """
 
     sets: tuple[Rooms, ...]
+    inherited: tuple[dict, ...] = ()
 
     def networks(self, recipe: Recipe) -> nn.Module:
         """The networks that are trained, from `recipe.seed`; they offer `encode`, `decode` and `modalities`."""
@@ -83,113 +87,181 @@ class OnZeroPairs(Objective):
     def __init__(self, d1: SegmentationPairs, d2: DepthPairs):
         if not isinstance(d1, SegmentationPairs) or not isinstance(d2, DepthPairs):
             raise TypeError("zero-pair training takes SegmentationPairs (D1) and DepthPairs (D2), nothing else")
-        if shared := set(d1.rooms) & set(d2.rooms):
+        self.sets: tuple[Rooms, ...] = apart(d1, d2)
+
+
+def apart(*sets: AnchoredPairs) -> tuple[AnchoredPairs, ...]:
+    """The sets; `ValueError` where two of them share rooms, so that a pair that is to be unseen would be seen."""
+    for first, second in itertools.combinations(sets, 2):
+        if shared := set(first.rooms) & set(second.rooms):
+            one, other = first.modalities[1], second.modalities[1]
             raise ValueError(
-                f"D1 and D2 share {len(shared)} rooms, the first is {min(shared)}: depth and segmentation of a room "
-                "would both be seen; give two sets of different rooms"
+                f"the sets with {one} and with {other} share {len(shared)} rooms, the first is {min(shared)}: {other} "
+                f"and {one} of a room would both be seen; give sets of different rooms"
             )
-        self.sets: tuple[Rooms, ...] = (d1, d2)
+    return sets
 
 
-class ZeroPair(OnZeroPairs):
-    """The paper's own objective (section 4.3)."""
+class ZeroPair(Objective):
+    """The paper's own objective (section 4.3), on sets each of which pairs RGB, the anchor, with another modality.
+
+    With D1 and D2 it is the paper's; with more sets that of section 3.3, where N − 1 trained pairs make all N (N − 1)
+    translations.
+    """
+
+    def __init__(self, *sets: AnchoredPairs):
+        if len(sets) < 2 or not all(isinstance(rooms, AnchoredPairs) for rooms in sets):
+            raise TypeError(
+                "zero-pair training takes AnchoredPairs, each RGB with one other modality: SegmentationPairs (D1), "
+                "DepthPairs (D2) and further ones; nothing else"
+            )
+        if len({rooms.modalities for rooms in sets}) < len(sets):
+            raise TypeError("zero-pair training takes one set of each pair: two of these hold the same modalities")
+        self.sets: tuple[Rooms, ...] = apart(*sets)
 
     def discriminators(self, recipe: Recipe) -> dict[str, nn.Module]:
         """C(x), which judges RGB from all sources."""
-        return {"R": PatchDiscriminator(MODALITIES["rgb"].channels, recipe.discriminator_widths)}
+        return {"R": PatchDiscriminator(modality("rgb").channels, recipe.discriminator_widths)}
 
     def terms(self, model: MixAndMatch, batches: list[Pair], recipe, phase, random, average=None):
         """All terms of section 4.3 but the GAN's, and (real, translated) RGB for the discriminator.
 
         Each input is encoded once, and each decoder runs once on the latents of all its translations.
         """
-        d1, d2 = batches
-        x1, y = d1.images["rgb"], d1.images["segmentation"]
-        x2, z = d2.images["rgb"], d2.images["depth"]
-        x, n = torch.cat([x1, x2]), len(x1)
-        y_read, z_read = y, z
-        if phase.lambda_pseudo > 0 and average is not None:
-            said_y = self._said(average, {"rgb": x2, "depth": z}, "segmentation", recipe.teacher)
-            said_z = self._said(average, {"rgb": x1, "segmentation": y}, "depth", recipe.teacher)
-            if recipe.pseudo_inputs:
-                y_read = torch.cat([y, SEGMENTATION.soft_target(said_y)])
-                z_read = torch.cat([z, DEPTH.soft_target(said_z)])
-        f_R, f_S, f_D = model.encode(x, "rgb"), model.encode(y_read, "segmentation"), model.encode(z_read, "depth")
+        pairs = {rooms.modalities[1]: pair for rooms, pair in zip(self.sets, batches, strict=True)}
+        x = {name: pair.images["rgb"] for name, pair in pairs.items()}
+        y = {name: pair.images[name] for name, pair in pairs.items()}
+        letter = {name: modality(name).letter for name in pairs}
+
+        f_R = model.encode(torch.cat(list(x.values())), "rgb")
+        f = {name: model.encode(image, name) for name, image in y.items()}
 
         terms = {}
         if phase.lambda_latent > 0:
-            terms["latent/RS"] = latent_consistency(f_R[:n], f_S[: len(y)], recipe.consistency)
-            terms["latent/RD"] = latent_consistency(f_R[n:], f_D[: len(z)], recipe.consistency)
+            for name, x_h in by_set(f_R, x).items():
+                terms[f"latent/R{letter[name]}"] = latent_consistency(x_h, f[name], recipe.consistency)
 
-        f_R, f_S, f_D = (add_noise(f, recipe.latent_noise, random) for f in (f_R, f_S, f_D))
-        x1_h, x2_h = f_R[:n], f_R[n:]
-        f_S, y2_h = f_S[: len(y)], f_S[len(y) :]
-        f_D, z1_h = f_D[: len(z)], f_D[len(z) :]
+        f_R = add_noise(f_R, recipe.latent_noise, random)
+        f = {name: add_noise(encoding, recipe.latent_noise, random) for name, encoding in f.items()}
+        x_h = by_set(f_R, x)
 
-        def decode(target: str, sources: dict[str, tuple[Encoding, torch.Tensor, torch.Tensor]]):
+        def decode(target: str, sources: dict[str, tuple[Encoding, torch.Tensor | None, torch.Tensor | None]]):
             """Decode the sources in one pass; a loss term for each source that has a target image."""
-            output = model.decode(Encoding.cat([f for f, _, _ in sources.values()]), target)
-            parts = dict(zip(sources, output.split([len(f) for f, _, _ in sources.values()])))
-            loss = target_loss(target, recipe, self.sets[0])
+            output = model.decode(Encoding.cat([encoding for encoding, _, _ in sources.values()]), target)
+            parts = dict(zip(sources, output.split([len(encoding) for encoding, _, _ in sources.values()])))
+            loss = target_loss(target, recipe, self.sets)
             for source, (_, image, valid) in sources.items():
                 if image is not None:
-                    name = f"{target}/{source}{MODALITIES[target].letter}"
-                    terms[name] = loss(parts[source], image, valid)
+                    terms[f"{target}/{source}{modality(target).letter}"] = loss(parts[source], image, valid)
             return output, parts
 
-        everywhere = torch.cat([d1.valid["rgb"], d2.valid["rgb"]])
-        rgb = {"S": (f_S, x1, d1.valid["rgb"]), "D": (f_D, x2, d2.valid["rgb"])}
-        segmentation = {"R": (x1_h, y, d1.valid["segmentation"])}
-        depth = {"R": (x2_h, z, d2.valid["depth"])}
+        rgb = {letter[name]: (f[name], x[name], pair.valid["rgb"]) for name, pair in pairs.items()}
+        everything = torch.cat(list(x.values()))
         if recipe.autoencoders:
-            rgb["R"] = (f_R, x, everywhere)
-            segmentation["S"] = (f_S, y, d1.valid["segmentation"])
-            depth["D"] = (f_D, z, d2.valid["depth"])
-        if phase.lambda_pseudo > 0:
-            segmentation["D"] = (f_D, None, None)
-            depth["S"] = (f_S, None, None)
-            if average is None:
-                segmentation["teacher"] = (x2_h.detach(), None, None)
-                depth["teacher"] = (x1_h.detach(), None, None)
-            elif recipe.teacher == "both":
-                segmentation["unlabelled"] = (x2_h, None, None)
-                depth["unlabelled"] = (x1_h, None, None)
-            if recipe.pseudo_inputs:
-                segmentation["made"] = (z1_h, None, None)
-                depth["made"] = (y2_h, None, None)
+            rgb["R"] = (f_R, everything, torch.cat([pair.valid["rgb"] for pair in batches]))
         translated, _ = decode("rgb", rgb)
-        _, y_hat = decode("segmentation", segmentation)
-        _, z_hat = decode("depth", depth)
-        if phase.lambda_pseudo > 0:
-            if average is None:
-                said_y, said_z = y_hat["teacher"], z_hat["teacher"]
-            terms["pseudo_segmentation/DS"] = pseudo_pair(y_hat["D"], said_y, "segmentation", recipe.confidence)
-            terms["pseudo_depth/SD"] = pseudo_pair(z_hat["S"], said_z, "depth")
-            if "unlabelled" in y_hat:
-                terms["pseudo_segmentation/RS"] = pseudo_pair(
-                    y_hat["unlabelled"], said_y, "segmentation", recipe.confidence
+
+        for target, pair in pairs.items():
+            sources = {"R": (x_h[target], y[target], pair.valid[target])}
+            if recipe.autoencoders:
+                sources[letter[target]] = (f[target], y[target], pair.valid[target])
+            # rooms of the other sets: their target is what RGB → target says of them
+            unlabelled = [name for name in pairs if name != target and phase.lambda_pseudo > 0]
+            for name in unlabelled:
+                sources[letter[name]] = (f[name], None, None)
+                if average is None:
+                    sources[f"R of {name}"] = (x_h[name].detach(), None, None)
+            _, y_hat = decode(target, sources)
+            for name in unlabelled:
+                said = y_hat[f"R of {name}"] if average is None else self._said(average, x[name], target)
+                terms[f"pseudo_{target}/{letter[name]}{letter[target]}"] = pseudo_pair(
+                    y_hat[letter[name]], said, target, recipe.confidence
                 )
-                terms["pseudo_depth/RD"] = pseudo_pair(z_hat["unlabelled"], said_z, "depth")
-            if recipe.pseudo_inputs:  # an input that was made, a target that is true
-                loss = target_loss("segmentation", recipe, self.sets[0])
-                terms["pseudo_segmentation/*S"] = loss(y_hat["made"], y, d1.valid["segmentation"])
-                terms["pseudo_depth/*D"] = target_loss("depth", recipe, self.sets[1])(
-                    z_hat["made"], z, d2.valid["depth"]
-                )
-        return terms, {"R": (x, translated)}
+        return terms, {"R": (everything, translated)}
 
     @staticmethod
     @torch.no_grad()
-    def _said(average: MixAndMatch, room: dict[str, torch.Tensor], target: str, teacher: str) -> torch.Tensor:
-        """What the averaged networks say of rooms seen from RGB, or the mean of what they say from both sides."""
-        sources = room if teacher == "both" else ["rgb"]
-        return torch.stack([average.translate(room[source], source, target).float() for source in sources]).mean(0)
+    def _said(average: MixAndMatch, x: torch.Tensor, target: str) -> torch.Tensor:
+        """What the averaged networks say of rooms, from their RGB."""
+        return average.translate(x, "rgb", target)
 
 
-def target_loss(target: str, recipe: Recipe, rooms: Rooms):
-    """The target modality's loss, with the classes of `rooms` weighted where the recipe balances them."""
-    loss = LOSSES[MODALITIES[target].loss]
+class PlugIn(Objective):
+    """A new modality's encoder and decoder against a trained, frozen network, from pairs of RGB with it (section 3.3).
+
+    Only f_N and g_N are trained: by T_RN and T_NN, by T_NR through the frozen decoder, by latent consistency with the
+    frozen f_R, and, with `lambda_pseudo`, by what the frozen network says of the same rooms in every other modality.
+    No old weight and no old statistic changes, so no old translation does.
+    """
+
+    def __init__(self, pairs: AnchoredPairs, base: MixAndMatch):
+        if not isinstance(pairs, AnchoredPairs):
+            raise TypeError("a modality is plugged in from AnchoredPairs, RGB with that modality; nothing else")
+        name = pairs.modalities[1]
+        if name in base.modalities:
+            raise ValueError(f"{name} is in the network already: it knows {', '.join(base.modalities)}")
+        seen = [entry for entry in base.record["data"] if entry["role"] == "training"]
+        for entry in seen:
+            if any(first <= room <= last for first, last in entry["rooms"] for room in pairs.rooms):
+                raise ValueError(
+                    f"split {pairs.split} shares rooms with {entry['split']}, on which the network was trained: give "
+                    f"pairs of RGB and {name} of other rooms"
+                )
+        self.sets: tuple[Rooms, ...] = (pairs,)
+        self.base, self.name, self.inherited = base, name, tuple(seen)
+
+    def networks(self, recipe: Recipe) -> MixAndMatch:
+        """The frozen network's, with an encoder and a decoder more."""
+        model = MixAndMatch.from_recipe(recipe)
+        new = (f"encoders.{self.name}.", f"decoders.{self.name}.")
+        missing, extra = model.load_state_dict(self.base.state_dict(), strict=False)
+        if extra or not all(key.startswith(new) for key in missing):
+            raise ValueError(f"the recipe's networks are not those of the frozen one with {self.name} more")
+        return model
+
+    def freeze(self, model: MixAndMatch, phase: Phase) -> None:
+        model.requires_grad_(False).eval()
+        for part in (model.encoders[self.name], model.decoders[self.name]):
+            part.requires_grad_(True).train()
+
+    def terms(self, model: MixAndMatch, batches: list[Pair], recipe, phase, random, average=None):
+        (pair,) = batches
+        x, y, valid, name = pair.images["rgb"], pair.images[self.name], pair.valid[self.name], self.name
+        letter = modality(name).letter
+        with torch.no_grad():
+            f_R = model.encode(x, "rgb")
+        f_N = model.encode(y, name)
+        terms = {f"latent/R{letter}": latent_consistency(f_R, f_N, recipe.consistency)}
+        f_R, f_N = (add_noise(f, recipe.latent_noise, random) for f in (f_R, f_N))
+        from_rgb, own = model.decode(Encoding.cat([f_R, f_N]), name).chunk(2)
+        loss = LOSSES[modality(name).loss]
+        terms[f"{name}/R{letter}"], terms[f"{name}/{letter}{letter}"] = loss(from_rgb, y, valid), loss(own, y, valid)
+        terms[f"rgb/{letter}R"] = LOSSES[modality("rgb").loss](model.decode(f_N, "rgb"), x, pair.valid["rgb"])
+        if phase.lambda_pseudo > 0:
+            for target in self.base.modalities:
+                if target != "rgb":
+                    with torch.no_grad():
+                        said = model.translate(x, "rgb", target)
+                    terms[f"pseudo_{target}/{letter}{modality(target).letter}"] = pseudo_pair(
+                        model.decode(f_N, target), said, target, recipe.confidence
+                    )
+        return terms, {}
+
+
+def by_set(encoding: Encoding, images: dict[str, torch.Tensor]) -> dict[str, Encoding]:
+    """The encoding of the sets' images, one set after the other, taken apart again."""
+    parts, first = {}, 0
+    for name, image in images.items():
+        parts[name] = encoding[first : first + len(image)]
+        first += len(image)
+    return parts
+
+
+def target_loss(target: str, recipe: Recipe, sets: Sequence[Rooms]):
+    """The target modality's loss, the classes of the set that holds them weighted where the recipe balances them."""
+    loss = LOSSES[modality(target).loss]
     if target == "segmentation" and recipe.class_balance > 0:
+        rooms = next(rooms for rooms in sets if target in rooms.modalities)
         weights = class_weights(rooms, recipe.class_balance)
         return lambda prediction, image, valid: loss(prediction, image, valid, weights.to(prediction.device))
     return loss

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 SIDE_INFORMATION = ("none", "skip", "pooling")
 CONSISTENCY = ("latent", "all_stages", "features", "indices")
-TEACHERS = ("self", "average", "both")
+TEACHERS = ("self", "average")
 PRECISIONS = ("auto", "fp32", "bf16")
 
 
@@ -38,18 +38,17 @@ class Recipe:
     """A network and how it is trained.
 
     `widths` and `convolutions` give channels and 3×3 convolutions of each encoder stage, each stage ending in 2×2
-    pooling; images must be divisible by 2 ** stages. `size` is the side of the square images in pixels. `batch` is the
-    number of pairs of *each* training set in a step. `rgb_batch_norm`: batch normalization in f_R, too. `autoencoders`:
-    the terms of T_RR, T_SS, T_DD. `consistency`: of the last `latent`, of `all_stages`, or of all stages' `features`
-    before pooling, too; or of the latent and of all pooling `indices`. `shared_stages`: how many of the last stages
-    have the same convolutions in all encoders, with batch normalization of their own. `latent_noise`: its standard
-    deviation. `one_cycle`: the learning rate rises over the first tenth of the steps, then falls as a cosine;
-    `linear_decay`: it is constant for half of them, then falls to zero, as CycleGAN's and pix2pix's. `teacher` of
-    pseudo-pairs: the networks themselves (`self`), their `average` over the past steps, whose weights decay by
-    `teacher_decay` a step, or that average from `both` images of a room, whose mean then teaches RGB's translation,
-    too; `confidence` is the probability from which on a class that it names counts; `pseudo_inputs` has an averaged
-    teacher make inputs, too, depth of D1 and segmentation of D2, whose targets are true. `augment`: crops, mirrors,
-    light. `class_balance` b weighs each class by frequency ** −b.
+    pooling; images must be divisible by 2 ** stages. `modalities` each have an encoder and a decoder. `size` is the
+    side of the square images in pixels. `batch` is the number of pairs of *each* training set in a step.
+    `rgb_batch_norm`: batch normalization in f_R, too. `autoencoders`: the terms of T_RR, T_SS, T_DD. `consistency`: of
+    the last `latent`, of `all_stages`, or of all stages' `features` before pooling, too; or of the latent and of all
+    pooling `indices`. `shared_stages`: how many of the last stages have the same convolutions in all encoders, with
+    batch normalization of their own. `latent_noise`: its standard deviation. `one_cycle`: the learning rate rises over
+    the first tenth of the steps, then falls as a cosine; `linear_decay`: it is constant for half of them, then falls to
+    zero, as CycleGAN's and pix2pix's. `teacher` of pseudo-pairs: the networks themselves (`self`), or their `average`
+    over the past steps, whose weights decay by `teacher_decay` a step; `confidence` is the probability from which on a
+    class that it names counts. `augment`: crops, mirrors, light. `class_balance` b weighs each class by frequency **
+    −b.
     """
 
     name: str
@@ -58,6 +57,7 @@ class Recipe:
     convolutions: tuple[int, ...]
     discriminator_widths: tuple[int, ...]
     phases: tuple[Phase, ...]
+    modalities: tuple[str, ...] = ("rgb", "depth", "segmentation")
     batch: int = 6
     rgb_batch_norm: bool = True
     side_information: str = "pooling"
@@ -73,7 +73,6 @@ class Recipe:
     teacher: str = "self"
     teacher_decay: float = 0.998
     confidence: float = 0.0
-    pseudo_inputs: bool = False
     precision: str = "auto"
     seed: int = 0
 
@@ -97,8 +96,6 @@ class Recipe:
                 raise ValueError(f"recipe: {name} = {getattr(self, name)} must hold whole numbers of at least 1")
         if self.teacher_decay >= 1:
             raise ValueError(f"recipe: teacher_decay = {self.teacher_decay} must be below 1")
-        if self.pseudo_inputs and self.teacher == "self":
-            raise ValueError("recipe: pseudo_inputs needs an averaged teacher: set teacher to average or both")
         if self.confidence > 1:
             raise ValueError(f"recipe: confidence = {self.confidence} must be at most 1, a probability")
         if self.size < self.stride or self.size % self.stride:
@@ -159,10 +156,13 @@ class Recipe:
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
 
+RETIRED = (("pseudo_inputs", False),)  # keys of earlier versions, with the value that switched off what they did
+
+
 def from_dict(record: dict) -> Recipe:
     """The recipe that `to_dict` wrote; `ValueError` on unknown or missing keys."""
     try:
-        values = record.copy()
+        values = {key: value for key, value in record.items() if (key, value) not in RETIRED}
         phases = tuple(Phase(**phase) for phase in values.pop("phases"))
         lists = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
         return Recipe(phases=phases, **lists)
@@ -172,7 +172,8 @@ def from_dict(record: dict) -> Recipe:
 
 def _check_types(record) -> None:
     """Reject a value of another type than its field's, with the field's name."""
-    kinds = {str: str, int: int, bool: bool, float: (int, float), tuple[int, ...]: tuple, tuple[Phase, ...]: tuple}
+    kinds = {str: str, int: int, bool: bool, float: (int, float), tuple[int, ...]: tuple, tuple[str, ...]: tuple,
+             tuple[Phase, ...]: tuple}  # fmt: skip
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
         if not isinstance(value, kinds[field.type]) or (isinstance(value, bool) and field.type is not bool):

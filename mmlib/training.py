@@ -26,7 +26,7 @@ from tqdm import tqdm
 from . import __version__, checkpoints
 from .data import Rooms
 from .losses import discriminator_gan, generator_gan
-from .modalities import MODALITIES
+from .modalities import modality
 from .networks import MixAndMatch
 from .objectives import Objective, Pair
 from .pretrained import load_rgb_encoder
@@ -133,11 +133,12 @@ def augment(raw: dict[str, torch.Tensor], size: int, random: torch.Generator) ->
     light = light * torch.exp(0.1 * torch.randn(count, 3, 1, 1, generator=random))
     result = {}
     for name, image in raw.items():
-        mode = MODALITIES[name].resample
+        mode = modality(name).resample
         sampled = F.grid_sample(image.float(), grid, mode, padding_mode="border", align_corners=False)
         if name == "rgb":
             sampled = (sampled * light).round().clamp(0, 255)
-        result[name] = sampled.to(image.dtype)
+        mirrored = modality(name).mirrored(sampled)
+        result[name] = torch.where(mirror.view(-1, 1, 1, 1) < 0, mirrored, sampled).to(image.dtype)
     return result
 
 
@@ -146,8 +147,8 @@ def load_batch(rooms: Rooms, recipe: Recipe, machine: Machine, step: int, number
     raw = rooms.batch(draw(rooms, recipe.batch, step, recipe.seed, number))
     if recipe.augment:
         raw = augment(raw, recipe.size, generator("cpu", recipe.seed, step, number, 1))
-    images = {name: machine.place(MODALITIES[name].to_input(image)) for name, image in raw.items()}
-    return Pair(images, {name: MODALITIES[name].valid(image).to(machine.device) for name, image in raw.items()})
+    images = {name: machine.place(modality(name).to_input(image)) for name, image in raw.items()}
+    return Pair(images, {name: modality(name).valid(image).to(machine.device) for name, image in raw.items()})
 
 
 # ---------------------------------------------------------------------------------------------- one step
@@ -315,7 +316,7 @@ def fit(
     if not recipe.augment:
         objective = copy.copy(objective)
         objective.sets = tuple(rooms.resized(recipe.size) for rooms in objective.sets)
-    data = [rooms.describe() for rooms in objective.sets]
+    data = [*objective.inherited, *(rooms.describe() for rooms in objective.sets)]
     saved = None
     if state_path.exists():
         if not resume:

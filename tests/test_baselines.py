@@ -15,7 +15,6 @@ from mmlib.baselines.student import Student
 from mmlib.blocks import ImagePool
 from mmlib.data import DepthPairs, SegmentationPairs, Triplets, open_split
 from mmlib.evaluation import audit, evaluate
-from mmlib.losses import cross_entropy
 from mmlib.networks import MixAndMatch
 from mmlib.objectives import ZeroPair
 from mmlib.recipes import Phase, preset
@@ -142,38 +141,14 @@ def test_averaged_weights_are_the_mean_of_the_past(sets):
     assert not any(weight.requires_grad for weight in trainer.average.parameters())
 
 
-@pytest.mark.parametrize("teacher", ["average", "both"])
-def test_an_averaged_teacher_survives_a_stop(sets, tmp_path, teacher):
-    recipe = SMOKE.replace(teacher=teacher)
+def test_an_averaged_teacher_survives_a_stop(sets, tmp_path):
+    recipe = SMOKE.replace(teacher="average")
     whole = fit(recipe, ZeroPair(*sets), tmp_path / "whole", device="cpu", progress=False)
     fit(recipe, ZeroPair(*sets), tmp_path / "parts", device="cpu", progress=False, stop_after=6)
     parts = fit(recipe, ZeroPair(*sets), tmp_path / "parts", device="cpu", progress=False, resume=True)
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), parts.state_dict().values()))
     last = json.loads((tmp_path / "parts/log.jsonl").read_text().splitlines()[-1])
-    assert ("pseudo_segmentation/RS" in last) == (teacher == "both") and "pseudo_segmentation/DS" in last
-
-
-def test_made_inputs_have_true_targets_and_change_nothing_else(sets):
-    """Without noise and with frozen statistics: T_DS of the teacher's depth of D1's RGB against D1's true classes."""
-    recipe = SMOKE.replace(teacher="both", latent_noise=0.0, augment=False)
-    terms = {}
-    for inputs in (False, True):
-        objective = ZeroPair(*(rooms.resized(32) for rooms in sets))
-        trainer = Trainer(recipe.replace(pseudo_inputs=inputs), objective, CPU)
-        trainer.model.eval()
-        batches, phase, random = trainer.batches(5), recipe.phase(5), generator("cpu", 0)
-        assert phase.lambda_pseudo > 0
-        terms[inputs], _ = objective.terms(trainer.model, batches, trainer.recipe, phase, random, trainer.average)
-    added = terms[True].keys() - terms[False].keys()
-    assert added == {"pseudo_segmentation/*S", "pseudo_depth/*D"}
-    assert all(
-        terms[True][name].item() == pytest.approx(value.item(), rel=1e-4) for name, value in terms[False].items()
-    )
-    x, y, valid = (batches[0].images["rgb"], batches[0].images["segmentation"], batches[0].valid["segmentation"])
-    said = [trainer.average.translate(image, name, "depth") for image, name in ((x, "rgb"), (y, "segmentation"))]
-    made = trainer.model.translate(torch.stack(said).mean(0), "depth", "segmentation")
-    expected = cross_entropy(made, y, valid)
-    assert terms[True]["pseudo_segmentation/*S"].item() == pytest.approx(expected.item(), rel=1e-4)
+    assert {"pseudo_segmentation/DS", "pseudo_depth/SD"} <= last.keys()
 
 
 def test_linear_decay_holds_then_falls_to_zero(sets):

@@ -9,7 +9,7 @@ import torch
 from mmlib import training
 from mmlib.__main__ import main
 from mmlib.baselines.supervised import Supervised
-from mmlib.data import LabelledDepth
+from mmlib.data import OraclePairs
 from mmlib.recipes import preset
 from mmlib.training import Machine, fit
 
@@ -76,7 +76,7 @@ def test_audit_passes_a_zero_pair_run(trained, capsys):
 
 
 def test_audit_catches_a_supervised_run(rooms_dir, tmp_path, capsys):
-    objective = Supervised(LabelledDepth(rooms_dir), "depth", "segmentation")
+    objective = Supervised(OraclePairs(rooms_dir, ("depth", "segmentation")), "depth", "segmentation")
     fit(preset("smoke", steps=2), objective, tmp_path, device="cpu", progress=False)
     assert main(["audit", str(tmp_path / "checkpoint.safetensors")]) == 1
     assert "6 rooms from 100 on gave both depth and segmentation" in capsys.readouterr().out

@@ -15,7 +15,7 @@ from PIL import Image
 
 from conftest import SIZE, synthetic_room, write_rooms
 from mmlib import data
-from mmlib.data import DepthPairs, LabelledDepth, Rooms, SegmentationPairs, Triplets, check, open_split, pack
+from mmlib.data import DepthPairs, OraclePairs, Rooms, SegmentationPairs, Triplets, check, open_split, pack
 from mmlib.modalities import CLASSES, modality
 
 ALL = ("rgb", "depth", "segmentation")
@@ -101,7 +101,7 @@ def test_pairs_cannot_leak(rooms_dir, rooms_copy, kind, never):
 def test_no_training_split_is_a_depth_segmentation_pair():
     for split in ("d1", "d2"):
         assert not {"depth", "segmentation"} <= set(data.SPLITS[split].modalities)
-    assert LabelledDepth not in data.SPLITS.values()
+    assert OraclePairs not in data.SPLITS.values()
     with pytest.raises(TypeError, match="SegmentationPairs"):
         Rooms("anywhere")
 

@@ -19,7 +19,7 @@ import mmlib
 from conftest import write_rooms
 from mmlib import checkpoints, objectives, training
 from mmlib.bench import NaiveZeroPair
-from mmlib.data import DepthPairs, LabelledDepth, SegmentationPairs, Triplets, open_split
+from mmlib.data import DepthPairs, OraclePairs, SegmentationPairs, Triplets, open_split
 from mmlib.losses import total
 from mmlib.modalities import MODALITIES
 from mmlib.networks import MixAndMatch
@@ -136,9 +136,9 @@ def test_the_frozen_rgb_encoder_stays_to_the_bit(objective):
 
 def test_zero_pair_takes_its_two_training_sets_only(rooms_dir):
     d1, d2 = open_split(rooms_dir, "d1"), open_split(rooms_dir, "d2")
-    for wrong in ((d2, d1), (Triplets(rooms_dir), d2), (d1, Triplets(rooms_dir)), (LabelledDepth(rooms_dir), d2),
-                  (d1, LabelledDepth(rooms_dir)), (d1, d1)):  # fmt: skip
-        with pytest.raises(TypeError, match="SegmentationPairs"):
+    oracle = OraclePairs(rooms_dir, ("depth", "segmentation"))
+    for wrong in ((Triplets(rooms_dir), d2), (d1, Triplets(rooms_dir)), (oracle, d2), (d1, oracle), (d1, d1), (d1,)):
+        with pytest.raises(TypeError, match="zero-pair training takes"):
             ZeroPair(*wrong)
     assert [rooms.modalities for rooms in ZeroPair(d1, d2).sets] == [("rgb", "segmentation"), ("rgb", "depth")]
 
@@ -314,7 +314,7 @@ def test_class_weights_by_hand():
 
 
 def test_sets_that_share_a_room_are_refused(rooms_dir):
-    with pytest.raises(ValueError, match="D1 and D2 share 6 rooms, the first is 100"):
+    with pytest.raises(ValueError, match="segmentation and with depth share 6 rooms, the first is 100"):
         ZeroPair(SegmentationPairs(rooms_dir), DepthPairs(rooms_dir))
 
 

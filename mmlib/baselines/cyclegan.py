@@ -5,7 +5,7 @@ from torch import nn
 
 from ..blocks import Discriminator, ImagePool
 from ..losses import LOSSES
-from ..modalities import MODALITIES
+from ..modalities import modality
 from ..objectives import OnZeroPairs
 from ..recipes import Phase, Recipe
 from .networks import Pairwise, PatchGAN, ResNetGenerator, initialise
@@ -23,7 +23,7 @@ class CycleGAN(OnZeroPairs):
     def networks(self, recipe: Recipe) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            channels = {name: MODALITIES[name].channels for name in ("depth", "segmentation")}
+            channels = {name: modality(name).channels for name in ("depth", "segmentation")}
             generators = {
                 f"{source}_to_{target}": ResNetGenerator(channels[source], channels[target], recipe.widths)
                 for source, target in (("depth", "segmentation"), ("segmentation", "depth"))
@@ -33,8 +33,8 @@ class CycleGAN(OnZeroPairs):
     def discriminators(self, recipe: Recipe) -> dict[str, Discriminator]:
         judges = {}
         for name in ("depth", "segmentation"):
-            pool = ImagePool((MODALITIES[name].channels, recipe.size, recipe.size))
-            widths, channels = recipe.discriminator_widths, MODALITIES[name].channels
+            pool = ImagePool((modality(name).channels, recipe.size, recipe.size))
+            widths, channels = recipe.discriminator_widths, modality(name).channels
             judges[name] = initialise(PatchGAN(channels, widths, nn.InstanceNorm2d, pool))
         return judges
 
@@ -44,10 +44,10 @@ class CycleGAN(OnZeroPairs):
         y_hat = image("segmentation", model.translate(z, "depth", "segmentation"))
         z_hat = model.translate(y, "segmentation", "depth")
         terms = {
-            "cycle/DSD": LOSSES[MODALITIES["depth"].loss](
+            "cycle/DSD": LOSSES[modality("depth").loss](
                 model.translate(y_hat, "segmentation", "depth"), z, d2.valid["depth"]
             ),
-            "cycle/SDS": LOSSES[MODALITIES["segmentation"].loss](
+            "cycle/SDS": LOSSES[modality("segmentation").loss](
                 model.translate(z_hat, "depth", "segmentation"), y, d1.valid["segmentation"]
             ),
         }
@@ -60,4 +60,4 @@ class CycleGAN(OnZeroPairs):
 
 def image(name: str, output: torch.Tensor) -> torch.Tensor:
     """A generator's output as an image that encoders and discriminators read: class probabilities for logits."""
-    return MODALITIES[name].soft_target(output.float())
+    return modality(name).soft_target(output.float())

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from ..blocks import Discriminator
-from ..modalities import MODALITIES
+from ..modalities import modality
 from ..objectives import OnZeroPairs, target_loss
 from ..recipes import Phase, Recipe
 from .cyclegan import image
@@ -26,7 +26,7 @@ class Pix2Pix(OnZeroPairs):
             torch.manual_seed(recipe.seed)
             generators = {
                 f"{source}_to_{target}": UNetGenerator(
-                    MODALITIES[source].channels, MODALITIES[target].channels, recipe.widths
+                    modality(source).channels, modality(target).channels, recipe.widths
                 )
                 for source, target in self.pairs
             }
@@ -36,7 +36,7 @@ class Pix2Pix(OnZeroPairs):
         return {
             target: initialise(
                 PatchGAN(
-                    MODALITIES[source].channels + MODALITIES[target].channels,
+                    modality(source).channels + modality(target).channels,
                     recipe.discriminator_widths,
                     nn.BatchNorm2d,
                 )
@@ -49,10 +49,8 @@ class Pix2Pix(OnZeroPairs):
         for (source, target), pair in zip(self.pairs, batches):
             x, y = pair.images[source], pair.images[target]
             y_hat = model.translate(x, source, target)
-            loss = target_loss(target, recipe, self.sets[0])
-            terms[f"{target}/{MODALITIES[source].letter}{MODALITIES[target].letter}"] = loss(
-                y_hat, y, pair.valid[target]
-            )
+            loss = target_loss(target, recipe, self.sets)
+            terms[f"{target}/{modality(source).letter}{modality(target).letter}"] = loss(y_hat, y, pair.valid[target])
             judged[target] = (torch.cat([x, y], 1), torch.cat([x, image(target, y_hat)], 1))
         return terms, judged
 

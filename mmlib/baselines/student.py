@@ -8,7 +8,7 @@ import torch
 
 from ..data import Rooms
 from ..losses import pseudo_pair
-from ..modalities import MODALITIES, modality
+from ..modalities import modality
 from ..networks import MixAndMatch
 from ..objectives import Objective, add_noise
 from ..recipes import Phase, Recipe
@@ -30,7 +30,7 @@ class Student(Objective):
             said = self.teacher.translate(pair.images[self.anchor], self.anchor, self.target)
         encoding = add_noise(model.encode(pair.images[self.source], self.source), recipe.latent_noise, random)
         prediction = model.decode(encoding, self.target)
-        name = f"pseudo_{self.target}/{MODALITIES[self.source].letter}{MODALITIES[self.target].letter}"
+        name = f"pseudo_{self.target}/{modality(self.source).letter}{modality(self.target).letter}"
         return {name: pseudo_pair(prediction, said, self.target)}, {}
 
     def total(self, terms: dict[str, torch.Tensor], phase: Phase) -> torch.Tensor:

@@ -5,7 +5,7 @@ been seen. No part of it reaches the zero-pair networks.
 """
 
 from ..data import Rooms
-from ..modalities import MODALITIES, modality
+from ..modalities import modality
 from ..networks import MixAndMatch
 from ..objectives import Objective, add_noise, target_loss
 from ..recipes import Phase, Recipe
@@ -26,6 +26,6 @@ class Supervised(Objective):
         (pair,) = batches
         encoding = model.encode(pair.images[self.source], self.source)
         prediction = model.decode(add_noise(encoding, recipe.latent_noise, random), self.target)
-        loss = target_loss(self.target, recipe, self.sets[0])
-        name = f"{self.target}/{MODALITIES[self.source].letter}{MODALITIES[self.target].letter}"
+        loss = target_loss(self.target, recipe, self.sets)
+        name = f"{self.target}/{modality(self.source).letter}{modality(self.target).letter}"
         return {name: loss(prediction, pair.images[self.target], pair.valid[self.target])}, {}

@@ -27,9 +27,12 @@ import numpy as np
 from PIL import Image
 
 from mmlib.data import FORMAT, written_whole
-from mmlib.modalities import MODALITIES, modality
+from mmlib.modalities import ALBEDO, MODALITIES, NORMALS, modality
 
-FILES = {name: f"{record.folder}/0{record.suffix}" for name, record in MODALITIES.items()}
+FILES = {
+    name: f"{record.folder}/0{record.suffix}"
+    for name, record in {**MODALITIES, "normals": NORMALS, "albedo": ALBEDO}.items()
+}
 _PROBE = """
 import mitsuba
 mitsuba.set_variant("llvm_ad_rgb")
@@ -43,7 +46,7 @@ def render(
     seed: int,
     size: int,
     out,
-    modalities=tuple(FILES),
+    modalities=tuple(MODALITIES),
     processes: int | None = None,
     samples: int = 32,
     variant: str | None = None,
@@ -51,7 +54,8 @@ def render(
     """Make `rooms` furnished rooms of size x size pixels in the folder `out`, going on where an earlier call stopped.
 
     Photos are JPEG, depth is 16-bit PNG in millimetres along the ray (0: nothing hit), classes are 8-bit PNG (SceneNet
-    RGB-D's 13). Raises ValueError for an argument out of range and where `out` holds rooms of another seed, size or
+    RGB-D's 13); normals, if asked for, are PNG in the camera's frame (0–255 for −1 to 1, black: nothing hit), albedo is
+    JPEG. Raises ValueError for an argument out of range and where `out` holds rooms of another seed, size or
     modalities, FileNotFoundError where the furniture package is missing, ModuleNotFoundError where Mitsuba is,
     ChildProcessError when a process dies.
     """
@@ -181,6 +185,13 @@ def make_room(room_seed: int, size: int, modalities, samples: int) -> tuple[dict
     if "segmentation" in modalities:
         classes = labels.classes(face).reshape(size, size)
         images["segmentation"] = _encode(Image.fromarray(classes), "PNG", optimize=True)
+    if "normals" in modalities:
+        vectors = np.rint((view.normals(labels, camera, size) + 1) * 127.5)
+        stored = np.where((face >= 0).reshape(size, size, 1), np.maximum(vectors, 1), 0).astype(np.uint8)
+        images["normals"] = _encode(Image.fromarray(stored), "PNG", optimize=True)
+    if "albedo" in modalities:
+        colours = view.albedo(room, labels, camera, size)
+        images["albedo"] = _encode(Image.fromarray(colours), "JPEG", quality=90, optimize=True)
     if "rgb" in modalities:
         radiance = view.photo(room, labels, camera, size, samples, room_seed)
         images["rgb"] = _encode(view.develop(radiance, film_rng), "JPEG", quality=86, optimize=True)

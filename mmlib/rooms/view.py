@@ -28,15 +28,19 @@ class Camera:
 
     def rays(self, size: int) -> tuple[np.ndarray, np.ndarray]:
         """Give origins and unit directions (size * size, 3) of the rays through the pixels' centres, row by row."""
-        forward = np.subtract(self.target, self.position)
-        forward = forward / np.linalg.norm(forward)
-        right = np.cross(forward, [0.0, 1.0, 0.0])
-        right /= np.linalg.norm(right)
-        up = np.cross(right, forward)
+        right, up, forward = self.axes()
         steps = ((np.arange(size) + 0.5) / size * 2 - 1) * np.tan(np.radians(self.field) / 2)
         directions = forward + steps[None, :, None] * right - steps[:, None, None] * up
         directions = (directions / np.linalg.norm(directions, axis=-1, keepdims=True)).reshape(-1, 3)
         return np.broadcast_to(np.asarray(self.position), directions.shape), directions
+
+    def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Give the unit vectors (3,) to the right, up and forward."""
+        forward = np.subtract(self.target, self.position)
+        forward = forward / np.linalg.norm(forward)
+        right = np.cross(forward, [0.0, 1.0, 0.0])
+        right /= np.linalg.norm(right)
+        return right, np.cross(right, forward), forward
 
     def describe(self, size: int) -> dict:
         """Give the camera as it stands in the index: pose, field of view and intrinsics in pixels."""
@@ -192,6 +196,22 @@ def photo(room, labels: Labels, camera: Camera, size: int, samples: int, seed: i
     return image + shine
 
 
+def normals(labels: Labels, camera: Camera, size: int) -> np.ndarray:
+    """Surface normals at the pixels' centres in the camera's frame (x right, y up, z towards it), (size, size, 3)."""
+    _, vectors = _guide(labels, camera, size, escape=True)
+    right, up, forward = camera.axes()
+    return np.stack([vectors @ right, vectors @ up, -vectors @ forward], -1)
+
+
+def albedo(room, labels: Labels, camera: Camera, size: int) -> np.ndarray:
+    """Each pixel's mean colour without light and shadow, sRGB uint8 (size, size, 3); lamps and windows are white."""
+    atlas = np.clip(room.atlas.paint(), 0, 1) ** np.float32(2.2)
+    white = {LAMP: np.ones(3), PANE: np.ones_like(room.views.paint())}
+    colours, glowing, shine = _first_hits(labels, camera, size, atlas, white)
+    linear = colours * np.maximum(1 - glowing, 0.1)[..., None] + shine
+    return np.rint(255 * np.clip(linear, 0, 1) ** (1 / 2.2)).astype(np.uint8)
+
+
 def _first_hits(labels: Labels, camera: Camera, size: int, atlas: np.ndarray, seen: dict):
     """Average over each pixel what its rays meet first: reflectance, share of light sources, light of those sources.
 
@@ -226,10 +246,10 @@ def _first_hits(labels: Labels, camera: Camera, size: int, atlas: np.ndarray, se
     return average(plain) / np.maximum(1 - glowing, 0.1)[..., None], glowing, average(shine).astype(np.float32)
 
 
-def _guide(labels: Labels, camera: Camera, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _guide(labels: Labels, camera: Camera, size: int, escape: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Give the place and the normal of what each pixel's centre sees, (size, size, 3) each."""
     origins, directions = camera.rays(size)
-    face, length = labels.shoot(origins, directions, escape=False)
+    face, length = labels.shoot(origins, directions, escape=escape)
     corners = labels.faces.triangles[face]
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
