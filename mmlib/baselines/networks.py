@@ -35,23 +35,32 @@ class _Residual(nn.Module):
         return x + self.layers(x)
 
 
-class ResNetGenerator(nn.Sequential):
-    """CycleGAN's generator (appendix 7.2): (N, inputs, H, W) → (N, outputs, H, W), linear output.
+def resnet_down(inputs: int, widths: tuple[int, ...], residuals: int) -> list[nn.Module]:
+    """The first half of CycleGAN's generator (appendix 7.2): (N, inputs, H, W) → (N, widths[-1], H / 4, W / 4) for three
+    widths, of the first 7×7 convolution and of each strided one; then residual blocks."""
+    layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(inputs, widths[0], 7), *_normalised(widths[0])]
+    for narrow, wide in zip(widths, widths[1:]):
+        layers += [nn.Conv2d(narrow, wide, 3, stride=2, padding=1), *_normalised(wide)]
+    return layers + [_Residual(widths[-1]) for _ in range(residuals)]
 
-    `widths`: of the first 7×7 convolution and of each strided one; then residual blocks, and the way back.
-    """
+
+def resnet_up(outputs: int, widths: tuple[int, ...], residuals: int = 0) -> list[nn.Module]:
+    """The other half, residual blocks first, with a linear output."""
+    layers: list[nn.Module] = [_Residual(widths[-1]) for _ in range(residuals)]
+    for wide, narrow in zip(widths[:0:-1], widths[-2::-1]):
+        layers += [nn.ConvTranspose2d(wide, narrow, 3, stride=2, padding=1, output_padding=1), *_normalised(narrow)]
+    return [*layers, nn.ReflectionPad2d(3), nn.Conv2d(widths[0], outputs, 7)]
+
+
+def _normalised(width: int) -> list[nn.Module]:
+    return [nn.InstanceNorm2d(width), nn.ReLU(inplace=True)]
+
+
+class ResNetGenerator(nn.Sequential):
+    """CycleGAN's generator: (N, inputs, H, W) → (N, outputs, H, W), linear output."""
 
     def __init__(self, inputs: int, outputs: int, widths: tuple[int, ...], residuals: int = 6):
-        def norm(width: int) -> list[nn.Module]:
-            return [nn.InstanceNorm2d(width), nn.ReLU(inplace=True)]
-
-        layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(inputs, widths[0], 7), *norm(widths[0])]
-        for narrow, wide in zip(widths, widths[1:]):
-            layers += [nn.Conv2d(narrow, wide, 3, stride=2, padding=1), *norm(wide)]
-        layers += [_Residual(widths[-1]) for _ in range(residuals)]
-        for wide, narrow in zip(widths[:0:-1], widths[-2::-1]):
-            layers += [nn.ConvTranspose2d(wide, narrow, 3, stride=2, padding=1, output_padding=1), *norm(narrow)]
-        super().__init__(*layers, nn.ReflectionPad2d(3), nn.Conv2d(widths[0], outputs, 7))
+        super().__init__(*resnet_down(inputs, widths, residuals), *resnet_up(outputs, widths))
 
 
 class UNetGenerator(nn.Module):

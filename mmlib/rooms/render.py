@@ -90,7 +90,7 @@ def render(
     jobs = [(number, seed, size, str(out), modalities, samples) for number in todo]
     if jobs:
         others = set(multiprocessing.active_children())
-        pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start_worker, (variant,))
+        pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), start_worker, (variant,))
         try:
             made = as_completed([pool.submit(_make, job) for job in jobs])
             for future in tqdm(made, total=rooms, initial=rooms - len(jobs), unit="room"):
@@ -141,7 +141,7 @@ def usable_variant() -> str:
     return "scalar_rgb"
 
 
-def _start_worker(variant: str) -> None:
+def start_worker(variant: str) -> None:
     """Set up one worker process: one thread, quiet, deaf to Ctrl-C (the parent ends it)."""
     import signal  # noqa: PLC0415
 

@@ -356,13 +356,17 @@ def _trace(room, camera, size, samples, seed, shapes, atlas, emitters) -> np.nda
     return np.array(mi.render(loaded, spp=samples, seed=seed & 0xFFFFFFFF), np.float32).reshape(size, size, 3)
 
 
-def develop(radiance: np.ndarray, rng) -> Image.Image:
-    """Turn radiance into an sRGB photo: specks removed, exposed by its middle tones, bright parts rolled off."""
+def develop(radiance: np.ndarray, rng, exposed_by: np.ndarray | None = None) -> Image.Image:
+    """Turn radiance into an sRGB photo: specks removed, exposed by its middle tones, bright parts rolled off.
+
+    `exposed_by`, bool (size, size), says which pixels exposure and white balance go by; all if not given.
+    """
     around = np.stack([np.roll(radiance, (dy, dx), (0, 1)) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx])
     radiance = np.minimum(radiance, 1.5 * np.partition(around, -2, axis=0)[-2])
-    light = radiance @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    metered = radiance if exposed_by is None else radiance[exposed_by]
+    light = metered @ np.array([0.2126, 0.7152, 0.0722], np.float32)
     key = float(np.exp(np.log(light + 1e-4).mean()))
-    cast = np.median(radiance.reshape(-1, 3), axis=0) / max(float(np.median(light)), 1e-6)
+    cast = np.median(metered.reshape(-1, 3), axis=0) / max(float(np.median(light)), 1e-6)
     balanced = radiance / np.maximum(cast, 0.2) ** rng.uniform(0.45, 0.75)
     exposed = balanced * min(rng.uniform(0.19, 0.3) / key, 1.6 / max(float(np.quantile(light, 0.85)), 1e-6))
     soft = np.where(exposed < 0.6, exposed, 0.6 + 0.4 * (1 - np.exp(-(np.maximum(exposed, 0.6) - 0.6) / 0.5)))
