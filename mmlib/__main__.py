@@ -30,13 +30,20 @@ def pack(options) -> int:
 
 
 def train(options) -> int:
-    from .objectives import ZeroPair
+    from .objectives import PlugIn, ZeroPair, plugged_in
     from .training import fit
 
     keys = [field.name for field in dataclasses.fields(Recipe)] + ["steps"]
     changes = {key: value for key in keys if (value := getattr(options, f"recipe_{key}", None)) is not None}
-    recipe = preset(options.preset, **changes)
-    objective = ZeroPair(data.open_split(options.data, "d1"), data.open_split(options.data, "d2"))
+    if (options.add is None) != (options.to is None):
+        raise ValueError("--add MODALITY and --to CHECKPOINT belong together: give both, or neither")
+    if options.add:
+        base = checkpoints.load(options.to)
+        recipe = plugged_in(base.recipe, options.add).replace(**changes)
+        objective = PlugIn(data.open_split(options.data, options.add), base)
+    else:
+        recipe = preset(options.preset, **changes)
+        objective = ZeroPair(data.open_split(options.data, "d1"), data.open_split(options.data, "d2"))
     fit(recipe, objective, options.out, device=options.device, resume=options.resume, rgb_weights=options.rgb_weights,
         save_every=options.save_every)  # fmt: skip
     print(f"wrote {options.out}/checkpoint.safetensors and checkpoint.json")
@@ -171,13 +178,15 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("zip")
     sub.add_argument("--modalities", default="rgb,depth,segmentation", help="comma-separated (%(default)s)")
 
-    sub = command(train, "train", "Train a mix-and-match network on D1 and D2.")
+    sub = command(train, "train", "Train a mix-and-match network on D1 and D2, or plug a modality into one.")
     sub.add_argument("--preset", default="course", choices=PRESETS, help="recipe to start from (%(default)s)")
     sub.add_argument("--out", required=True, type=_folder, help="folder for checkpoint, state and log")
     sub.add_argument("--data", default=data.SHIPPED, help="folder with d1.zip and d2.zip, or a rendered folder")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")
     sub.add_argument("--resume", action="store_true", help="go on where a killed run stopped")
     sub.add_argument("--save-every", type=_positive, default=500, help="steps between saved states (%(default)s)")
+    sub.add_argument("--add", metavar="MODALITY", help="plug this modality in, in place of training all: needs --to")
+    sub.add_argument("--to", metavar="CHECKPOINT", help="the trained network that it is plugged into, and that stays")
     sub.add_argument("--rgb-weights", help="for the RGB encoder: VGG-16's (preset paper), or a distilled one")
     sub.add_argument("--steps", type=int, dest="recipe_steps", help="steps in all; phases keep their proportion")
     for field in dataclasses.fields(Recipe):

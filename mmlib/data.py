@@ -310,11 +310,18 @@ class Surfaces(Rooms):
 
 
 class OraclePairs(Rooms):
-    """Two modalities of the same rooms, for the supervised oracle ONLY: no zero-pair method may be given any."""
+    """Modalities of the same rooms besides RGB, for supervised oracles ONLY: no zero-pair method may be given any."""
 
     def __init__(self, source: str | Path, modalities: Sequence[str], size: int | None = None):
         self.modalities = tuple(modalities)
         super().__init__(source, size)
+
+    def narrowed(self, modalities: Sequence[str]) -> Self:
+        """The same rooms with some of their modalities."""
+        part = copy.copy(self)
+        part.modalities = tuple(modalities)
+        part.images = {name: self.images[name] for name in part.modalities}
+        return part
 
 
 def joined(first: Rooms, second: Rooms) -> Rooms:

@@ -6,6 +6,7 @@ count nowhere. Paper: tables 1 to 3 (mIoU, global), table 4 (δ < 1.25^k, RMSE),
 
 import contextlib
 import functools
+import itertools
 import json
 import math
 import sys
@@ -416,7 +417,7 @@ def audit(record: dict) -> list[str]:
     """Problems of a checkpoint's claim to be zero-pair, one sentence each; an empty list is a clean record.
 
     The record lists every data set that training or model selection was given: its modalities, rooms and hash. A clean
-    audit proves that, as recorded, no room gave both depth and segmentation, in one data set or across two, and that
+    audit proves that, as recorded, no room gave two modalities besides RGB, in one data set or across two, and that
     the test split was not touched. It cannot prove that the record is honest: for that, compare the hashes with the
     files and train again from the recipe.
     """
@@ -432,13 +433,15 @@ def audit(record: dict) -> list[str]:
     ]
     if not any(entry["role"] == "training" for entry in entries):
         problems.append("the record lists no training data: what this checkpoint was trained on cannot be told")
-    for depth in (entry for entry in entries if "depth" in entry["modalities"]):
-        for segmentation in (entry for entry in entries if "segmentation" in entry["modalities"]):
-            if shared := _shared(depth["rooms"], segmentation["rooms"]):
-                where = " and ".join(dict.fromkeys(f"{e['split']} ({e['role']})" for e in (depth, segmentation)))
-                count = sum(last - first + 1 for first, last in shared)
-                many = f"{count} room{'s' * (count > 1)} from {shared[0][0]} on"
-                problems.append(f"{many} gave both depth and segmentation, in {where}")
+    held = dict.fromkeys(name for entry in entries for name in entry["modalities"] if name != "rgb")
+    for one, other in itertools.combinations(sorted(held), 2):
+        for first in (entry for entry in entries if one in entry["modalities"]):
+            for second in (entry for entry in entries if other in entry["modalities"]):
+                if shared := _shared(first["rooms"], second["rooms"]):
+                    where = " and ".join(dict.fromkeys(f"{e['split']} ({e['role']})" for e in (first, second)))
+                    count = sum(last - first + 1 for first, last in shared)
+                    many = f"{count} room{'s' * (count > 1)} from {shared[0][0]} on"
+                    problems.append(f"{many} gave both {one} and {other}, in {where}")
     return problems
 
 
@@ -473,5 +476,7 @@ def describe_audit(record: dict) -> str:
         runs = entry["rooms"]
         span = f"{sum(last - first + 1 for first, last in runs)} ({runs[0][0]}–{runs[-1][1]})"
         rows.append((entry["role"], entry["split"], " + ".join(entry["modalities"]), span, entry["sha256"][:12]))
-    clean = "clean: no room gave both depth and segmentation, and the test split was not touched"
+    held = sorted({name for row in rows[1:] for name in row[2].split(" + ")} - {"rgb"})
+    gave = f"both {' and '.join(held)}" if len(held) < 3 else f"two of {', '.join(held)}"
+    clean = f"clean: no room gave {gave}, and the test split was not touched"
     return "\n".join([_aligned(rows), "", *(verdict or [clean])])

@@ -26,10 +26,10 @@ from .baselines.cyclegan import CycleGAN
 from .baselines.pix2pix import Pix2Pix
 from .baselines.student import Student
 from .baselines.supervised import Supervised
-from .data import SHIPPED, DepthPairs, OraclePairs, Rooms, SegmentationPairs, shipped
-from .grids import ALPHA, GRIDS, Run, runs
+from .data import SHIPPED, DepthPairs, OraclePairs, Rooms, SegmentationPairs, joined, shipped
+from .grids import ALPHA, FIVE, GRIDS, Run, runs
 from .modalities import modality
-from .objectives import Objective, ZeroPair
+from .objectives import Objective, PlugIn, ZeroPair
 from .recipes import PRESETS, Recipe, from_dict, preset
 from .training import choose_device, fit
 
@@ -143,13 +143,22 @@ def _report(name: str, measured: dict, record: dict, folder: Path) -> dict:
     return {"experiment": name, **measured, **made, "curve": curve(folder / "log.jsonl")}
 
 
-def _oracle_rooms(folder: Path, split: str) -> OraclePairs:
+def _oracle_rooms(folder: Path, split: str, modalities: tuple[str, ...] = ("depth", "segmentation")) -> OraclePairs:
     from .rooms.render import render
 
-    render(1200, ORACLE_ROOMS, 96, folder, ("depth", "segmentation"))
-    pairs = OraclePairs(folder, ("depth", "segmentation"))
+    render(1200, ORACLE_ROOMS, 96, folder, modalities)
+    pairs = OraclePairs(folder, modalities)
     pairs.split = split
     return pairs
+
+
+def _pairs(pair: tuple[str, str], folder: Path) -> Rooms:
+    """True pairs of two modalities: a training set's where one is RGB, else of the oracles' rooms."""
+    if "rgb" in pair:
+        (other,) = set(pair) - {"rgb"}
+        return shipped(ANCHORED[other])
+    rooms = _oracle_rooms(folder.with_name("surface_rooms"), "oracle", tuple(name for name in FIVE if name != "rgb"))
+    return rooms.narrowed(pair)
 
 
 def curve(log: str | Path, points: int = 100) -> list[dict]:
@@ -197,17 +206,25 @@ ALPHAS = tuple(k / 10 for k in range(11))
 EXAMPLES = (0, 1, 2, 3)  # the test rooms of the qualitative figures
 
 OBJECTIVES = {
-    "zero_pair": lambda teacher, rooms: ZeroPair(shipped("d1"), shipped("d2")),
-    "rgb_to_segmentation": lambda teacher, rooms: Supervised(shipped("d1"), "rgb", "segmentation"),
-    "rgb_to_depth": lambda teacher, rooms: Supervised(shipped("d2"), "rgb", "depth"),
-    "depth_student": lambda teacher, rooms: Student(shipped("d2"), teacher, "depth", "segmentation"),
-    "segmentation_student": lambda teacher, rooms: Student(shipped("d1"), teacher, "segmentation", "depth"),
-    "depth_oracle": lambda teacher, rooms: Supervised(_oracle_rooms(rooms, "oracle"), "depth", "segmentation"),
-    "segmentation_oracle": lambda teacher, rooms: Supervised(_oracle_rooms(rooms, "oracle"), "segmentation", "depth"),
-    "cyclegan": lambda teacher, rooms: CycleGAN(shipped("d1"), shipped("d2")),
-    "pix2pix": lambda teacher, rooms: Pix2Pix(shipped("d1"), shipped("d2")),
+    "zero_pair": lambda run, teacher, rooms: ZeroPair(shipped("d1"), shipped("d2")),
+    "rgb_to_segmentation": lambda run, teacher, rooms: Supervised(shipped("d1"), "rgb", "segmentation"),
+    "rgb_to_depth": lambda run, teacher, rooms: Supervised(shipped("d2"), "rgb", "depth"),
+    "depth_student": lambda run, teacher, rooms: Student(shipped("d2"), teacher, "depth", "segmentation"),
+    "segmentation_student": lambda run, teacher, rooms: Student(shipped("d1"), teacher, "segmentation", "depth"),
+    "depth_oracle": lambda run, teacher, rooms: Supervised(_oracle_rooms(rooms, "oracle"), "depth", "segmentation"),
+    "segmentation_oracle": lambda run, teacher, rooms: Supervised(
+        _oracle_rooms(rooms, "oracle"), "segmentation", "depth"
+    ),
+    "cyclegan": lambda run, teacher, rooms: CycleGAN(shipped("d1"), shipped("d2")),
+    "pix2pix": lambda run, teacher, rooms: Pix2Pix(shipped("d1"), shipped("d2")),
+    "five_jointly": lambda run, teacher, rooms: ZeroPair(*(shipped(split) for split in ANCHORED.values())),
+    "plug_in": lambda run, teacher, rooms: PlugIn(shipped(ANCHORED[run.pair[1]]), teacher),
+    "alone": lambda run, teacher, rooms: Supervised(_pairs(run.pair, rooms), *run.pair),
 }
-"""By name, what makes an objective of a trained teacher, or None, and of a folder for the oracles' rooms."""
+"""By name, what makes an objective of a run, its trained teacher, or None, and a folder for the oracles' rooms."""
+
+ANCHORED = {"segmentation": "d1", "depth": "d2", "normals": "normals", "albedo": "albedo"}
+"""The split that pairs a modality with RGB."""
 
 MEASURED = {
     "rgb_to_segmentation": (("rgb", "segmentation"),),
@@ -306,7 +323,7 @@ def train_run(preset_name: str, name: str, seed: int, folder: str | Path, device
         if not network.exists():
             train_run(preset_name, run.teacher, seed, folder, device)
         teacher = checkpoints.load(network)
-    objective = OBJECTIVES[run.objective](teacher, folder / "oracle_rooms")
+    objective = OBJECTIVES[run.objective](run, teacher, folder / "oracle_rooms")
     weights = RGB_ENCODER if run.pretrained else None
     state = place / "state.safetensors"
     if state.exists() and from_dict(checkpoints.load_state(state)[1]["recipe"]) != recipe:
@@ -322,6 +339,8 @@ def train_run(preset_name: str, name: str, seed: int, folder: str | Path, device
 
 def measure(model, run: Run, objective: Objective) -> dict:
     """All that tables and figures ask of a run's networks, on the test split."""
+    if len(run.recipe.modalities) > 3:
+        return measure_five(model, run)
     validation = select(model, *selection_pairs(model.recipe.size), pairs=MEASURED.get(run.objective))
     if run.selects:
         return validation
@@ -360,6 +379,18 @@ def measure(model, run: Run, objective: Objective) -> dict:
             }
             for second, target in (("depth", "segmentation"), ("segmentation", "depth"))
         }
+    return result
+
+
+def measure_five(model, run: Run) -> dict:
+    """The translations of a network of more than three modalities, or of the one that it was trained for, on the test
+    split with its normals and albedo."""
+    test = joined(shipped("test", model.recipe.size), shipped("test_surfaces", model.recipe.size))
+    if run.objective != "alone":
+        return evaluation.evaluate(model, test)
+    source, target = run.pair
+    result = evaluation.evaluate(model, test, sources=[source], targets=[target])
+    result["translations"][f"{source}_to_{target}"]["seen"] = True  # on pairs of its own
     return result
 
 

@@ -5,6 +5,7 @@ A run that several grids name is trained once. `mmlib.experiments.run_grid` trai
 
 import dataclasses
 import functools
+import itertools
 from dataclasses import dataclass
 
 from .recipes import SIDE_INFORMATION, Phase, Recipe, preset
@@ -15,13 +16,15 @@ class Run:
     """One training of a grid, repeated over seeds.
 
     `objective` is a key of `experiments.OBJECTIVES`. `teacher` names the run whose network, of the same seed, labels
-    for this one. `fuses`: Figure 7 is measured of it, too. `pretrained`: the RGB encoder starts from `RGB_ENCODER`.
+    for this one, or is the network that a modality is plugged into. `pair`: source and target of a supervised run; or
+    RGB and the modality that is plugged in. `fuses`: Figure 7 is measured of it, too. `pretrained`: the RGB encoder starts from `RGB_ENCODER`.
     `selects`: a choice rests on it, so it is measured on `selection_pairs` alone, never on the test.
     """
 
     recipe: Recipe
     objective: str = "zero_pair"
     teacher: str = ""
+    pair: tuple[str, str] | None = None
     fuses: bool = False
     pretrained: bool = False
     selects: bool = False
@@ -70,6 +73,7 @@ def runs(name: str) -> dict[str, Run]:
         "segmentation_oracle": Run(first, "segmentation_oracle"),
         "depth_oracle_long": Run(long, "depth_oracle"),
         "segmentation_oracle_long": Run(long, "segmentation_oracle"),
+        **_many_modalities(first, no_indices),
         "cyclegan": Run(_rival(first, (wide // 4, wide // 2, wide), 2, 2e-4), "cyclegan"),
         "pix2pix": Run(_rival(first, unet, base.batch, 2e-3), "pix2pix"),
         **{
@@ -77,6 +81,31 @@ def runs(name: str) -> dict[str, Run]:
             for rate in (2e-4, 1e-3)
         },
     }
+
+
+def _many_modalities(first: Recipe, no_indices: Recipe) -> dict[str, Run]:
+    """Five modalities: trained jointly; the fourth and the fifth plugged in, one after the other; and each translation
+    alone, on pairs of its own."""
+    (phase,) = first.phases
+    plugged = no_indices.replace(phases=(dataclasses.replace(phase, lambda_pseudo=1.0),), teacher="self")
+    return {
+        "five_jointly": Run(no_indices.replace(modalities=FIVE), "five_jointly"),
+        "normals_plugged": Run(
+            plugged.replace(modalities=FIVE[:4]), "plug_in", teacher="pseudo_pairs_none", pair=("rgb", "normals")
+        ),
+        "albedo_plugged": Run(
+            plugged.replace(modalities=FIVE), "plug_in", teacher="normals_plugged", pair=("rgb", "albedo")
+        ),
+        **{
+            f"alone_{source}_to_{target}": Run(
+                no_indices.replace(modalities=FIVE, phases=first.phases, teacher="self"), "alone", pair=(source, target)
+            )
+            for source, target in itertools.permutations(FIVE, 2)
+        },
+    }
+
+
+FIVE = ("rgb", "depth", "segmentation", "normals", "albedo")
 
 
 def _ideas(first: Recipe, phase: Phase) -> dict[str, Recipe]:

@@ -169,6 +169,7 @@ NORMALS = Modality(
     to_raw=lambda output: F.normalize(output.float(), dim=1),
     valid=lambda raw: raw.square().sum(1, keepdim=True) > 0.25,
     loss="cosine",
+    soft_target=lambda output: F.normalize(output, dim=1),
     metric="normals",
     loss_weight=10.0,
     resample="nearest",

@@ -3,6 +3,7 @@
 `mmlib.training.fit` takes any `Objective`; the baselines of `mmlib.baselines` are others.
 """
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Sequence
@@ -184,6 +185,15 @@ class ZeroPair(Objective):
     def _said(average: MixAndMatch, x: torch.Tensor, target: str) -> torch.Tensor:
         """What the averaged networks say of rooms, from their RGB."""
         return average.translate(x, "rgb", target)
+
+
+def plugged_in(recipe: Recipe, name: str, steps: int = 1000) -> Recipe:
+    """The recipe by which a modality is plugged into a network of that recipe.
+
+    It has one phase, with the weights of the last one, in which the frozen network teaches the unseen translations.
+    """
+    last = dataclasses.replace(recipe.phases[-1], lambda_pseudo=1.0, lambda_gan=0.0, steps=steps)
+    return recipe.replace(modalities=(*recipe.modalities, modality(name).name), phases=(last,), teacher="self")
 
 
 class PlugIn(Objective):

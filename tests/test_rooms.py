@@ -66,10 +66,10 @@ def test_photos_are_the_same_up_to_noise(rendered):
 
         return np.asarray(Image.open(io.BytesIO(images["rgb"])).convert("L"), float)
 
-    from mmlib.rooms.render import _start_worker, usable_variant
+    from mmlib.rooms.render import start_worker, usable_variant
 
     before = signal.getsignal(signal.SIGINT)
-    _start_worker(usable_variant())
+    start_worker(usable_variant())
     signal.signal(signal.SIGINT, before)
     first = np.asarray(Image.open(rendered / "0/0/photo/0.jpg").convert("L"), float)
     assert abs(photo(16) - first).mean() < 20
@@ -175,7 +175,7 @@ def test_missing_mitsuba_is_one_sentence(tmp_path, monkeypatch):
 def test_dead_process_is_one_sentence_and_no_endless_wait(tmp_path):
     """A worker that ends at once, as one that runs out of memory does."""
     code = "import os, sys; from mmlib import __main__; from mmlib.rooms import render; "
-    code += "render._start_worker, render.usable_variant = os._exit, lambda: 9; sys.exit(__main__.main(sys.argv[1:]))"
+    code += "render.start_worker, render.usable_variant = os._exit, lambda: 9; sys.exit(__main__.main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "render", "--rooms", "2", "--seed", "1", "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert done.returncode == 2 and "Traceback" not in done.stderr

@@ -36,8 +36,10 @@ class _Residual(nn.Module):
 
 
 def resnet_down(inputs: int, widths: tuple[int, ...], residuals: int) -> list[nn.Module]:
-    """The first half of CycleGAN's generator (appendix 7.2): (N, inputs, H, W) → (N, widths[-1], H / 4, W / 4) for three
-    widths, of the first 7×7 convolution and of each strided one; then residual blocks."""
+    """The first half of CycleGAN's generator (appendix 7.2): (N, inputs, H, W) → (N, widths[-1], H / 4, W / 4).
+
+    `widths`, here three: of the first 7×7 convolution and of each strided one; then residual blocks.
+    """
     layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(inputs, widths[0], 7), *_normalised(widths[0])]
     for narrow, wide in zip(widths, widths[1:]):
         layers += [nn.Conv2d(narrow, wide, 3, stride=2, padding=1), *_normalised(wide)]

@@ -18,8 +18,12 @@ SPLITS = {
     "d2": (2, 1200, ("rgb", "depth")),
     "validation": (3, 200, TRIPLET),
     "test": (4, 400, TRIPLET),
+    "normals": (6, 340, ("rgb", "normals")),
+    "albedo": (7, 340, ("rgb", "albedo")),
+    "test_surfaces": (4, 400, ("normals", "albedo")),
 }
-"""Split → seed, rooms, modalities. Room i of a split has seed 1,000,000 · seed + i: no room is in two splits."""
+"""Split → seed, rooms, modalities. Room i of a split has seed 1,000,000 · seed + i: no room is in two splits, but that
+`test_surfaces` adds modalities to the rooms of `test`. Seed 5 is of rooms for oracles, which are not shipped."""
 
 
 def make(folder: str | Path) -> None:
