@@ -50,6 +50,13 @@ class Domain(Rooms):
         self.modalities = (domain(name).name,)
         super().__init__(source, size)
 
+    @classmethod
+    def of(cls, images: dict[str, torch.Tensor], rooms: Sequence[int], split: str = "memory") -> "Domain":
+        """Raw images in memory, under the domain's name."""
+        (name,) = images
+        kind = type("Domain", (cls,), {"modalities": (domain(name).name,)})
+        return super(Domain, kind).of(images, rooms, split)
+
 
 def shipped_colours(size: int | None = None) -> tuple[Domain, ...]:
     """The training images of all eleven colours, the anchor first."""
