@@ -17,8 +17,9 @@ class Run:
 
     `objective` is a key of `experiments.OBJECTIVES`. `teacher` names the run whose network, of the same seed, labels
     for this one, or is the network that a modality is plugged into. `pair`: source and target of a supervised run; or
-    RGB and the modality that is plugged in. `fuses`: Figure 7 is measured of it, too. `pretrained`: the RGB encoder starts from `RGB_ENCODER`.
-    `selects`: a choice rests on it, so it is measured on `selection_pairs` alone, never on the test.
+    RGB and the modality that is plugged in. `fuses`: Figure 7 is measured of it, too. `pretrained`: the RGB encoder
+    starts from `RGB_ENCODER`. `selects`: a choice rests on it, so it is measured on `selection_pairs` alone, never on
+    the test.
     """
 
     recipe: Recipe

@@ -224,9 +224,13 @@ class PlugIn(Objective):
         """The frozen network's, with an encoder and a decoder more."""
         model = MixAndMatch.from_recipe(recipe)
         new = (f"encoders.{self.name}.", f"decoders.{self.name}.")
-        missing, extra = model.load_state_dict(self.base.state_dict(), strict=False)
-        if extra or not all(key.startswith(new) for key in missing):
-            raise ValueError(f"the recipe's networks are not those of the frozen one with {self.name} more")
+        try:
+            missing, extra = model.load_state_dict(self.base.state_dict(), strict=False)
+            fits = not extra and all(key.startswith(new) for key in missing)
+        except RuntimeError:  # tensors of other shapes
+            fits = False
+        if not fits:
+            raise ValueError(f"recipe: its networks are not the frozen ones with {self.name} more: use plugged_in's")
         return model
 
     def freeze(self, model: MixAndMatch, phase: Phase) -> None:

@@ -1,4 +1,4 @@
-"""Four painterly styles, procedural and named as what they are: photos of rooms as a painter with one habit sees them.
+"""Four painterly styles, procedural and named as what they are: photos of rooms as painters of one habit see them.
 
 Each is a function of the photo and of a room's number, so the exact stylisation of any photo is known. They stand in for
 the paintings of the paper's Figure 6b, which cannot be shipped; `domains.folder_domains` reads those of a user who has
@@ -21,7 +21,7 @@ def brush(photo: torch.Tensor, room: int) -> torch.Tensor:
     Each pixel takes the mean of that 4 × 4 square at one of its corners in which brightness varies least.
     """
     image = F.pad(photo.float()[None], (3, 3, 3, 3), mode="reflect")
-    mean = F.avg_pool2d(image, 4, stride=1)  # the square whose upper left pixel is 3 above and left of the pixel, …
+    mean = F.avg_pool2d(image, 4, stride=1)
     light = image.mean(1, keepdim=True)
     variance = F.avg_pool2d(light**2, 4, stride=1) - F.avg_pool2d(light, 4, stride=1) ** 2
     height, width = photo.shape[1:]
@@ -67,7 +67,7 @@ def woodcut(photo: torch.Tensor, room: int) -> torch.Tensor:
 
 
 def hatching(photo: torch.Tensor, room: int) -> torch.Tensor:
-    """Ink lines on paper: diagonals where it is dim, crossed ones where it is dark, further ones where it is darkest."""
+    """Ink lines on paper: diagonals where it is dim, crossed ones where it is dark, more where it is darkest."""
     light = photo.float().mean(0)
     y, x = torch.meshgrid(*(torch.arange(side) for side in light.shape), indexing="ij")
     ink = ((light < 170) & ((x + y) % 4 == 0)) | ((light < 110) & ((x - y) % 4 == 0)) | ((light < 60) & (y % 2 == 0))

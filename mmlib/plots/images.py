@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import Normalize, to_rgb
 from matplotlib.patches import Patch
 
 from ..data import Rooms
@@ -33,9 +33,19 @@ def class_image(raw: torch.Tensor) -> np.ndarray:
     return np.array(CLASS_COLOURS)[raw[0].long().numpy()] / 255
 
 
+def vector_image(raw: torch.Tensor) -> np.ndarray:
+    """Raw unit vectors (3, H, W) → colours (H, W, 3), −1 to 1 as 0 to 1; no hit is grey."""
+    nothing = ~modality("normals").valid(raw[None])[0, 0].numpy()
+    colours = (raw.permute(1, 2, 0).numpy() + 1) / 2
+    colours[nothing] = to_rgb(NO_HIT)
+    return colours
+
+
 def _show(axis, name: str, raw: torch.Tensor, farthest: float) -> None:
-    colour = {"rgb": rgb_image, "segmentation": class_image, "depth": lambda depth: depth_image(depth, farthest)}
-    axis.imshow(colour[name](raw.cpu()), interpolation="nearest")
+    """Draw a raw image by its metric: as colours, classes, distances or vectors."""
+    colour = {"rgb": rgb_image, "segmentation": class_image, "normals": vector_image}
+    colour["depth"] = lambda depth: depth_image(depth, farthest)
+    axis.imshow(colour[modality(name).metric](raw.cpu()), interpolation="nearest")
 
 
 def _classes(drawn: Mapping[str, list[torch.Tensor]]) -> list[Patch]:
