@@ -10,8 +10,10 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image, ImageOps
 from torch import nn
 
 from .baselines.networks import PatchGAN, initialise, resnet_down, resnet_up
@@ -61,6 +63,41 @@ class Domain(Rooms):
 def shipped_colours(size: int | None = None) -> tuple[Domain, ...]:
     """The training images of all eleven colours, the anchor first."""
     return tuple(Domain(SHIPPED.parent / "colours" / f"{name}.zip", name, size) for name in COLOURS)
+
+
+def folder_domains(folder: str | Path, size: int, anchor: str = "") -> tuple[Domain, ...]:
+    """The domains of a folder of images, the anchor first (by default the first by name): `trainA` and `trainB`, as
+    CycleGAN's sets have them, or one sub-folder a domain. Images are cut square in the middle and resized.
+
+    `ValueError` names what is missing: two sub-folders with images, an anchor among them, an image that can be read.
+    """
+    folder = Path(folder)
+    found = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if trained := [path for path in found if path.name.startswith("train")]:
+        found = trained
+    names = [path.name.removeprefix("train") for path in found]
+    if len(found) < 2:
+        raise ValueError(f"{folder} holds {len(found)} domains: give a folder with trainA and trainB, or one a domain")
+    if anchor and anchor not in names:
+        raise ValueError(f"{folder} holds {', '.join(names)}, not the anchor {anchor}")
+    domains, number = [], 0
+    for name, path in zip(names, found):
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
+        if len(files) < 2:
+            raise ValueError(f"{path} holds {len(files)} images (.jpg, .png): a domain needs at least 2")
+        images = torch.stack([_square(file, size) for file in files])
+        domains.append(Domain.of({domain(name).name: images}, range(number, number + len(files)), name))
+        number += len(files)
+    return tuple(sorted(domains, key=lambda rooms: rooms.split != (anchor or names[0])))
+
+
+def _square(file: Path, size: int) -> torch.Tensor:
+    try:
+        with Image.open(file) as image:
+            pixels = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"{file} cannot be read ({error}): delete it, or copy it again") from None
+    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1).contiguous()
 
 
 class DomainEncoder(nn.Module):
