@@ -64,13 +64,14 @@ def evaluate(options) -> int:
 
 def experiment(options) -> int:
     from .experiments import run, run_grid
-    from .grids import GRIDS
+    from .grids import GRIDS, PRESET
     from .tables import render
 
     if options.name in GRIDS:
+        grid_preset = options.preset or PRESET.get(options.name, "ablation")
         if not options.table:
-            run_grid(options.name, options.seeds, options.preset, options.out, options.device, options.processes)
-        print(render(options.name, options.preset, options.seeds))
+            run_grid(options.name, options.seeds, grid_preset, options.out, options.device, options.processes)
+        print(render(options.name, grid_preset, options.seeds))
     else:
         print(evaluation.table(run(options.name, options.out, options.device, options.resume)))
     return 0
@@ -207,7 +208,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("name", help="which: an unknown one lists them")
     sub.add_argument("--out", default="runs/experiments", type=_folder, help="folder for states and logs (%(default)s)")
     sub.add_argument("--seeds", type=_positive, default=3, help="how many, from 0: of a table or figure (%(default)s)")
-    sub.add_argument("--preset", default="ablation", choices=PRESETS, help="of a table or figure (%(default)s)")
+    sub.add_argument("--preset", choices=PRESETS, help="of a table or figure (ablation; domains for colours, styles)")
     sub.add_argument("--processes", type=_positive, default=1, help="trainings at once (%(default)s)")
     sub.add_argument("--table", action="store_true", help="render the table from the results that are there")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")

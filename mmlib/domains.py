@@ -140,9 +140,9 @@ def networks(recipe: Recipe) -> MixAndMatch:
 class MixedCycles(Objective):
     """CycleGANs between an anchor, the first domain, and each other one, with autoencoders and aligned latents.
 
-    Each step trains one pair, drawn anew: least-squares GANs on both sides, cycles, both autoencoders, and latent
-    consistency between an image and its translation, which stands for the pair that there is not. `pairs="all"` draws
-    from all pairs of domains, without latent consistency or noise: ComboGAN (Anoosheh et al. 2018).
+    Each step trains one pair, drawn anew: least-squares GANs on both sides, cycles, both autoencoders, and, where
+    λ_latent says so, latent consistency between an image and its translation, which stands for the pair that there is
+    not. `pairs="all"` draws from all pairs of domains, as ComboGAN does (Anoosheh et al. 2018).
     """
 
     def __init__(self, domains: Sequence[Domain], pairs: str = "anchor"):
@@ -152,7 +152,6 @@ class MixedCycles(Objective):
             raise ValueError(f"pairs = {pairs!r} is not one of anchor, all")
         self.sets: tuple[Rooms, ...] = tuple(domains)
         names = [rooms.modalities[0] for rooms in domains]
-        self.aligned = pairs == "anchor"
         self.pairs = [pair for pair in itertools.combinations(names, 2) if pairs == "all" or names[0] in pair]
 
     def networks(self, recipe: Recipe) -> MixAndMatch:
@@ -172,17 +171,16 @@ class MixedCycles(Objective):
     def terms(self, model: MixAndMatch, batches: list[Pair], recipe: Recipe, phase: Phase, random, average=None):
         images = {name: pair.images[name] for pair in batches for name in pair.images}
         a, b = self.pairs[int(torch.randint(len(self.pairs), (), generator=random, device=random.device))]
-        noise = recipe.latent_noise if self.aligned else 0.0
         terms, judged = {}, {}
         for source, target in ((a, b), (b, a)):
             x = images[source]
             f = model.encode(x, source)
-            noisy = add_noise(f, noise, random)
+            noisy = add_noise(f, recipe.latent_noise, random)
             terms[f"autoencoder/{source}"] = F.l1_loss(model.decode(noisy, source).float(), x)
             y = model.decode(noisy, target)
             back = model.encode(y, target)
             terms[f"cycle/{source}"] = F.l1_loss(model.decode(back, source).float(), x)
-            if self.aligned:
+            if phase.lambda_latent > 0:
                 terms[f"latent/{source}"] = F.mse_loss(back.latent.float(), f.latent.float())
             judged[target] = (images[target], y)
         return terms, judged

@@ -27,10 +27,13 @@ from .baselines.pix2pix import Pix2Pix
 from .baselines.student import Student
 from .baselines.supervised import Supervised
 from .data import SHIPPED, DepthPairs, OraclePairs, Rooms, SegmentationPairs, joined, shipped
+from .domains import COLOURS, Domain, MixedCycles, shipped_colours
 from .grids import ALPHA, FIVE, GRIDS, Run, runs
 from .modalities import modality
 from .objectives import Objective, PlugIn, ZeroPair
 from .recipes import PRESETS, Recipe, from_dict, preset
+from .recolouring import measure_colours, shipped_scenes
+from .styles import PHOTO, measure_styles, style_domains
 from .training import choose_device, fit
 
 RESULTS = SHIPPED.parent / "results"
@@ -161,6 +164,12 @@ def _pairs(pair: tuple[str, str], folder: Path) -> Rooms:
     return rooms.narrowed(pair)
 
 
+def _domains(recipe: Recipe) -> list[Domain]:
+    """The recipe's colours or styles."""
+    sets = (style_domains if PHOTO in recipe.modalities else shipped_colours)(recipe.size)
+    return [rooms for rooms in sets if rooms.modalities[0] in recipe.modalities]
+
+
 def curve(log: str | Path, points: int = 100) -> list[dict]:
     """The training curve that `fit` wrote, thinned to about so many lines: step, learning rate and loss terms."""
     lines = Path(log).read_text().splitlines()
@@ -220,6 +229,8 @@ OBJECTIVES = {
     "five_jointly": lambda run, teacher, rooms: ZeroPair(*(shipped(split) for split in ANCHORED.values())),
     "plug_in": lambda run, teacher, rooms: PlugIn(shipped(ANCHORED[run.pair[1]]), teacher),
     "alone": lambda run, teacher, rooms: Supervised(_pairs(run.pair, rooms), *run.pair),
+    "mixed_cycles": lambda run, teacher, rooms: MixedCycles(_domains(run.recipe)),
+    "combogan": lambda run, teacher, rooms: MixedCycles(_domains(run.recipe), "all"),
 }
 """By name, what makes an objective of a run, its trained teacher, or None, and a folder for the oracles' rooms."""
 
@@ -301,14 +312,33 @@ class _Here(Executor):
 
 def _is_done(preset_name: str, run: str, seed: int) -> bool:
     """Whether the result is there, of the recipe as declared now and of the test split as shipped."""
-    split = "validation" if runs(preset_name)[run].selects else "test"
     result = stored(preset_name, run, seed)
-    return result is not None and result["data_sha256"] == _sha256(split)
+    return result is not None and result["data_sha256"] == _sha256(_measured_on(runs(preset_name)[run]))
+
+
+def _measured_on(run: Run) -> str:
+    """What a run is measured on, a key of `TEST`."""
+    names = set(run.recipe.modalities)
+    if run.selects:
+        return "validation"
+    if names <= set(COLOURS):
+        return "colours"
+    return "styles" if PHOTO in names else "five" if names > set(FIVE[:3]) else "three"
+
+
+TEST = {
+    "validation": lambda size=None: shipped("validation", size),
+    "three": lambda size=None: shipped("test", size),
+    "five": lambda size=None: joined(shipped("test", size), shipped("test_surfaces", size)),
+    "colours": shipped_scenes,
+    "styles": lambda size=None: shipped("test", size).subset(0, 100),
+}
+"""What runs are measured on: rooms at their own size, or at another."""
 
 
 @functools.cache
-def _sha256(split: str) -> str:
-    return shipped(split).sha256
+def _sha256(name: str) -> str:
+    return TEST[name]().sha256
 
 
 def train_run(preset_name: str, name: str, seed: int, folder: str | Path, device: str = "auto") -> dict:
@@ -339,8 +369,14 @@ def train_run(preset_name: str, name: str, seed: int, folder: str | Path, device
 
 def measure(model, run: Run, objective: Objective) -> dict:
     """All that tables and figures ask of a run's networks, on the test split."""
-    if len(run.recipe.modalities) > 3:
-        return measure_five(model, run)
+    kind = _measured_on(run)
+    if kind in ("colours", "styles", "five"):
+        test = TEST[kind](model.recipe.size)
+        if kind == "five":
+            return measure_five(model, run, test)
+        if kind == "styles":
+            return measure_styles(model, test)
+        return measure_colours(model, test, {frozenset(pair) for pair in objective.pairs}, COLOURS[0])
     validation = select(model, *selection_pairs(model.recipe.size), pairs=MEASURED.get(run.objective))
     if run.selects:
         return validation
@@ -382,10 +418,8 @@ def measure(model, run: Run, objective: Objective) -> dict:
     return result
 
 
-def measure_five(model, run: Run) -> dict:
-    """The translations of a network of more than three modalities, or of the one that it was trained for, on the test
-    split with its normals and albedo."""
-    test = joined(shipped("test", model.recipe.size), shipped("test_surfaces", model.recipe.size))
+def measure_five(model, run: Run, test: Rooms) -> dict:
+    """The translations of a network of more than three modalities, or the one that it was trained for."""
     if run.objective != "alone":
         return evaluation.evaluate(model, test)
     source, target = run.pair

@@ -8,7 +8,9 @@ import functools
 import itertools
 from dataclasses import dataclass
 
+from .domains import COLOURS
 from .recipes import SIDE_INFORMATION, Phase, Recipe, preset
+from .styles import PHOTO, STYLES
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def runs(name: str) -> dict[str, Run]:
         "depth_oracle_long": Run(long, "depth_oracle"),
         "segmentation_oracle_long": Run(long, "segmentation_oracle"),
         **_many_modalities(first, no_indices),
+        **_domains(first),
         "cyclegan": Run(_rival(first, (wide // 4, wide // 2, wide), 2, 2e-4), "cyclegan"),
         "pix2pix": Run(_rival(first, unet, base.batch, 2e-3), "pix2pix"),
         **{
@@ -106,7 +109,27 @@ def _many_modalities(first: Recipe, no_indices: Recipe) -> dict[str, Run]:
     }
 
 
+def _domains(first: Recipe) -> dict[str, Run]:
+    """Section 5.5: colours and styles, from pairs with an anchor; without alignment; on all pairs; and pair by pair."""
+    colours, styles = (first.replace(modalities=names) for names in (COLOURS, (PHOTO, *STYLES)))
+    apart = _weighted(colours, lambda_latent=0.0).replace(latent_noise=0.0)
+    return {
+        "colours_mixed": Run(colours, "mixed_cycles"),
+        "colours_apart": Run(apart, "mixed_cycles"),
+        "colours_combogan": Run(apart, "combogan"),
+        **{  # each with twice the steps that a pair with the anchor has
+            f"colours_{a}_{b}": Run(apart.replace(modalities=(a, b)).with_steps(first.steps // 5), "combogan")
+            for a, b in COLOUR_PAIRS
+        },
+        "styles_mixed": Run(styles, "mixed_cycles"),
+        "styles_apart": Run(_weighted(styles, lambda_latent=0.0).replace(latent_noise=0.0), "mixed_cycles"),
+    }
+
+
 FIVE = ("rgb", "depth", "segmentation", "normals", "albedo")
+ANCHORS = (COLOURS[0], PHOTO)
+COLOUR_PAIRS = (("red", "green"), ("white", "black"), ("orange", "purple"))
+"""The unseen pairs that are trained by themselves, too, for comparison."""
 
 
 def _ideas(first: Recipe, phase: Phase) -> dict[str, Recipe]:
@@ -161,7 +184,9 @@ def _rival(recipe: Recipe, widths: tuple[int, ...], batch: int, learning_rate: f
 class Row:
     """A row of a table: what one run's result says of one translation.
 
-    `measured`: the part of the result: `translations`, `through_rgb` (the cascade) or `fused` (α = 0.2, RGB's indices).
+    `translation`: its name, or one of `GROUPS`, for the mean of several. `measured`: the part of the result:
+    `translations`, `through_rgb` or `through_anchor` (cascades), `unchanged` (the source itself), or `fused` (α = 0.2,
+    RGB's indices).
     `paper`: the paper's figures, in per cent (δ as share, RMSE as printed), in the order of the grid's measures.
     `role`: `baseline`, `reference` or `oracle`, or nothing for zero-pair methods.
     """
@@ -175,6 +200,8 @@ class Row:
 
 
 SEGMENTATION_MEASURES = ("miou", "global")
+COLOUR_MEASURES = ("colour_error", "named", "psnr", "ssim", "background")
+STYLE_MEASURES = ("psnr", "ssim")
 DEPTH_MEASURES = ("delta1", "delta2", "delta3", "rmse", "rmse_log")
 ALPHA = 0.2  # of fused rows, with RGB's indices: fixed beforehand, the paper's (section 5.4)
 FUSED_DEPTH, FUSED_SEGMENTATION = "rgb+segmentation_to_depth", "rgb+depth_to_segmentation"
@@ -269,5 +296,40 @@ GRIDS: dict[str, tuple[Row, ...]] = {
         Row("M&MNet (R, S) → D", "pooling", FUSED_DEPTH, "fused"),
         Row("M&MNet (R, S) → D, pseudo-pairs", "pseudo_pairs", FUSED_DEPTH, "fused"),
     ),
+    "five": (
+        Row("trained jointly", "five_jointly"),
+        Row("normals, then albedo, plugged in", "albedo_plugged"),
+        *(Row("alone, on pairs of its own", f"alone_{s}_to_{t}", f"{s}_to_{t}", role="oracle")
+          for s, t in itertools.permutations(FIVE, 2)),
+    ),
+    "colours": (
+        Row("mixed CycleGANs, pairs with blue (seen)", "colours_mixed", "with blue"),
+        Row("mixed CycleGANs, all other pairs (unseen)", "colours_mixed", "without blue"),
+        Row("the same without latent consistency or noise", "colours_apart", "without blue"),
+        Row("cascade through blue", "colours_mixed", "without blue", "through_anchor"),
+        Row("ComboGAN (all pairs seen)", "colours_combogan", "without blue", role="reference"),
+        Row("the source, unchanged", "colours_mixed", "without blue", "unchanged", role="reference"),
+        *(row for a, b in COLOUR_PAIRS for row in (
+            Row(f"{a} ↔ {b}, mixed CycleGANs (unseen)", "colours_mixed", f"{a} and {b}"),
+            Row(f"{a} ↔ {b}, a CycleGAN of its own (seen)", f"colours_{a}_{b}", f"{a} and {b}", role="reference"),
+        )),
+    ),
+    "styles": (
+        Row("mixed CycleGANs, photo ↔ style (seen)", "styles_mixed", "with photo"),
+        Row("mixed CycleGANs, style → style (unseen)", "styles_mixed", "without photo"),
+        Row("the same without latent consistency or noise", "styles_apart", "without photo"),
+        Row("cascade through a photo", "styles_mixed", "without photo", "through_anchor"),
+        Row("the source, unchanged", "styles_mixed", "without photo", "unchanged", role="reference"),
+    ),
 }  # fmt: skip
 """The rows of each table and figure of the paper, and ours: `ideas` and `rivals` are what choices rest on."""
+
+PRESET = {"colours": "domains", "styles": "domains"}
+"""The preset of a grid, where it is not `ablation`."""
+
+GROUPS = {
+    **{f"with {anchor}": lambda source, target, anchor=anchor: anchor in (source, target) for anchor in ANCHORS},
+    **{f"without {anchor}": lambda source, target, anchor=anchor: anchor not in (source, target) for anchor in ANCHORS},
+    **{f"{a} and {b}": lambda source, target, pair={a, b}: {source, target} == pair for a, b in COLOUR_PAIRS},
+}
+"""Translations whose mean a row may show, by the name that stands in the place of a translation."""

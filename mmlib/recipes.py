@@ -258,6 +258,21 @@ PRESETS = {
         class_balance=0.25,
         phases=(Phase(steps=1500, lambda_latent=10.0, lambda_l2=10.0, lambda_gan=0.0),),
     ),
+    # CycleGANs that share encoders and decoders, slim: here `widths` and the last of `convolutions` are those of
+    # CycleGAN's generator, whose residual blocks each half has. CycleGAN's loss weights, learning rate schedule and pool.
+    "domains": Recipe(
+        name="domains",
+        size=64,
+        widths=(16, 32, 32),
+        convolutions=(1, 1, 2),
+        discriminator_widths=(16, 32, 64),
+        batch=4,
+        learning_rate=1e-3,
+        linear_decay=True,
+        augment=True,
+        latent_noise=0.1,
+        phases=(Phase(steps=8000),),
+    ),
     # Seconds, for tests: every part of the method, nothing learnt.
     "smoke": Recipe(
         name="smoke",

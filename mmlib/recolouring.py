@@ -1,13 +1,27 @@
 """Measuring translations between domains whose truth is known: colours against real re-renders, styles against exact
 stylisations."""
 
+import itertools
+
 import numpy as np
 import torch
 from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from .data import Rooms
+from .data import SHIPPED, Rooms
+from .domains import COLOURS, MASK
 from .modalities import modality
+
+
+class Scenes(Rooms):
+    """Scenes in all eleven colours, with the mask of the object."""
+
+    modalities = (*COLOURS, MASK.name)
+
+
+def shipped_scenes(size: int | None = None) -> Scenes:
+    """The 60 test scenes."""
+    return Scenes(SHIPPED.parent / "colours" / "test.zip", size)
 
 
 class ColourNames:
@@ -42,6 +56,28 @@ def lab(raw: torch.Tensor) -> np.ndarray:
 def mean_lab(colours: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The mean of CIELAB colours (N, H, W, 3) within masks (N, H, W): (N, 3)."""
     return (colours * mask[..., None]).sum((1, 2)) / mask.sum((1, 2))[:, None]
+
+
+def measure_colours(model, scenes: Rooms, seen: set[frozenset[str]], anchor: str) -> dict:
+    """All translations of colours on scenes whose truth is known, as `recolouring` measures them.
+
+    `translations`: direct, `seen` or not; `through_anchor`: the unseen ones in two steps; `unchanged`: the source, as
+    if it were the translation; `colour_names`: how often real renders get their own name.
+    """
+    names, mask = ColourNames(scenes), scenes.images["mask"]
+    result = {
+        "rooms": len(scenes), "size": scenes.size, "split": scenes.split, "data_sha256": scenes.sha256,
+        "colour_names": names.accuracy(), "translations": {}, "through_anchor": {}, "unchanged": {},
+    }  # fmt: skip
+    for source, target in itertools.permutations(model.modalities, 2):
+        x, truth, name = scenes.images[source], scenes.images[target], f"{source}_to_{target}"
+        ways = {"translations": translated(model, x, source, target), "unchanged": x}
+        if anchor not in (source, target):
+            ways["through_anchor"] = translated(model, translated(model, x, source, anchor), anchor, target)
+        for way, made in ways.items():
+            row = recolouring(made, truth, x, mask, names, target)
+            result[way][name] = {**row, "seen": frozenset((source, target)) in seen}
+    return result
 
 
 def recolouring(made: torch.Tensor, truth: torch.Tensor, source: torch.Tensor, mask: torch.Tensor, names, target: str):

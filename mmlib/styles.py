@@ -1,16 +1,19 @@
 """Four painterly styles, procedural and named as what they are: photos of rooms as painters of one habit see them.
 
-Each is a function of the photo and of a room's number, so the exact stylisation of any photo is known. They stand in for
-the paintings of the paper's Figure 6b, which cannot be shipped; `domains.folder_domains` reads those of a user who has
-them.
+Each is a function of the photo and of a room's number, so the exact stylisation of any photo is known. They stand in
+for the paintings of the paper's Figure 6b, which cannot be shipped; `domains.folder_domains` reads those of a user who
+has them.
 """
+
+import itertools
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .data import shipped
+from .data import Rooms, shipped
 from .domains import Domain, domain
+from .recolouring import likeness, translated
 
 PHOTO = "photo"  # the anchor
 
@@ -95,3 +98,25 @@ def style_domains(size: int = 64) -> tuple[Domain, ...]:
         images = stylised(name, photos[mine], rooms[mine])
         domains.append(Domain.of({domain(name).name: images}, rooms[mine], name))
     return tuple(domains)
+
+
+def measure_styles(model, photos: Rooms) -> dict:
+    """All translations between photos and styles, held against the exact stylisations of the same photos.
+
+    `translations`: direct; `through_anchor`: the unseen ones in two steps, through a photo; `unchanged`: the source, as
+    if it were the translation. Each has `psnr` (dB) and `ssim`.
+    """
+    exact = {name: stylised(name, photos.images["rgb"], photos.rooms) for name in model.modalities}
+    result = {
+        "rooms": len(photos), "size": photos.size, "split": photos.split, "data_sha256": photos.sha256,
+        "translations": {}, "through_anchor": {}, "unchanged": {},
+    }  # fmt: skip
+    for source, target in itertools.permutations(model.modalities, 2):
+        ways = {"translations": translated(model, exact[source], source, target), "unchanged": exact[source]}
+        if PHOTO not in (source, target):
+            between = translated(model, exact[source], source, PHOTO)
+            ways["through_anchor"] = translated(model, between, PHOTO, target)
+        for way, made in ways.items():
+            row = likeness(made, exact[target])
+            result[way][f"{source}_to_{target}"] = {**row, "seen": PHOTO in (source, target)}
+    return result

@@ -1,11 +1,23 @@
 """The tables of `experiments.GRIDS`, rendered from the files of `data/results/` alone."""
 
+import dataclasses
 import json
 import statistics
 from statistics import mean, stdev
 
+from .evaluation import seen
 from .experiments import RESULTS, stored
-from .grids import ALPHA, DEPTH_MEASURES, GRIDS, SEGMENTATION_MEASURES, Row
+from .grids import (
+    ALPHA,
+    COLOUR_MEASURES,
+    DEPTH_MEASURES,
+    FIVE,
+    GRIDS,
+    GROUPS,
+    SEGMENTATION_MEASURES,
+    STYLE_MEASURES,
+    Row,
+)
 
 TITLES = {
     "miou": "mIoU",
@@ -15,8 +27,18 @@ TITLES = {
     "delta3": "δ < 1.25³",
     "rmse": "RMSE (m)",
     "rmse_log": "RMSE (log)",
+    "mean": "mean angle",
+    "colour_error": "CIEDE2000",
+    "named": "right name",
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "background": "background, CIEDE2000",
 }
-WRITTEN = {"rmse": (1, 2, ""), "rmse_log": (1, 2, ""), "psnr": (1, 1, " dB")}  # factor, digits, unit; else per cent
+WRITTEN = {
+    "rmse": (1, 2, ""), "rmse_log": (1, 2, ""), "psnr": (1, 1, " dB"), "mean": (1, 1, "°"), "colour_error": (1, 1, ""),
+    "ssim": (1, 3, ""), "background": (1, 1, ""),
+}  # fmt: skip
+"""Factor, digits and unit; of all other measures per cent."""
 MISSING = "–"
 
 
@@ -31,6 +53,10 @@ def results(row: Row, preset: str, seeds: int) -> list[dict]:
 
 
 def _pick(result: dict, row: Row) -> dict:
+    if row.translation in GROUPS:
+        pairs = {name: tuple(name.split("_to_")) for name in result[row.measured]}
+        group = [result[row.measured][name] for name, pair in pairs.items() if GROUPS[row.translation](*pair)]
+        return {measure: mean(found[measure] for found in group) for measure in group[0]}
     if row.measured != "fused":
         return result[row.measured][row.translation]
     return next(point for point in result["fused"][row.translation]["rgb"] if point["alpha"] == ALPHA)
@@ -38,7 +64,8 @@ def _pick(result: dict, row: Row) -> dict:
 
 def measures(name: str) -> tuple[str, ...]:
     """The measures of a grid's columns."""
-    return DEPTH_MEASURES if name == "table4" else SEGMENTATION_MEASURES
+    others = {"table4": DEPTH_MEASURES, "colours": COLOUR_MEASURES, "styles": STYLE_MEASURES}
+    return others.get(name, SEGMENTATION_MEASURES)
 
 
 def value(row: Row, measure: str, preset: str, seeds: int) -> tuple[float, float, int] | None:
@@ -242,10 +269,45 @@ def choice_table(name: str = "ideas", preset: str = "ablation", seeds: int = 3) 
     return "\n".join(lines)
 
 
+FIVES_MEASURE = {"rgb": "psnr", "depth": "delta1", "segmentation": "miou", "normals": "mean", "albedo": "psnr"}
+"""The measure by which a target is judged in the matrix of five modalities."""
+
+
+def five(source: str, target: str, preset: str = "ablation", seeds: int = 3) -> dict[str, tuple | None]:
+    """One translation of the matrix: mean, deviation and seeds trained `jointly`, `plugged` in, and `alone`."""
+    runs = {"jointly": "five_jointly", "plugged": "albedo_plugged", "alone": f"alone_{source}_to_{target}"}
+    row = Row("", "", f"{source}_to_{target}")
+    return {
+        way: value(dataclasses.replace(row, run=run), FIVES_MEASURE[target], preset, seeds)
+        for way, run in runs.items()
+        if source != target or way != "alone"
+    }
+
+
+def five_table(preset: str = "ablation", seeds: int = 3) -> str:
+    """All translations of five modalities: a line a source, a column a target; unseen pairs in bold.
+
+    A cell says: trained jointly / plugged in / alone, on true pairs.
+    """
+    head = [f"→ {target} ({TITLES[FIVES_MEASURE[target]]})" for target in FIVE]
+    lines = [f"| jointly / plugged in / alone | {' | '.join(head)} |", "| --- " * (1 + len(FIVE)) + "|"]
+    for source in FIVE:
+        cells = []
+        for target in FIVE:
+            cell = " / ".join(
+                written(FIVES_MEASURE[target], one) for one in five(source, target, preset, seeds).values()
+            )
+            cells.append(cell if seen(source, target) else f"**{cell}**")
+        lines.append(f"| {source} | {' | '.join(cells)} |")
+    return "\n".join(lines).replace("rgb", "RGB")
+
+
 def render(name: str, preset: str = "ablation", seeds: int = 3) -> str:
     """Any grid as the table that belongs to it."""
     if name in CHOICES:
         return choice_table(name, preset, seeds)
+    if name == "five":
+        return five_table(preset, seeds)
     return fusion_table(preset, seeds) if name == "figure7" else grid_table(name, preset, seeds)
 
 
