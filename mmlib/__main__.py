@@ -67,6 +67,8 @@ def experiment(options) -> int:
     from .grids import GRIDS, PRESET
     from .tables import render
 
+    if options.domains:
+        return _experiment_on_folders(options)
     if options.name in GRIDS:
         grid_preset = options.preset or PRESET.get(options.name, "ablation")
         if not options.table:
@@ -74,6 +76,29 @@ def experiment(options) -> int:
         print(render(options.name, grid_preset, options.seeds))
     else:
         print(evaluation.table(run(options.name, options.out, options.device, options.resume)))
+    return 0
+
+
+def _experiment_on_folders(options) -> int:
+    """Figure 6 of images of one's own: seen and unseen translations of the first image of each domain."""
+    from . import plots
+    from .domains import folder_domains
+    from .experiments import run_folders
+
+    if options.name != "styles":
+        raise ValueError(f"--domains belongs to the experiment styles, not to {options.name}")
+    model = run_folders(
+        options.domains, options.out / "domains", options.anchor, options.preset or "domains", options.device
+    )
+    anchor = model.modalities[0]
+    shown = {}
+    for rooms in folder_domains(options.domains, model.recipe.size, anchor, "test"):
+        shown |= rooms.batch([0])
+    picture = plots.all_translations(
+        model, shown, lambda source, target: source == target or anchor in (source, target)
+    )
+    checkpoints.write(options.out / "domains" / "translations.png", picture.png())
+    print(f"wrote checkpoint.safetensors and translations.png in {options.out / 'domains'}; the anchor is {anchor}")
     return 0
 
 
@@ -209,6 +234,8 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", default="runs/experiments", type=_folder, help="folder for states and logs (%(default)s)")
     sub.add_argument("--seeds", type=_positive, default=3, help="how many, from 0: of a table or figure (%(default)s)")
     sub.add_argument("--preset", choices=PRESETS, help="of a table or figure (ablation; domains for colours, styles)")
+    sub.add_argument("--domains", metavar="DIR", help="styles on images of your own: trainA, trainB, … or one a domain")
+    sub.add_argument("--anchor", default="", help="with --domains: the domain that all pairs have (the first by name)")
     sub.add_argument("--processes", type=_positive, default=1, help="trainings at once (%(default)s)")
     sub.add_argument("--table", action="store_true", help="render the table from the results that are there")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")

@@ -65,17 +65,20 @@ def shipped_colours(size: int | None = None) -> tuple[Domain, ...]:
     return tuple(Domain(SHIPPED.parent / "colours" / f"{name}.zip", name, size) for name in COLOURS)
 
 
-def folder_domains(folder: str | Path, size: int, anchor: str = "") -> tuple[Domain, ...]:
-    """The domains of a folder of images, the anchor first (by default the first by name): `trainA` and `trainB`, as
-    CycleGAN's sets have them, or one sub-folder a domain. Images are cut square in the middle and resized.
+def folder_domains(folder: str | Path, size: int, anchor: str = "", part: str = "train") -> tuple[Domain, ...]:
+    """The domains of a folder of images, the anchor first (by default the first by name).
 
-    `ValueError` names what is missing: two sub-folders with images, an anchor among them, an image that can be read.
+    Either `trainA`, `trainB` and so on, as CycleGAN's sets have them, or one sub-folder a domain. `part`: `train`, or
+    `test` for `testA` and so on, where there are such. Images are cut square in the middle and resized. `ValueError`
+    names what is missing: two sub-folders with images, an anchor among them, an image that can be read.
     """
     folder = Path(folder)
     found = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    if trained := [path for path in found if path.name.startswith("train")]:
-        found = trained
-    names = [path.name.removeprefix("train") for path in found]
+    for prefix in (part, "train"):
+        if chosen := [path for path in found if path.name.startswith(prefix)]:
+            found = chosen
+            break
+    names = [path.name.removeprefix("train").removeprefix("test") for path in found]
     if len(found) < 2:
         raise ValueError(f"{folder} holds {len(found)} domains: give a folder with trainA and trainB, or one a domain")
     if anchor and anchor not in names:

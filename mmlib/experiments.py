@@ -27,9 +27,10 @@ from .baselines.pix2pix import Pix2Pix
 from .baselines.student import Student
 from .baselines.supervised import Supervised
 from .data import SHIPPED, DepthPairs, OraclePairs, Rooms, SegmentationPairs, joined, shipped
-from .domains import COLOURS, Domain, MixedCycles, shipped_colours
+from .domains import COLOURS, Domain, MixedCycles, folder_domains, networks, shipped_colours
 from .grids import ALPHA, FIVE, GRIDS, Run, runs
 from .modalities import modality
+from .networks import MixAndMatch
 from .objectives import Objective, PlugIn, ZeroPair
 from .recipes import PRESETS, Recipe, from_dict, preset
 from .recolouring import measure_colours, shipped_scenes
@@ -207,6 +208,21 @@ def select(model, *sets: Rooms, pairs: Collection[tuple[str, str]] | None = None
             for target in ({"depth", "segmentation"} - {source})
         }
     return measured
+
+
+def run_folders(
+    images: str | Path, folder: str | Path, anchor: str = "", preset_name: str = "domains", device: str = "auto"
+) -> MixAndMatch:
+    """Mixed CycleGANs on a folder of a user's own domains (`domains.folder_domains`), in `folder`; goes on where an
+    earlier call stopped.
+
+    `ValueError` says what is wrong with the images.
+    """
+    recipe, folder = preset(preset_name), Path(folder)
+    sets = folder_domains(images, recipe.size, anchor)
+    recipe = recipe.replace(modalities=tuple(rooms.modalities[0] for rooms in sets))
+    fit(recipe, MixedCycles(sets), folder, device=device, resume=True)
+    return checkpoints.load(folder / "checkpoint.safetensors", build=networks)
 
 
 # ── Grids: the paper's tables and figures ──────────────────────────────────────────────────────────────────────────

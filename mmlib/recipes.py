@@ -258,8 +258,8 @@ PRESETS = {
         class_balance=0.25,
         phases=(Phase(steps=1500, lambda_latent=10.0, lambda_l2=10.0, lambda_gan=0.0),),
     ),
-    # CycleGANs that share encoders and decoders, slim: here `widths` and the last of `convolutions` are those of
-    # CycleGAN's generator, whose residual blocks each half has. CycleGAN's loss weights, learning rate schedule and pool.
+    # CycleGANs that share encoders and decoders, slim: `widths` and the last of `convolutions` are those of
+    # CycleGAN's generator, whose residual blocks each half has. Loss weights, schedule and pool are CycleGAN's.
     "domains": Recipe(
         name="domains",
         size=64,

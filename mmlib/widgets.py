@@ -115,6 +115,28 @@ def curves_explorer(curves: Mapping[str, list[dict]], term: str | None = None) -
     )
 
 
+def domain_explorer(
+    model, scenes: Rooms, trained: Callable[[str, str], bool], source: str, image: int = 0
+) -> "ipywidgets.VBox | Picture":
+    """Choose the source and the target among a network's domains, and a scene, and compare with the truth.
+
+    `trained` says whether training had pairs of two domains. Still: a scene of `source` in all other domains.
+    """
+    if not live():
+        return plots.recoloured(model, scenes.batch([image]), source, trained)
+
+    def draw(source: str, target: str, scene: int) -> Picture:
+        return plots.translations(model, scenes.batch([scene]), [source], [target], trained=trained)
+
+    names = [(label(name), name) for name in model.modalities]
+    return _explorer(
+        draw,
+        source=ipywidgets.Dropdown(options=names, value=source, description="source"),
+        target=ipywidgets.Dropdown(options=names, value=names[0][1], description="target"),
+        scene=ipywidgets.BoundedIntText(value=image, min=0, max=len(scenes) - 1, description="scene"),
+    )
+
+
 class _DescribedImage(ipywidgets.Image):
     """An image whose `tooltip` says what it shows; without a `description`, ipywidgets 8.1 fails to show it at all."""
 

@@ -140,13 +140,19 @@ def _translate(model, batch: dict[str, torch.Tensor], source: str, targets: Sequ
 
 
 def translations(
-    model, batch: dict[str, torch.Tensor], sources: Sequence[str], targets: Sequence[str], truth: bool = True
+    model,
+    batch: dict[str, torch.Tensor],
+    sources: Sequence[str],
+    targets: Sequence[str],
+    truth: bool = True,
+    trained: Callable[[str, str], bool] = seen,
 ) -> Picture:
     """What a model makes of a raw batch: a row an image; each source, its translations, and last the true targets.
 
-    The title of a translation says whether its pair was seen in training; unseen ones are framed in orange.
+    The title of a translation says whether its pair was seen in training, as `trained` says of source and target;
+    unseen ones are framed in orange.
     """
-    columns = [column for source in sources for column in _translate(model, batch, source, targets)]
+    columns = [column for source in sources for column in _translate(model, batch, source, targets, trained)]
     columns += [(f"truth:\n{label(target)}", target, batch[target], False) for target in targets if truth]
     return _columns(columns, batch)
 
@@ -158,7 +164,19 @@ def all_translations(model, batch: dict[str, torch.Tensor], trained: Callable[[s
     """
     rows = [_translate(model, batch, source, model.modalities, trained) for source in model.modalities]
     rows = [[(title, name, raw[0], zero_pair) for title, name, raw, zero_pair in row] for row in rows]
-    return _grid(rows, _farthest(batch["depth"][:1]))
+    return _grid(rows, _farthest(batch["depth"][:1]) if "depth" in batch else 1.0)
+
+
+def recoloured(model, batch: dict[str, torch.Tensor], source: str, trained: Callable[[str, str], bool]) -> Picture:
+    """The images of a raw batch of one domain in all others, two rows an image: as translated, and in truth."""
+    others = [name for name in model.modalities if name != source]
+    columns = _translate(model, batch, source, others, trained)
+    rows = []
+    for place in range(len(batch[source])):
+        rows.append([(title, name, raw[place], zero_pair) for title, name, raw, zero_pair in columns])
+        truth = [(f"truth: {label(name)}", name, batch[name][place], False) for name in others]
+        rows.append([("", source, batch[source][place], False), *truth])
+    return _grid(rows, 1.0)
 
 
 def splits(sets: Mapping[str, Rooms], count: int = 2) -> Picture:
