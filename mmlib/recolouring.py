@@ -96,13 +96,16 @@ def recolouring(made: torch.Tensor, truth: torch.Tensor, source: torch.Tensor, m
     }
 
 
+MOST = 60.0
+"""The PSNR, in dB, that equal images are given: finer differences than that no 8-bit image shows."""
+
+
 def likeness(made: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
     """Mean `psnr` (dB) and `ssim` (Wang et al. 2004) of raw RGB images (N, 3, H, W) to the truth."""
     pairs = [(a.permute(1, 2, 0).numpy(), b.permute(1, 2, 0).numpy()) for a, b in zip(made, truth, strict=True)]
-    return {
-        "psnr": float(np.mean([min(peak_signal_noise_ratio(b, a, data_range=255), 60.0) for a, b in pairs])),
-        "ssim": float(np.mean([structural_similarity(a, b, channel_axis=-1, data_range=255) for a, b in pairs])),
-    }
+    psnr = [MOST if (a == b).all() else min(peak_signal_noise_ratio(b, a, data_range=255), MOST) for a, b in pairs]
+    ssim = [structural_similarity(a, b, channel_axis=-1, data_range=255) for a, b in pairs]
+    return {"psnr": float(np.mean(psnr)), "ssim": float(np.mean(ssim))}
 
 
 @torch.inference_mode()
