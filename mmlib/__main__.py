@@ -119,8 +119,11 @@ def audit(options) -> int:
 
 
 def bench(options) -> int:
-    from .bench import bench, bench_methods, describe
+    from .bench import bench, bench_domains, bench_methods, describe
 
+    if options.domains:
+        evaluation.write_json(bench_domains(steps=options.steps, device=options.device), options.json or "-")
+        return 0
     if options.methods:
         result = bench_methods(options.preset, options.steps, options.device)
         evaluation.write_json(result, options.json or "-")
@@ -256,6 +259,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--steps", type=_positive, default=10, help="timed steps of each kind (%(default)s)")
     sub.add_argument("--device", default="auto")
     sub.add_argument("--methods", action="store_true", help="in place of it: minutes of each method of the tables")
+    sub.add_argument("--domains", action="store_true", help="in place of it: what more domains cost (data/colours)")
     sub.add_argument("--json", metavar="FILE")
 
     sub = command(

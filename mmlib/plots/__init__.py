@@ -15,7 +15,7 @@ from .images import all_translations, class_image, depth_image, recoloured, rgb_
 from .networks import diagram
 from .picture import Picture, label
 from .results import compared_curves, headline, loss_curves, per_class_iou
-from .scale import hours_by_share, memory_bars, network_costs, stage_shares
+from .scale import domain_costs, hours_by_share, memory_bars, network_costs, stage_shares
 from .side_information import agreement_by_stage, compared, feature_statistics, index_maps, side_information_bars
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "confusion",
     "depth_image",
     "diagram",
+    "domain_costs",
     "feature_statistics",
     "functions",
     "fused",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..costs import Cost
-from .picture import COLOURS, HATCHES, STYLES, Picture, label
+from .picture import COLOURS, HATCHES, MARKERS, STYLES, Picture, label
 
 
 def network_costs(cost: Cost) -> Picture:
@@ -90,4 +90,33 @@ def hours_by_share(flops: float, peaks: Mapping[str, float], low: float, high: f
     axis.minorticks_off()
     axis.grid(axis="y", linewidth=0.5, color="#cccccc")
     axis.legend(frameon=False)
+    return figure
+
+
+def domain_costs(result: Mapping) -> Picture:
+    """Parameters, seconds of an epoch and memory over the number of domains, by `bench.bench_domains`; a line a method.
+
+    Hollow marks were computed, not measured.
+    """
+    panels = {"parameters": ("millions of parameters", 1e6), "epoch": ("seconds of an epoch", 1.0),
+              "memory": ("memory (GB)", 1e9)}  # fmt: skip
+    alt = "; ".join(
+        f"{unit} by number of domains, {kind}: "
+        + ", ".join(f"{count}: {row[key] / scale:.2g}" for count, row in result[kind].items())
+        for key, (unit, scale) in panels.items()
+        for kind in ("mixed", "pairwise")
+    )
+    figure = Picture(11, 3.6, alt)
+    titles = {"mixed": "mixed CycleGANs", "pairwise": "a CycleGAN for each pair"}
+    for axis, (key, (unit, scale)) in zip(figure.subplots(1, 3), panels.items()):
+        for number, (kind, title) in enumerate(titles.items()):
+            rows = {int(count): row for count, row in result[kind].items()}
+            look = {"color": COLOURS[number], "linestyle": STYLES[number]}
+            axis.plot(list(rows), [row[key] / scale for row in rows.values()], label=title, **look)
+            for count, row in rows.items():
+                face = "white" if row["computed"] else COLOURS[number]
+                axis.plot(count, row[key] / scale, MARKERS[number], color=COLOURS[number], markerfacecolor=face)
+        axis.set(xlabel="domains", ylabel=unit, ylim=(0, None))
+        axis.grid(axis="y", linewidth=0.5, color="#cccccc")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False)
     return figure
