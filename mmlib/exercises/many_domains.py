@@ -71,7 +71,7 @@ def your_angle(answer) -> str:
     )
     require(
         abs(result - degrees.mean()) > 1e-2,
-        "Pixels whose target is (0, 0, 0) are counted: nothing was hit there, and there is no direction to compare with.",
+        "Pixels whose target is (0, 0, 0) are counted: nothing was hit there, so there is no direction to compare.",
     )
     require(
         abs(result - torch.rad2deg(cosine[known].mean().acos())) > 1e-2,
