@@ -103,12 +103,18 @@ def _square(file: Path, size: int) -> torch.Tensor:
     return torch.from_numpy(np.array(pixels)).permute(2, 0, 1).contiguous()
 
 
+def group_norm(width: int) -> nn.Module:
+    """Group normalization, groups of four, in the place of CycleGAN's instance normalization, which takes each
+    channel's brightness and contrast out of every image: autoencoders then learn much more slowly."""
+    return nn.GroupNorm(max(1, width // 4), width)
+
+
 class DomainEncoder(nn.Module):
     """The first half of CycleGAN's generator: (N, 3, H, W) → `Encoding` with a latent (N, widths[-1], H / 4, W / 4)."""
 
     def __init__(self, widths: tuple[int, ...], residuals: int):
         super().__init__()
-        self.layers = nn.Sequential(*resnet_down(3, widths, residuals))
+        self.layers = nn.Sequential(*resnet_down(3, widths, residuals, group_norm))
 
     def forward(self, image: torch.Tensor) -> Encoding:
         latent = self.layers(image)
@@ -120,7 +126,7 @@ class DomainDecoder(nn.Module):
 
     def __init__(self, widths: tuple[int, ...], residuals: int):
         super().__init__()
-        self.layers = nn.Sequential(*resnet_up(3, widths, residuals))
+        self.layers = nn.Sequential(*resnet_up(3, widths, residuals, group_norm))
 
     def forward(self, encoding: Encoding) -> torch.Tensor:
         return torch.tanh(self.layers(encoding.latent))
@@ -146,6 +152,9 @@ class MixedCycles(Objective):
     Each step trains one pair, drawn anew: least-squares GANs on both sides, cycles, both autoencoders, and, where
     λ_latent says so, latent consistency between an image and its translation, which stands for the pair that there is
     not. `pairs="all"` draws from all pairs of domains, as ComboGAN does (Anoosheh et al. 2018).
+
+    In a phase of `one_autoencoder`, the anchor's encoder and decoder learn to reconstruct the images of all domains,
+    and all others are copies of them: encoders that begin alike need not find each other first.
     """
 
     def __init__(self, domains: Sequence[Domain], pairs: str = "anchor"):
@@ -161,7 +170,11 @@ class MixedCycles(Objective):
         return networks(recipe)
 
     def freeze(self, model: MixAndMatch, phase: Phase) -> None:
-        """Nothing is ever held still."""
+        """Nothing is held still; but copies are made where there is but one autoencoder."""
+        if phase.one_autoencoder:
+            for first, *others in (model.encoders.values(), model.decoders.values()):
+                for part in others:
+                    part.load_state_dict(first.state_dict())
 
     def discriminators(self, recipe: Recipe) -> dict[str, nn.Module]:
         """A PatchGAN with a pool of 50 images for each domain."""
@@ -173,6 +186,10 @@ class MixedCycles(Objective):
 
     def terms(self, model: MixAndMatch, batches: list[Pair], recipe: Recipe, phase: Phase, random, average=None):
         images = {name: pair.images[name] for pair in batches for name in pair.images}
+        if phase.one_autoencoder:
+            anchor, x = model.modalities[0], torch.cat(list(images.values()))
+            noisy = add_noise(model.encode(x, anchor), recipe.latent_noise, random)
+            return {"autoencoder/all": F.l1_loss(model.decode(noisy, anchor).float(), x)}, {}
         a, b = self.pairs[int(torch.randint(len(self.pairs), (), generator=random, device=random.device))]
         terms, judged = {}, {}
         for source, target in ((a, b), (b, a)):

@@ -77,7 +77,7 @@ def runs(name: str) -> dict[str, Run]:
         "depth_oracle_long": Run(long, "depth_oracle"),
         "segmentation_oracle_long": Run(long, "segmentation_oracle"),
         **_many_modalities(first, no_indices),
-        **_domains(first),
+        **_domains(base),
         "cyclegan": Run(_rival(first, (wide // 4, wide // 2, wide), 2, 2e-4), "cyclegan"),
         "pix2pix": Run(_rival(first, unet, base.batch, 2e-3), "pix2pix"),
         **{
@@ -109,20 +109,26 @@ def _many_modalities(first: Recipe, no_indices: Recipe) -> dict[str, Run]:
     }
 
 
-def _domains(first: Recipe) -> dict[str, Run]:
-    """Section 5.5: colours and styles, from pairs with an anchor; without alignment; on all pairs; and pair by pair."""
-    colours, styles = (first.replace(modalities=names) for names in (COLOURS, (PHOTO, *STYLES)))
-    apart = _weighted(colours, lambda_latent=0.0).replace(latent_noise=0.0)
+def _domains(base: Recipe) -> dict[str, Run]:
+    """Section 5.5: colours and styles, from pairs with an anchor; from random starts; with nothing that aligns; on all
+    pairs; and pair by pair."""
+    mixed = [phase for phase in base.phases if not phase.one_autoencoder]
+    random = base.replace(phases=tuple(mixed)).with_steps(base.steps)
+    apart = random.replace(
+        phases=tuple(dataclasses.replace(phase, lambda_latent=0.0) for phase in random.phases), latent_noise=0.0
+    )
+    colours, styles = {"modalities": COLOURS}, {"modalities": (PHOTO, *STYLES)}
     return {
-        "colours_mixed": Run(colours, "mixed_cycles"),
-        "colours_apart": Run(apart, "mixed_cycles"),
-        "colours_combogan": Run(apart, "combogan"),
+        "colours_mixed": Run(base.replace(**colours), "mixed_cycles"),
+        "colours_random": Run(random.replace(**colours), "mixed_cycles"),
+        "colours_apart": Run(apart.replace(**colours), "mixed_cycles"),
+        "colours_combogan": Run(base.replace(**colours), "combogan"),
         **{  # each with twice the steps that a pair with the anchor has
-            f"colours_{a}_{b}": Run(apart.replace(modalities=(a, b)).with_steps(first.steps // 5), "combogan")
+            f"colours_{a}_{b}": Run(base.replace(modalities=(a, b)).with_steps(base.steps // 5), "combogan")
             for a, b in COLOUR_PAIRS
         },
-        "styles_mixed": Run(styles, "mixed_cycles"),
-        "styles_apart": Run(_weighted(styles, lambda_latent=0.0).replace(latent_noise=0.0), "mixed_cycles"),
+        "styles_mixed": Run(base.replace(**styles), "mixed_cycles"),
+        "styles_apart": Run(apart.replace(**styles), "mixed_cycles"),
     }
 
 
@@ -305,7 +311,8 @@ GRIDS: dict[str, tuple[Row, ...]] = {
     "colours": (
         Row("mixed CycleGANs, pairs with blue (seen)", "colours_mixed", "with blue"),
         Row("mixed CycleGANs, all other pairs (unseen)", "colours_mixed", "without blue"),
-        Row("the same without latent consistency or noise", "colours_apart", "without blue"),
+        Row("the same from random starts", "colours_random", "without blue"),
+        Row("… without latent consistency or noise", "colours_apart", "without blue"),
         Row("cascade through blue", "colours_mixed", "without blue", "through_anchor"),
         Row("ComboGAN (all pairs seen)", "colours_combogan", "without blue", role="reference"),
         Row("the source, unchanged", "colours_mixed", "without blue", "unchanged", role="reference"),
@@ -317,7 +324,7 @@ GRIDS: dict[str, tuple[Row, ...]] = {
     "styles": (
         Row("mixed CycleGANs, photo ↔ style (seen)", "styles_mixed", "with photo"),
         Row("mixed CycleGANs, style → style (unseen)", "styles_mixed", "without photo"),
-        Row("the same without latent consistency or noise", "styles_apart", "without photo"),
+        Row("the same from random starts, without latent consistency or noise", "styles_apart", "without photo"),
         Row("cascade through a photo", "styles_mixed", "without photo", "through_anchor"),
         Row("the source, unchanged", "styles_mixed", "without photo", "unchanged", role="reference"),
     ),

@@ -15,7 +15,8 @@ class Phase:
     """One phase of the two-phase schedule (section 5.1): its length, its loss weights λ, what it freezes.
 
     `freeze_rgb_encoder` holds f_R still, its batch normalization too. `lambda_pseudo` weighs pseudo-pairs against true
-    pairs of the same modality (journal version, IJCV 2020; 0 = the CVPR paper).
+    pairs of the same modality (journal version, IJCV 2020; 0 = the CVPR paper). `one_autoencoder`: of domains
+    (`mmlib.domains`), all encoders are one, all decoders are one, and they but reconstruct.
     """
 
     steps: int
@@ -27,6 +28,7 @@ class Phase:
     lambda_gan: float = 1.0
     lambda_pseudo: float = 0.0
     freeze_rgb_encoder: bool = False
+    one_autoencoder: bool = False
 
     def __post_init__(self):
         _check_types(self)
@@ -259,7 +261,8 @@ PRESETS = {
         phases=(Phase(steps=1500, lambda_latent=10.0, lambda_l2=10.0, lambda_gan=0.0),),
     ),
     # CycleGANs that share encoders and decoders, slim: `widths` and the last of `convolutions` are those of
-    # CycleGAN's generator, whose residual blocks each half has. Loss weights, schedule and pool are CycleGAN's.
+    # CycleGAN's generator, whose residual blocks each half has. Loss weights, schedule and pool are CycleGAN's. All
+    # domains begin as one autoencoder.
     "domains": Recipe(
         name="domains",
         size=64,
@@ -271,7 +274,7 @@ PRESETS = {
         linear_decay=True,
         augment=True,
         latent_noise=0.1,
-        phases=(Phase(steps=8000),),
+        phases=(Phase(steps=600, lambda_latent=0.0, lambda_gan=0.0, one_autoencoder=True), Phase(steps=4400)),
     ),
     # Seconds, for tests: every part of the method, nothing learnt.
     "smoke": Recipe(

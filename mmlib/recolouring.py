@@ -9,14 +9,14 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from .data import SHIPPED, Rooms
-from .domains import COLOURS, MASK
+from .domains import COLOURS, MASK, domain
 from .modalities import modality
 
 
 class Scenes(Rooms):
     """Scenes in all eleven colours, with the mask of the object."""
 
-    modalities = (*COLOURS, MASK.name)
+    modalities = (*(domain(name).name for name in COLOURS), MASK.name)
 
 
 def shipped_scenes(size: int | None = None) -> Scenes:

@@ -23,11 +23,11 @@ def initialise(module: nn.Module) -> nn.Module:
 
 
 class _Residual(nn.Module):
-    def __init__(self, width: int):
+    def __init__(self, width: int, normalization):
         super().__init__()
         layers = []
         for last in (False, True):
-            layers += [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width)]
+            layers += [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), normalization(width)]
             layers += [] if last else [nn.ReLU(inplace=True)]
         self.layers = nn.Sequential(*layers)
 
@@ -35,27 +35,30 @@ class _Residual(nn.Module):
         return x + self.layers(x)
 
 
-def resnet_down(inputs: int, widths: tuple[int, ...], residuals: int) -> list[nn.Module]:
+def resnet_down(
+    inputs: int, widths: tuple[int, ...], residuals: int, normalization=nn.InstanceNorm2d
+) -> list[nn.Module]:
     """The first half of CycleGAN's generator (appendix 7.2): (N, inputs, H, W) → (N, widths[-1], H / 4, W / 4).
 
-    `widths`, here three: of the first 7×7 convolution and of each strided one; then residual blocks.
+    `widths`, here three: of the first 7×7 convolution and of each strided one; then residual blocks. `normalization`: a
+    width → a layer.
     """
-    layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(inputs, widths[0], 7), *_normalised(widths[0])]
+    layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(inputs, widths[0], 7)]
+    layers += [normalization(widths[0]), nn.ReLU(inplace=True)]
     for narrow, wide in zip(widths, widths[1:]):
-        layers += [nn.Conv2d(narrow, wide, 3, stride=2, padding=1), *_normalised(wide)]
-    return layers + [_Residual(widths[-1]) for _ in range(residuals)]
+        layers += [nn.Conv2d(narrow, wide, 3, stride=2, padding=1), normalization(wide), nn.ReLU(inplace=True)]
+    return layers + [_Residual(widths[-1], normalization) for _ in range(residuals)]
 
 
-def resnet_up(outputs: int, widths: tuple[int, ...], residuals: int = 0) -> list[nn.Module]:
+def resnet_up(
+    outputs: int, widths: tuple[int, ...], residuals: int = 0, normalization=nn.InstanceNorm2d
+) -> list[nn.Module]:
     """The other half, residual blocks first, with a linear output."""
-    layers: list[nn.Module] = [_Residual(widths[-1]) for _ in range(residuals)]
+    layers: list[nn.Module] = [_Residual(widths[-1], normalization) for _ in range(residuals)]
     for wide, narrow in zip(widths[:0:-1], widths[-2::-1]):
-        layers += [nn.ConvTranspose2d(wide, narrow, 3, stride=2, padding=1, output_padding=1), *_normalised(narrow)]
+        layers.append(nn.ConvTranspose2d(wide, narrow, 3, stride=2, padding=1, output_padding=1))
+        layers += [normalization(narrow), nn.ReLU(inplace=True)]
     return [*layers, nn.ReflectionPad2d(3), nn.Conv2d(widths[0], outputs, 7)]
-
-
-def _normalised(width: int) -> list[nn.Module]:
-    return [nn.InstanceNorm2d(width), nn.ReLU(inplace=True)]
 
 
 class ResNetGenerator(nn.Sequential):

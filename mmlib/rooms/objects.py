@@ -130,7 +130,8 @@ def _camera(room: Room, piece, rng) -> view.Camera:
 # -- the shipped set -----------------------------------------------------------------------------------------------
 
 SIZE, SAMPLES, LEAST_SHARE = 64, 32, 0.12  # pixels, light paths a pixel, share of the picture that the object fills
-TRAINING, TEST = 150, 60  # images of each colour, each of a scene of its own; scenes in all colours
+TRAINING = 150  # images of each colour, each of a scene of its own
+VALIDATION, TEST = 20, 60  # scenes in all colours
 FIRST_SEED = 20_000_000
 
 
@@ -166,6 +167,7 @@ def make(folder: str | Path, processes: int = 2) -> None:
     folder, variant = Path(folder), usable_variant()
     sets = {colour: (FIRST_SEED + 1_000 * n, TRAINING, (colour,)) for n, colour in enumerate(COLOURS)}
     sets["test"] = (FIRST_SEED + 100_000, TEST, COLOURS)
+    sets["validation"] = (FIRST_SEED + 200_000, VALIDATION, COLOURS)
     start_worker(variant)
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), start_worker, (variant,)) as pool:
         for split, (start, count, colours) in sets.items():
@@ -173,7 +175,7 @@ def make(folder: str | Path, processes: int = 2) -> None:
             jobs = [(seed, number, colours, folder / split) for number, seed in enumerate(seeds)]
             for _ in tqdm(pool.map(_render, jobs), total=count, desc=split, mininterval=10):
                 pass
-            modalities = [*colours, "mask"] if len(colours) > 1 else list(colours)
+            modalities = [domain(colour).name for colour in colours] + ["mask"] * (len(colours) > 1)
             rooms = [{"room": seed, "path": str(number)} for number, seed in enumerate(seeds)]
             index = {"format": FORMAT, "size": SIZE, "modalities": modalities, "rooms": rooms}
             with written_whole(folder / split / "index.json") as stream:
