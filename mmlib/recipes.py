@@ -261,7 +261,8 @@ PRESETS = {
         phases=(Phase(steps=1500, lambda_latent=10.0, lambda_l2=10.0, lambda_gan=0.0),),
     ),
     # CycleGANs that share encoders and decoders, slim: `widths` and the last of `convolutions` are those of
-    # CycleGAN's generator, whose residual blocks each half has. Loss weights, schedule and pool are CycleGAN's. All
+    # CycleGAN's generator, whose residual blocks each half has. Schedule, pool and the weights of cycles and
+    # autoencoders are CycleGAN's; the GANs weigh three times as much, for in so few steps they would not be heard. All
     # domains begin as one autoencoder.
     "domains": Recipe(
         name="domains",
@@ -274,7 +275,7 @@ PRESETS = {
         linear_decay=True,
         augment=True,
         latent_noise=0.1,
-        phases=(Phase(steps=600, lambda_latent=0.0, lambda_gan=0.0, one_autoencoder=True), Phase(steps=4400)),
+        phases=(Phase(steps=600, lambda_latent=0.0, lambda_gan=0.0, one_autoencoder=True), Phase(steps=6400, lambda_gan=3.0)),
     ),
     # Seconds, for tests: every part of the method, nothing learnt.
     "smoke": Recipe(

@@ -11,7 +11,7 @@ from .evaluation import cascaded, confusion, gallery, histogram
 from .evidence import qualitative, scattered
 from .features import pooling
 from .fusion import fused, fusion_curves, mistakes
-from .images import all_translations, class_image, depth_image, recoloured, rgb_image, splits, translations
+from .images import all_translations, class_image, depth_image, raw_images, recoloured, rgb_image, splits, translations
 from .networks import diagram
 from .picture import Picture, label
 from .results import compared_curves, headline, loss_curves, per_class_iou
@@ -51,6 +51,7 @@ __all__ = [
     "per_class_iou",
     "pooling",
     "qualitative",
+    "raw_images",
     "recoloured",
     "rgb_image",
     "scattered",

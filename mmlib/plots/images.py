@@ -157,6 +157,11 @@ def translations(
     return _columns(columns, batch)
 
 
+def raw_images(batch: dict[str, torch.Tensor]) -> Picture:
+    """A raw batch as it is: a row an image, a column a modality."""
+    return _columns([(label(name), name, raw, False) for name, raw in batch.items()], batch)
+
+
 def all_translations(model, batch: dict[str, torch.Tensor], trained: Callable[[str, str], bool] = seen) -> Picture:
     """The first room of a raw batch in all translations: a row a source, a column a target.
 
