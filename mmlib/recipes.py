@@ -275,7 +275,10 @@ PRESETS = {
         linear_decay=True,
         augment=True,
         latent_noise=0.1,
-        phases=(Phase(steps=600, lambda_latent=0.0, lambda_gan=0.0, one_autoencoder=True), Phase(steps=6400, lambda_gan=3.0)),
+        phases=(
+            Phase(steps=600, lambda_latent=0.0, lambda_gan=0.0, one_autoencoder=True),
+            Phase(steps=6400, lambda_gan=3.0),
+        ),
     ),
     # Seconds, for tests: every part of the method, nothing learnt.
     "smoke": Recipe(
