@@ -3,6 +3,7 @@
 import argparse
 import ast
 import dataclasses
+import functools
 import sys
 from pathlib import Path
 
@@ -94,9 +95,7 @@ def _experiment_on_folders(options) -> int:
     shown = {}
     for rooms in folder_domains(options.domains, model.recipe.size, anchor, "test"):
         shown |= rooms.batch([0])
-    picture = plots.all_translations(
-        model, shown, lambda source, target: source == target or anchor in (source, target)
-    )
+    picture = plots.all_translations(model, shown, functools.partial(evaluation.seen, anchor=anchor))
     checkpoints.write(options.out / "domains" / "translations.png", picture.png())
     print(f"wrote checkpoint.safetensors and translations.png in {options.out / 'domains'}; the anchor is {anchor}")
     return 0

@@ -8,12 +8,9 @@
 
 import dataclasses
 import itertools
-import resource
 import statistics
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import torch
 from torch import nn
@@ -27,7 +24,7 @@ from .losses import berhu, cross_entropy, l2, latent_consistency
 from .networks import MixAndMatch
 from .objectives import ZeroPair, add_noise
 from .recipes import Recipe, preset
-from .training import Machine, Trainer, choose_device, probe, versions
+from .training import Machine, Trainer, probe, versions
 
 
 class NaiveZeroPair(ZeroPair):
@@ -150,15 +147,17 @@ def bench_domains(preset_name: str = "domains", steps: int = 5, device: str = "a
     N − 1 trained pairs; `pairwise`, two generators for each of the N (N − 1) / 2 pairs.
 
     For each N: `networks`, `parameters`, seconds of an `epoch`, in which each image of each domain meets each domain
-    that its own is trained with, and `memory`, by how many bytes a process grows that holds and trains them all. Where
-    pairwise was not measured it is computed from the largest measured N, by the number of pairs, and marked.
+    that its own is trained with, and `memory`, the bytes that training holds from step to step: weights, gradients,
+    Adam's moments, pools of images. Where pairwise was not measured it is computed from the largest measured N, by the
+    number of pairs, and marked.
     """
-    images = len(shipped_colours(preset(preset_name).size)[0])
+    recipe = preset(preset_name)
+    machine = probe(device, recipe.precision)
+    images = len(shipped_colours(recipe.size)[0])
     result: dict = {"preset": preset_name, "steps": steps, "images": images, "mixed": {}, "pairwise": {}}
     for kind, counts in (("mixed", COUNTS), ("pairwise", PAIRWISE)):
-        for count in counts:  # each in a process of its own, whose memory is its own
-            with ProcessPoolExecutor(1, get_context("spawn"), torch.set_num_threads, (torch.get_num_threads(),)) as one:
-                result[kind][count] = one.submit(_domains, preset_name, kind, count, steps, images, device).result()
+        for count in counts:
+            result[kind][count] = _domains(preset_name, kind, count, steps, images, machine)
     most = max(PAIRWISE)
     pairs = {count: count * (count - 1) // 2 for count in (*COUNTS, most)}
     for count in set(COUNTS) - set(PAIRWISE):
@@ -166,17 +165,16 @@ def bench_domains(preset_name: str = "domains", steps: int = 5, device: str = "a
         computed = {key: value * factor for key, value in result["pairwise"][most].items() if key != "computed"}
         result["pairwise"][count] = {**computed, "computed": True}
     result["pairwise"] = dict(sorted(result["pairwise"].items()))
-    where = {"device": _device_name(choose_device(device)), "threads": torch.get_num_threads()}
+    where = {"device": _device_name(machine.device), "threads": torch.get_num_threads()}
     return {**result, **where, "versions": versions()}
 
 
-def _domains(preset_name: str, kind: str, count: int, steps: int, images: int, device: str) -> dict:
-    """Measure `bench_domains` once, in a process that has done nothing else."""
-    declared = runs(preset_name)["colours_mixed" if kind == "mixed" else "colours_combogan"].recipe, None
-    machine = probe(device, declared.precision)
+def _domains(preset_name: str, kind: str, count: int, steps: int, images: int, machine: Machine) -> dict:
+    """One method at one number of domains, for `bench_domains`."""
+    declared = runs(preset_name)["colours_mixed"].recipe
+    declared = declared.replace(phases=declared.phases[-1:])  # not the one autoencoder that all begin as
     sets = shipped_colours(declared.size)[:count]
     groups = [sets] if kind == "mixed" else list(itertools.combinations(sets, 2))
-    before = _resident()
     trainers = {}
     for number, group in enumerate(groups):
         recipe = declared.replace(modalities=tuple(rooms.modalities[0] for rooms in group))
@@ -184,20 +182,17 @@ def _domains(preset_name: str, kind: str, count: int, steps: int, images: int, d
     seconds = _step_seconds(trainers, steps)
     held = [part for trainer in trainers.values() for part in (trainer.model, *trainer.discriminators.values())]
     a_pair = sum(seconds.values()) / len(seconds) * images / declared.batch
+    parameters = [weight for part in held for weight in part.parameters()]
+    pools = sum(buffer.nbytes for part in held for buffer in part.buffers())
     return {
         "networks": sum(
             len(t.model.encoders) + len(t.model.decoders) + len(t.discriminators) for t in trainers.values()
         ),
-        "parameters": sum(weight.numel() for part in held for weight in part.parameters()),
+        "parameters": sum(weight.numel() for weight in parameters),
         "epoch": a_pair * (count - 1 if kind == "mixed" else len(groups)),
-        "memory": _resident() - before,
+        "memory": 4 * sum(weight.nbytes for weight in parameters) + pools,  # with a gradient and two moments each
         "computed": False,
     }
-
-
-def _resident() -> int:
-    """The most bytes of memory that this process has held."""
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _step_seconds(trainers: dict, steps: int) -> dict:

@@ -148,9 +148,9 @@ def _root(square: float | None) -> float | None:
 # ── All translations ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def seen(source: str, target: str) -> bool:
-    """Whether training had pairs of these modalities: each is paired with RGB alone, so depth ↔ segmentation never."""
-    return source == target or "rgb" in (source, target)
+def seen(source: str, target: str, anchor: str = "rgb") -> bool:
+    """Whether training had pairs of these: each is paired with the anchor alone, so depth ↔ segmentation never is."""
+    return source == target or anchor in (source, target)
 
 
 def _device(model) -> torch.device | None:

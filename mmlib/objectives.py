@@ -246,8 +246,8 @@ class PlugIn(Objective):
             f_R = model.encode(x, "rgb")
         f_N = model.encode(y, name)
         terms = {f"latent/R{letter}": latent_consistency(f_R, f_N, recipe.consistency)}
-        f_R, f_N = (add_noise(f, recipe.latent_noise, random) for f in (f_R, f_N))
-        from_rgb, own = model.decode(Encoding.cat([f_R, f_N]), name).chunk(2)
+        x_h, f_N = (add_noise(f, recipe.latent_noise, random) for f in (f_R, f_N))
+        from_rgb, own = model.decode(Encoding.cat([x_h, f_N]), name).chunk(2)
         loss = LOSSES[modality(name).loss]
         terms[f"{name}/R{letter}"], terms[f"{name}/{letter}{letter}"] = loss(from_rgb, y, valid), loss(own, y, valid)
         terms[f"rgb/{letter}R"] = LOSSES[modality("rgb").loss](model.decode(f_N, "rgb"), x, pair.valid["rgb"])
@@ -255,7 +255,7 @@ class PlugIn(Objective):
             for target in self.base.modalities:
                 if target != "rgb":
                     with torch.no_grad():
-                        said = model.translate(x, "rgb", target)
+                        said = model.decode(f_R, target)
                     terms[f"pseudo_{target}/{letter}{modality(target).letter}"] = pseudo_pair(
                         model.decode(f_N, target), said, target, recipe.confidence
                     )

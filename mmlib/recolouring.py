@@ -1,7 +1,7 @@
 """Measuring translations between domains whose truth is known: colours against real re-renders, styles against exact
 stylisations."""
 
-import itertools
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -59,24 +59,42 @@ def mean_lab(colours: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def measure_colours(model, scenes: Rooms, seen: set[frozenset[str]], anchor: str) -> dict:
-    """All translations of colours on scenes whose truth is known, as `recolouring` measures them.
+    """All translations of colours on scenes whose truth is known, as `recolouring` measures them; `seen` holds the
+    trained pairs.
 
-    `translations`: direct, `seen` or not; `through_anchor`: the unseen ones in two steps; `unchanged`: the source, as
-    if it were the translation; `colour_names`: how often real renders get their own name.
+    Beside what `in_all_ways` gives, `colour_names`: how often real renders get their own name.
     """
-    names, mask = ColourNames(scenes), scenes.images["mask"]
-    result = {
+    names, mask, images = ColourNames(scenes), scenes.images["mask"], scenes.images
+
+    def measure(made: torch.Tensor, source: str, target: str) -> dict:
+        row = recolouring(made, images[target], images[source], mask, names, target)
+        return {**row, "seen": frozenset((source, target)) in seen}
+
+    return {
         "rooms": len(scenes), "size": scenes.size, "split": scenes.split, "data_sha256": scenes.sha256,
-        "colour_names": names.accuracy(), "translations": {}, "through_anchor": {}, "unchanged": {},
+        "colour_names": names.accuracy(), **in_all_ways(model, images, anchor, measure),
     }  # fmt: skip
-    for source, target in itertools.permutations(model.modalities, 2):
-        x, truth, name = scenes.images[source], scenes.images[target], f"{source}_to_{target}"
-        ways = {"translations": translated(model, x, source, target), "unchanged": x}
-        if anchor not in (source, target):
-            ways["through_anchor"] = translated(model, translated(model, x, source, anchor), anchor, target)
-        for way, made in ways.items():
-            row = recolouring(made, truth, x, mask, names, target)
-            result[way][name] = {**row, "seen": frozenset((source, target)) in seen}
+
+
+def in_all_ways(model, images: dict[str, torch.Tensor], anchor: str, measure: Callable) -> dict[str, dict]:
+    """What `measure(made, source, target)` says of the translations between all domains of raw images (N, 3, H, W).
+
+    `translations`: direct; `through_anchor`: the unseen ones in two steps; `unchanged`: the source, as if it were the
+    translation.
+    """
+    result: dict[str, dict] = {"translations": {}, "through_anchor": {}, "unchanged": {}}
+    for source in model.modalities:
+        x = images[source]
+        between = x if source == anchor else translated(model, x, source, anchor)
+        for target in model.modalities:
+            if target == source:
+                continue
+            ways = {"translations": between if target == anchor else translated(model, x, source, target)}
+            ways["unchanged"] = x
+            if anchor not in (source, target):
+                ways["through_anchor"] = translated(model, between, anchor, target)
+            for way, made in ways.items():
+                result[way][f"{source}_to_{target}"] = measure(made, source, target)
     return result
 
 

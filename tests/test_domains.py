@@ -252,3 +252,21 @@ def test_folders_by_one_command(tmp_path, capsys):
     assert (tmp_path / "out/domains/translations.png").stat().st_size > 10_000
     assert main(["experiment", "colours", "--domains", str(tmp_path)]) == 2
     assert "belongs to the experiment styles" in capsys.readouterr().err
+
+
+def test_what_more_domains_cost(monkeypatch):
+    from mmlib import bench, plots
+
+    def colours(size):
+        return [noise(name, 10 * number) for number, name in enumerate(COLOURS)]
+
+    monkeypatch.setattr(bench, "shipped_colours", colours)
+    monkeypatch.setattr(bench, "probe", lambda device, precision: CPU)
+    result = bench.bench_domains("smoke", steps=1)
+    mixed, pairwise = result["mixed"], result["pairwise"]
+    assert {n: row["networks"] for n, row in mixed.items()} == {3: 9, 5: 15, 8: 24, 11: 33}
+    assert {n: row["networks"] for n, row in pairwise.items()} == {3: 18, 4: 36, 5: 60, 8: 168, 11: 330}
+    assert [n for n, row in pairwise.items() if row["computed"]] == [5, 8, 11] and not mixed[11]["computed"]
+    assert mixed[11]["parameters"] * 3 == mixed[3]["parameters"] * 11 and mixed[3]["epoch"] > 0
+    assert mixed[3]["memory"] > 4 * 4 * mixed[3]["parameters"]
+    assert "11: " in plots.domain_costs(result).alt

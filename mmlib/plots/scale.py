@@ -99,7 +99,7 @@ def domain_costs(result: Mapping) -> Picture:
     Hollow marks were computed, not measured.
     """
     panels = {"parameters": ("millions of parameters", 1e6), "epoch": ("seconds of an epoch", 1.0),
-              "memory": ("memory (GB)", 1e9)}  # fmt: skip
+              "memory": ("memory held (MB)", 1e6)}  # fmt: skip
     alt = "; ".join(
         f"{unit} by number of domains, {kind}: "
         + ", ".join(f"{count}: {row[key] / scale:.2g}" for count, row in result[kind].items())
