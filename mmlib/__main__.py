@@ -56,6 +56,8 @@ def evaluate(options) -> int:
 
     model = checkpoints.load(options.checkpoint).to(choose_device(options.device))
     rooms = data.open_split(options.data, options.split, model.recipe.size)
+    if options.split == "test" and not set(model.modalities) <= set(rooms.modalities):
+        rooms = data.joined(rooms, data.open_split(options.data, "test_surfaces", model.recipe.size))
     result = {"checkpoint": Path(options.checkpoint).name, **evaluation.evaluate(model, rooms)}
     evaluation.write_json(result, options.json)
     if options.json != "-":
@@ -112,7 +114,7 @@ def distil(options) -> int:
 
 
 def audit(options) -> int:
-    record = checkpoints.load(options.checkpoint).record  # refuses weights that are not the record's
+    record = checkpoints.verified_record(options.checkpoint)
     print(evaluation.describe_audit(record))
     return 1 if evaluation.audit(record) else 0
 

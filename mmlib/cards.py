@@ -6,7 +6,9 @@ from .checkpoints import read_record
 from .data import written_whole
 from .evaluation import describe_audit
 from .experiments import CHECKPOINTS
+from .grids import PRESET
 from .report import read, translations_table
+from .tables import grid_table
 
 WHAT = {
     "course": (
@@ -27,6 +29,23 @@ WHAT = {
         "`python -m mmlib train --rgb-weights FILE`",
         "Features to start from, not to be used as they are. What VGG-16 learnt from ImageNet's photographs, their "
         "biases included, is in it as far as rendered rooms bring it out.",
+    ),
+    "colours": (
+        "Furniture in eleven colours",
+        "Eleven encoders and eleven decoders, one a colour, of CycleGANs between blue and each other colour, mixed and "
+        "matched (section 5.5 of the paper): 110 translations, of which 90 were never trained.",
+        "`mmlib.checkpoints.load('FILE', build=mmlib.domains.networks).translate(x, 'red', 'green')`",
+        "It knows one object of one colour in a rendered room, at 64 × 64 pixels. Only blue's images, which were "
+        "trained ten times as often, are sharp; it changes the background, too, and between black and white it often "
+        "fails.",
+    ),
+    "styles": (
+        "Rooms in four procedural styles",
+        "Five encoders and five decoders, of CycleGANs between photos of rooms and each of four styles that a program "
+        "paints, mixed and matched (Figure 6b of the paper): 20 translations, of which 12 were never trained.",
+        "`mmlib.checkpoints.load('FILE', build=mmlib.domains.networks).translate(x, 'dots', 'woodcut')`",
+        "It knows rendered rooms at 64 × 64 pixels and our four styles, which no painter painted. What a style has "
+        "left out, the way back has to invent.",
     ),
 }
 """By checkpoint: a title, what it is and for what, how to use it, and its limits."""
@@ -53,6 +72,8 @@ def model_card(name: str) -> str:
     if name == "course":
         result = read(name)
         parts.append(f"## What it does, on {result['rooms']} test rooms\n\n{translations_table(result)}")
+    elif name in PRESET:
+        parts.append(f"## What it does, on test scenes with exact truth\n\n{grid_table(name, PRESET[name], seeds=1)}")
     parts.append(f"## Limits\n\n{limits}")
     parts.append("## Licence\n\nMIT, as the code; credits of images and of VGG-16 are in the README.")
     return "\n\n".join(parts) + "\n"

@@ -53,6 +53,18 @@ def read_record(path: str | Path) -> dict:
     return record
 
 
+def verified_record(path: str | Path) -> dict:
+    """The JSON record of a checkpoint whose weights are those that it was written with; else `ValueError`."""
+    path, record = _named(path).with_suffix(".safetensors"), read_record(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}); train again or copy it again") from error
+    if hashlib.sha256(content).hexdigest() != record.get("weights_sha256"):
+        raise ValueError(f"{path}: corrupt, or not the weights that {path.stem}.json was written with; copy both again")
+    return record
+
+
 def load(path: str | Path, recipe: Recipe | None = None, build: Callable = MixAndMatch.from_recipe) -> MixAndMatch:
     """The trained networks of a checkpoint, in eval mode on the CPU; `model.recipe` and `model.record`
     (its JSON) say how it was made. `build` makes the networks of a recipe, where they are not the paper's.
@@ -60,20 +72,13 @@ def load(path: str | Path, recipe: Recipe | None = None, build: Callable = MixAn
     `ValueError` where a file is missing, corrupt, does not belong to its record, or was trained by another `recipe`
     than the one asked for.
     """
-    path = _named(path).with_suffix(".safetensors")
-    record = read_record(path)
+    path, record = _named(path).with_suffix(".safetensors"), verified_record(path)
     try:
         trained = from_dict(record.get("recipe") or {})
     except ValueError as error:
         raise ValueError(f"{path.with_suffix('.json')}: {error}") from error
     if recipe is not None:
         require_same(trained, recipe, path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror}); train again or copy it again") from error
-    if hashlib.sha256(content).hexdigest() != record.get("weights_sha256"):
-        raise ValueError(f"{path}: corrupt, or not the weights that {path.stem}.json was written with; copy both again")
     model = build(trained)
     weights, _ = read_tensors(path)
     try:

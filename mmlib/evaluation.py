@@ -11,7 +11,7 @@ import json
 import math
 import sys
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -424,7 +424,8 @@ def audit(record: dict) -> list[str]:
     entries = record.get("data") if isinstance(record, dict) else None
     if not isinstance(entries, list) or not entries:
         return ["the record lists no data: what this checkpoint was trained on cannot be told"]
-    if bad := [number for number, entry in enumerate(entries) if not _well_formed(entry)]:
+    names = _names(record)
+    if bad := [number for number, entry in enumerate(entries) if not _well_formed(entry, names)]:
         return [f"entry {number} of the record's data is incomplete or malformed" for number in bad]
     problems = [
         f"the test split was used for {entry['role']}"
@@ -445,11 +446,19 @@ def audit(record: dict) -> list[str]:
     return problems
 
 
-def _well_formed(entry) -> bool:
+def _names(record: dict) -> set[str]:
+    """The modalities that a record may list: those that are known, and those that its recipe declares (domains)."""
+    recipe = record.get("recipe")
+    declared = recipe.get("modalities") if isinstance(recipe, dict) else None
+    named = (name for name in declared if isinstance(name, str)) if isinstance(declared, list) else ()
+    return {*known_modalities(), *named}
+
+
+def _well_formed(entry, names: Collection[str]) -> bool:
     fields = {"role": str, "split": str, "sha256": str, "modalities": list, "rooms": list}
     if not isinstance(entry, dict) or not all(entry.get(f) and isinstance(entry[f], t) for f, t in fields.items()):
         return False
-    if not all(isinstance(name, str) and name in known_modalities() for name in entry["modalities"]):
+    if not all(isinstance(name, str) and name in names for name in entry["modalities"]):
         return False
     runs = [run for run in entry["rooms"] if isinstance(run, list | tuple) and [type(n) for n in run] == [int, int]]
     return len(runs) == len(entry["rooms"]) and all(first <= last for first, last in runs)
@@ -472,7 +481,9 @@ def describe_audit(record: dict) -> str:
     """The data that a record lists as a table for people, and under it the verdict."""
     verdict = audit(record)
     rows = [("role", "split", "modalities", "rooms", "sha256")]
-    for entry in filter(_well_formed, (record.get("data") if isinstance(record, dict) else None) or []):
+    for entry in (record.get("data") if isinstance(record, dict) else None) or []:
+        if not _well_formed(entry, _names(record)):
+            continue
         runs = entry["rooms"]
         span = f"{sum(last - first + 1 for first, last in runs)} ({runs[0][0]}–{runs[-1][1]})"
         rows.append((entry["role"], entry["split"], " + ".join(entry["modalities"]), span, entry["sha256"][:12]))

@@ -133,11 +133,16 @@ def run(name: str, folder: str | Path, device: str = "auto", resume: bool = Fals
     result = _report(name, result, model.record, folder)
     evaluation.write_json(result, RESULTS / f"{name}.json")
     if experiment.ship:
-        CHECKPOINTS.mkdir(parents=True, exist_ok=True)
-        for suffix in (".safetensors", ".json"):
-            shutil.copyfile(folder / f"checkpoint{suffix}", CHECKPOINTS / f".{name}{suffix}")
-            (CHECKPOINTS / f".{name}{suffix}").replace(CHECKPOINTS / f"{name}{suffix}")
+        _ship(folder, name)
     return result
+
+
+def _ship(folder: Path, name: str) -> None:
+    """Copy a run's checkpoint to `data/checkpoints`, under a name of its own."""
+    CHECKPOINTS.mkdir(parents=True, exist_ok=True)
+    for suffix in (".safetensors", ".json"):
+        shutil.copyfile(folder / f"checkpoint{suffix}", CHECKPOINTS / f".{name}{suffix}")
+        (CHECKPOINTS / f".{name}{suffix}").replace(CHECKPOINTS / f"{name}{suffix}")
 
 
 def _report(name: str, measured: dict, record: dict, folder: Path) -> dict:
@@ -374,12 +379,15 @@ def train_run(preset_name: str, name: str, seed: int, folder: str | Path, device
     state = place / "state.safetensors"
     if state.exists() and from_dict(checkpoints.load_state(state)[1]["recipe"]) != recipe:
         shutil.rmtree(place)  # of an earlier declaration
-    fit(recipe, objective, place, device=device, resume=True, progress=False, rgb_weights=weights)
+    ship = run.ship and seed == 0
+    fit(recipe, objective, place, device=device, resume=True, progress=False, half=ship, rgb_weights=weights)
     model = checkpoints.load(place / "checkpoint.safetensors", build=objective.networks).to(choose_device(device))
     measured = measure(model, run, objective)
     result = _report(name, {"preset": preset_name, **measured}, model.record, place)
     result["parameters"] = sum(weight.numel() for weight in model.parameters())
     evaluation.write_json(result, result_path(preset_name, name, seed))
+    if ship:
+        _ship(place, run.ship)
     return result
 
 

@@ -6,13 +6,17 @@ from pathlib import Path
 
 from .data import SHIPPED, written_whole
 from .experiments import CHECKPOINTS, RESULTS
-from .tables import grid_table
+from .grids import PRESET
+from .tables import grid_table, render
 
 CHECKPOINT = CHECKPOINTS / "course.safetensors"
+COLOUR_CHECKPOINT = CHECKPOINTS / "colours.safetensors"
+STYLE_CHECKPOINT = CHECKPOINTS / "styles.safetensors"
 PICTURE = RESULTS / "zero_pair.png"
 README = SHIPPED.parents[1] / "README.md"
 BEGIN, END = "<!-- headline:begin -->", "<!-- headline:end -->"
 EVIDENCE_BEGIN, EVIDENCE_END = "<!-- evidence:begin -->", "<!-- evidence:end -->"
+MANY_BEGIN, MANY_END = "<!-- many-domains:begin -->", "<!-- many-domains:end -->"
 NOTEBOOKS = SHIPPED.parents[1] / "notebooks"
 INSTRUCTORS = NOTEBOOKS / "instructors.md"
 EXERCISES_BEGIN, EXERCISES_END = "<!-- exercises:begin -->", "<!-- exercises:end -->"
@@ -147,10 +151,30 @@ def evidence(preset: str = "ablation") -> str:
     return "\n\n".join(f"{caption}\n\n{grid_table(name, preset)}" for name, caption in EVIDENCE.items())
 
 
+MANY = {
+    "five": "**Five modalities**: each cell says trained jointly / plugged in one after the other / alone on pairs of "
+    "its own (one seed). Bold: no pair was seen, but by *alone*.",
+    "colours": "**Eleven colours**: furniture recoloured, on 60 scenes rendered in all colours; one training a row. "
+    "Errors (CIEDE2000) within the object and, against the source, outside it.",
+    "styles": "**Four styles and photos**: against the exact stylisation of 100 test rooms; one training a row.",
+}
+"""The grids of many domains (sections 3.3 and 5.5), with their captions."""
+
+
+def many_domains() -> str:
+    """What was measured of many domains, as Markdown."""
+    return "\n\n".join(
+        f"{caption}\n\n{render(name, PRESET.get(name, 'ablation'), 1 if name in PRESET else 3)}"
+        for name, caption in MANY.items()
+    )
+
+
 def update_readme(readme: str | Path = README, results: str | Path = RESULTS) -> bool:
-    """Put the headline table of `results`, and the evidence, between the README's markers; whether anything changed."""
-    changed = _put(readme, BEGIN, END, headline_table(results))
-    return _put(readme, EVIDENCE_BEGIN, EVIDENCE_END, evidence()) or changed
+    """Put the headline table of `results`, the evidence, and the tables of many domains between the README's markers;
+    whether anything changed."""
+    tables = ((BEGIN, END, headline_table(results)), (EVIDENCE_BEGIN, EVIDENCE_END, evidence()),
+              (MANY_BEGIN, MANY_END, many_domains()))  # fmt: skip
+    return any([_put(readme, *table) for table in tables])
 
 
 def update_instructors(page: str | Path = INSTRUCTORS, notebooks: str | Path = NOTEBOOKS) -> bool:

@@ -302,6 +302,11 @@ def five_table(preset: str = "ablation", seeds: int = 3) -> str:
     return "\n".join(lines).replace("rgb", "RGB")
 
 
+def domain_costs() -> dict:
+    """What `bench --domains` measured, for `plots.domain_costs`."""
+    return json.loads((RESULTS / "domains" / "scaling.json").read_text())
+
+
 def render(name: str, preset: str = "ablation", seeds: int = 3) -> str:
     """Any grid as the table that belongs to it."""
     if name in CHOICES:

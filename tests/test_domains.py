@@ -241,6 +241,7 @@ def test_a_run_of_colours_end_to_end(tmp_path, monkeypatch):
     assert len(result["translations"]) == 110 and len(result["through_anchor"]) == 90
     assert sum(row["seen"] for row in result["translations"].values()) == 20
     assert "| mixed CycleGANs, all other pairs (unseen) (1 seed) |" in tables.render("colours", "smoke")
+    assert [run.ship for run in runs("smoke").values() if run.ship] == [], "trials leave data/checkpoints alone"
 
 
 def test_folders_by_one_command(tmp_path, capsys):

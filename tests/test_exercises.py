@@ -18,6 +18,7 @@ CHAPTERS = {
     "04_zero_pair_training": "zero_pair_training",
     "05_evaluation": "evaluation",
     "06_multimodal_fusion": "fusion",
+    "07_many_domains": "many_domains",
 }
 
 

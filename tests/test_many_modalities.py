@@ -1,5 +1,6 @@
 """More than three modalities: sets anchored in RGB, all trained jointly, or one plugged into a trained network."""
 
+import json
 import math
 
 import pytest
@@ -228,10 +229,14 @@ def test_what_cannot_be_plugged_in_is_refused(sets, base):
 def test_the_command_line_plugs_in(sets, base, tmp_path, capsys, monkeypatch):
     from mmlib import data
 
-    monkeypatch.setattr(data, "open_split", lambda source, split, size=None: sets[2])
+    held = {"normals": sets[2], "test": rooms_of(Triplets, 90), "test_surfaces": rooms_of(Surfaces, 90)}
+    monkeypatch.setattr(data, "open_split", lambda source, split, size=None: held[split])
     arguments = ["train", "--out", str(tmp_path / "run"), "--device", "cpu", "--steps", "2"]
     assert main([*arguments, "--add", "normals", "--to", str(base)]) == 0
-    assert checkpoints.load(tmp_path / "run/checkpoint.safetensors").modalities[-1] == "normals"
+    trained = tmp_path / "run/checkpoint.safetensors"
+    assert checkpoints.load(trained).modalities[-1] == "normals"
+    assert main(["evaluate", str(trained), "--json", str(tmp_path / "all.json"), "--device", "cpu"]) == 0
+    assert len(json.loads((tmp_path / "all.json").read_text())["translations"]) == 16
     assert main([*arguments, "--add", "normals"]) == 2
     assert "--add MODALITY and --to CHECKPOINT belong together" in capsys.readouterr().err
 

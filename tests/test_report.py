@@ -40,6 +40,7 @@ def test_readme_holds_the_tables_of_the_shipped_results():
 
     assert between(report.BEGIN, report.END) == report.headline_table(), "run python -m mmlib readme"
     assert between(report.EVIDENCE_BEGIN, report.EVIDENCE_END) == report.evidence(), "run python -m mmlib readme"
+    assert between(report.MANY_BEGIN, report.MANY_END) == report.many_domains(), "run python -m mmlib readme"
 
 
 @pytest.mark.parametrize("checkpoint", sorted(cards.CHECKPOINTS.glob("*.safetensors")), ids=lambda path: path.stem)
@@ -51,7 +52,7 @@ def test_every_checkpoint_has_its_card(checkpoint):
 
 def test_update_readme_changes_the_table_alone(results):
     readme = results / "README.md"
-    markers = f"{report.EVIDENCE_BEGIN}\n{report.EVIDENCE_END}\n"
+    markers = f"{report.EVIDENCE_BEGIN}\n{report.EVIDENCE_END}\n{report.MANY_BEGIN}\n{report.MANY_END}\n"
     readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n{markers}", encoding="utf-8")
     assert report.update_readme(readme, results)
     text = readme.read_text(encoding="utf-8")

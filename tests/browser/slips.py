@@ -32,4 +32,7 @@ SLIPS = {
     "your_fused_translation": ("f.fuse(g, alpha)", "g.fuse(f, 1 - alpha)", "given depth's indices"),
     "your_complementary": (" ^ ", " | ", "where both are right as well"),
     "your_best_of_two": ("second == target", "first == target", "order of torch.where"),
+    "your_unseen": ("source != target]", "source < target]", "the way back is another translation"),
+    "your_angle": ("torch.rad2deg(cosine.acos())", "cosine.acos()", "That is in radians"),
+    "your_plug_in": (".eval()", "", "batch normalization counts along"),
 }
