@@ -4,6 +4,7 @@ import argparse
 import ast
 import dataclasses
 import functools
+import os
 import sys
 from pathlib import Path
 
@@ -45,9 +46,10 @@ def train(options) -> int:
     else:
         recipe = preset(options.preset, **changes)
         objective = ZeroPair(data.open_split(options.data, "d1"), data.open_split(options.data, "d2"))
-    fit(recipe, objective, options.out, device=options.device, resume=options.resume, rgb_weights=options.rgb_weights,
-        save_every=options.save_every)  # fmt: skip
-    print(f"wrote {options.out}/checkpoint.safetensors and checkpoint.json")
+    fit(recipe, objective, options.out, device=options.device, workers=options.workers, resume=options.resume,
+        rgb_weights=options.rgb_weights, save_every=options.save_every)  # fmt: skip
+    if int(os.environ.get("RANK", 0)) == 0:  # of torchrun's processes the first alone writes
+        print(f"wrote {options.out}/checkpoint.safetensors and checkpoint.json")
     return 0
 
 
@@ -214,6 +216,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--data", default=data.SHIPPED, help="folder with d1.zip and d2.zip, or a rendered folder")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")
     sub.add_argument("--resume", action="store_true", help="go on where a killed run stopped")
+    sub.add_argument("--workers", type=int, default=0, help="processes that prepare batches ahead (%(default)s)")
     sub.add_argument("--save-every", type=_positive, default=500, help="steps between saved states (%(default)s)")
     sub.add_argument("--add", metavar="MODALITY", help="plug this modality in, in place of training all: needs --to")
     sub.add_argument("--to", metavar="CHECKPOINT", help="the trained network that it is plugged into, and that stays")

@@ -157,6 +157,8 @@ class MixedCycles(Objective):
     and all others are copies of them: encoders that begin alike need not find each other first.
     """
 
+    partly = True  # a step trains two domains
+
     def __init__(self, domains: Sequence[Domain], pairs: str = "anchor"):
         if len({rooms.modalities for rooms in domains}) < max(2, len(domains)):
             raise ValueError("mixing CycleGANs takes at least two domains, each once")

@@ -1,21 +1,24 @@
 """The objective of section 4.3, term by term: pure functions `(prediction, target, valid) -> scalar`, and their sum.
 
 Predictions and targets are in network form, `valid` is bool (N, 1, H, W). Every loss is a mean over the valid pixels
-alone, computed in float32; a batch without any gives 0, with a gradient of 0, and never NaN.
+alone, computed in float32; a batch without any gives 0, with a gradient of 0, and never NaN. With several processes it
+is a process's part of the mean over all their pixels: averaged over them it is what one process would have.
 """
 
 import torch
 import torch.nn.functional as F
 
+from . import processes
 from .modalities import known_modalities, modality
 from .networks import Encoding
+from .processes import joint_max, joint_mean
 from .recipes import Phase
 
 
 def masked_mean(values: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     """Mean of `values` (N, C, H, W) over the pixels where `valid` (N, 1, H, W); 0 where there is none."""
-    weight = valid.to(values.dtype)
-    return (torch.where(valid, values, 0.0)).sum() / (weight.sum() * values.shape[1]).clamp_min(1.0)
+    weight = joint_mean(valid.to(values.dtype).sum() * values.shape[1])
+    return (torch.where(valid, values, 0.0)).sum() / weight.clamp_min(1.0 / processes.count())
 
 
 def l2(prediction: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
@@ -29,7 +32,7 @@ def berhu(prediction: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -
     |e| where |e| ≤ c, else (e² + c²) / (2c), with c = 0.2 · max |e| over the valid pixels of the batch.
     """
     error = torch.where(valid, (prediction.float() - target).abs(), 0.0)
-    c = (0.2 * error.max().detach()).clamp_min(1e-6)
+    c = (0.2 * joint_max(error.max().detach())).clamp_min(1e-6)
     return masked_mean(torch.where(error <= c, error, (error**2 + c**2) / (2 * c)), valid)
 
 
@@ -44,7 +47,7 @@ def cross_entropy(
     if class_weights is None:
         return masked_mean(nats, valid)
     weight = (target * class_weights.view(1, -1, 1, 1)).sum(1, keepdim=True) * valid
-    return (torch.where(valid, nats, 0.0) * weight).sum() / weight.sum().clamp_min(1e-6)
+    return (torch.where(valid, nats, 0.0) * weight).sum() / joint_mean(weight.sum()).clamp_min(1e-6)
 
 
 def cosine(prediction: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
@@ -98,7 +101,8 @@ def index_consistency(first: Encoding, second: Encoding) -> torch.Tensor:
             highest, place = other.detach().max(-1, keepdim=True)
             nats = -mine.log_softmax(-1).gather(-1, place)
             alive = highest > 0
-            losses.append(torch.where(alive, nats, 0.0).sum() / alive.sum().clamp_min(1))
+            number = joint_mean(alive.sum().float()).clamp_min(1.0 / processes.count())
+            losses.append(torch.where(alive, nats, 0.0).sum() / number)
     return sum(losses) / len(first.features)
 
 

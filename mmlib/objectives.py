@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from . import processes
 from .blocks import PatchDiscriminator
 from .data import AnchoredPairs, DepthPairs, Rooms, SegmentationPairs
 from .losses import LOSSES, latent_consistency, pseudo_pair, total
 from .modalities import CLASSES, modality
 from .networks import Encoding, MixAndMatch
+from .processes import mine
 from .recipes import Phase, Recipe
 
 
@@ -33,20 +35,21 @@ def add_noise(encoding: Encoding, deviation: float, random: torch.Generator) -> 
     if deviation == 0:
         return encoding
     h = encoding.latent
-    noise = torch.randn(h.shape, generator=random, device=random.device).to(h.device, h.dtype)
-    return encoding.with_latent(h + deviation * noise)
+    noise = mine(torch.randn(processes.count() * len(h), *h.shape[1:], generator=random, device=random.device))
+    return encoding.with_latent(h + deviation * noise.to(h.device, h.dtype))
 
 
 class Objective:
     """What a training minimises: its sets, its networks, its loss terms and their sum.
 
     `sets`: the training sets; each gives a batch to every step. `inherited`: the records of data that frozen parts were
-    trained on before. A subclass writes `terms`, and overrides the rest where
-    it differs.
+    trained on before. `partly`: some weights have no part in some steps. A subclass writes `terms`, and overrides the
+    rest where it differs.
     """
 
     sets: tuple[Rooms, ...]
     inherited: tuple[dict, ...] = ()
+    partly = False
 
     def networks(self, recipe: Recipe) -> nn.Module:
         """The networks that are trained, from `recipe.seed`; they offer `encode`, `decode` and `modalities`."""

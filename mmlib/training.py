@@ -9,11 +9,12 @@ import functools
 import hashlib
 import json
 import math
+import os
 import platform
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,16 +22,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from . import __version__, checkpoints
+from . import __version__, checkpoints, processes
 from .data import Rooms
 from .losses import discriminator_gan, generator_gan
 from .modalities import modality
 from .networks import MixAndMatch
 from .objectives import Objective, Pair
 from .pretrained import load_rgb_encoder
-from .recipes import Recipe, from_dict, preset
+from .processes import mine
+from .recipes import Phase, Recipe, from_dict, preset
 
 # ---------------------------------------------------------------------------------------------- the machine
 
@@ -109,7 +112,8 @@ def generator(device: torch.device | str, *numbers: int) -> torch.Generator:
 
 
 def draw(rooms: Rooms, batch: int, step: int, seed: int, number: int) -> torch.Tensor:
-    """Indices of step's batch: each epoch a new permutation of the set, the incomplete last batch left out."""
+    """Indices of step's batch, of all processes together: each epoch a new permutation of the set, the incomplete last
+    batch left out."""
     batch = min(batch, len(rooms))
     epoch, place = divmod(step, len(rooms) // batch)
     order = torch.randperm(len(rooms), generator=generator("cpu", seed, number, epoch))
@@ -119,18 +123,20 @@ def draw(rooms: Rooms, batch: int, step: int, seed: int, number: int) -> torch.T
 def augment(raw: dict[str, torch.Tensor], size: int, random: torch.Generator) -> dict[str, torch.Tensor]:
     """Crop, zoom and mirror all members of a pair alike; vary the light of RGB alone.
 
-    Raw images (N, C, H, W) of any equal size → raw images of size × size; windows of 60 to 100 % of the side.
+    Raw images (N, C, H, W) of any equal size → raw images of size × size; windows of 60 to 100 % of the side. `random`
+    is that of the batch of all processes, of which these images are this one's share.
     """
     count = len(next(iter(raw.values())))
-    scale, *middle = torch.rand(3, count, generator=random)
+    joint = count * processes.count()
+    scale, *middle = (mine(numbers) for numbers in torch.rand(3, joint, generator=random))
     scale = 0.6 + 0.4 * scale
-    mirror = torch.where(torch.rand(count, generator=random) < 0.5, -1.0, 1.0)
+    mirror = torch.where(mine(torch.rand(joint, generator=random)) < 0.5, -1.0, 1.0)
     x, y = ((1 - scale) * (2 * m - 1) for m in middle)
     zero = torch.zeros(count)
     theta = torch.stack([torch.stack([scale * mirror, zero, x], 1), torch.stack([zero, scale, y], 1)], 1)
     grid = F.affine_grid(theta, [count, 1, size, size], align_corners=False)
-    light = torch.exp(0.25 * torch.randn(count, 1, 1, 1, generator=random))
-    light = light * torch.exp(0.1 * torch.randn(count, 3, 1, 1, generator=random))
+    light = torch.exp(0.25 * mine(torch.randn(joint, 1, 1, 1, generator=random)))
+    light = light * torch.exp(0.1 * mine(torch.randn(joint, 3, 1, 1, generator=random)))
     result = {}
     for name, image in raw.items():
         mode = modality(name).resample
@@ -142,23 +148,107 @@ def augment(raw: dict[str, torch.Tensor], size: int, random: torch.Generator) ->
     return result
 
 
-def load_batch(rooms: Rooms, recipe: Recipe, machine: Machine, step: int, number: int) -> Pair:
-    """The pair of set `number` that belongs to `step`."""
-    raw = rooms.batch(draw(rooms, recipe.batch, step, recipe.seed, number))
+def raw_batch(rooms: Rooms, recipe: Recipe, step: int, number: int) -> dict[str, torch.Tensor]:
+    """This process's share of the batch of set `number` that belongs to `step`: raw images, cropped and mirrored."""
+    raw = rooms.batch(mine(draw(rooms, recipe.batch, step, recipe.seed, number)))
     if recipe.augment:
         raw = augment(raw, recipe.size, generator("cpu", recipe.seed, step, number, 1))
+    return raw
+
+
+class Steps(Dataset):
+    """By step, the raw batch of each set, or the error that kept it from being read: a worker process's own would
+    arrive with pages of traceback."""
+
+    def __init__(self, sets: Sequence[Rooms], recipe: Recipe):
+        self.sets, self.recipe = sets, recipe
+
+    def __len__(self) -> int:
+        return self.recipe.steps
+
+    def __getitem__(self, step: int) -> list[dict[str, torch.Tensor]] | Exception:
+        try:
+            return [raw_batch(rooms, self.recipe, step, number) for number, rooms in enumerate(self.sets)]
+        except (ValueError, OSError) as error:
+            return error
+
+
+def ahead(steps: Steps, first: int, workers: int, device: torch.device) -> Iterator[list[dict[str, torch.Tensor]]]:
+    """The raw batches from step `first` on, which worker processes prepare while the networks compute."""
+    order = range(first, len(steps))
+    loader = DataLoader(steps, None, sampler=order, num_workers=workers, pin_memory=device.type == "cuda")
+    for batch in loader:
+        if isinstance(batch, Exception):
+            raise batch
+        yield batch
+
+
+def to_pair(raw: dict[str, torch.Tensor], machine: Machine) -> Pair:
+    """Raw images as a pair on the device. They travel as they are stored, RGB in 8 bits, and become numbers there."""
+    raw = {name: image.to(machine.device, non_blocking=True) for name, image in raw.items()}
     images = {name: machine.place(modality(name).to_input(image)) for name, image in raw.items()}
-    return Pair(images, {name: modality(name).valid(image).to(machine.device) for name, image in raw.items()})
+    return Pair(images, {name: modality(name).valid(image) for name, image in raw.items()})
+
+
+def load_batch(rooms: Rooms, recipe: Recipe, machine: Machine, step: int, number: int) -> Pair:
+    """The pair of set `number` that belongs to `step`."""
+    return to_pair(raw_batch(rooms, recipe, step, number), machine)
 
 
 # ---------------------------------------------------------------------------------------------- one step
 
 
-class Trainer:
-    """Networks, discriminators and their optimisers, and one `step` of training."""
+class NetworksLosses(nn.Module):
+    """All losses of encoders and decoders in one forward, which is what several processes can share."""
 
-    def __init__(self, recipe: Recipe, objective: Objective, machine: Machine):
+    def __init__(self, objective: Objective, model: nn.Module, discriminators: nn.ModuleDict):
+        super().__init__()
+        self.objective, self.model = objective, model
+        self.discriminators = [discriminators]  # in a list: their weights are none of this module's
+
+    def forward(self, batches: list[Pair], recipe: Recipe, phase: Phase, random, average):
+        terms, judged = self.objective.terms(self.model, batches, recipe, phase, random, average)
+        if phase.lambda_gan == 0:
+            judged = {}
+        for name, (_, made) in judged.items():
+            terms[f"gan/*{name}"] = generator_gan(self.discriminators[0][name](made))
+        return terms, judged
+
+
+class DiscriminatorsLosses(nn.Module):
+    """The losses of all discriminators in one forward."""
+
+    def __init__(self, discriminators: nn.ModuleDict):
+        super().__init__()
+        self.discriminators = discriminators
+
+    def forward(self, judged: dict[str, tuple[torch.Tensor, torch.Tensor]], random) -> dict[str, torch.Tensor]:
+        losses = {}
+        for name, (real, made) in judged.items():
+            judge = self.discriminators[name]
+            shown = judge.shown(made.detach(), random)
+            # a pass each, as the generator's: batch normalization must not tell by the company an image keeps
+            losses[f"discriminator/{name}"] = discriminator_gan(judge(real), judge(shown))
+        return losses
+
+
+class Trainer:
+    """Networks, discriminators and their optimisers, and one `step` of training.
+
+    With several processes (`mmlib.processes`) each has a share of the recipe's batch, and gradients are averaged.
+    `workers` prepare batches ahead, of consecutive steps. `ValueError` where a batch cannot be shared out.
+    """
+
+    def __init__(self, recipe: Recipe, objective: Objective, machine: Machine, workers: int = 0):
         self.recipe, self.objective, self.machine = recipe, objective, machine
+        for rooms in objective.sets:
+            batch = min(recipe.batch, len(rooms))
+            if batch % processes.count() or batch // processes.count() < 2:
+                raise ValueError(
+                    f"a batch of {batch} of split {rooms.split} cannot be shared by {processes.count()} processes: "
+                    "give each the same number of images, at least 2 (batch normalization)"
+                )
+        self.workers, self._ahead = workers, None
         self.model = machine.place(objective.networks(recipe))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed + 1)
@@ -169,6 +259,7 @@ class Trainer:
             self.optimizers["discriminator"] = adam(self.discriminators.parameters())
         self.average = None if recipe.teacher == "self" else copy.deepcopy(self.model).requires_grad_(False).eval()
         self.next_step = 0
+        self._phase, self._losses = None, {}
 
     def learning_rate(self, step: int) -> float:
         """Constant; or one cycle: a linear rise over the first tenth, then a cosine to zero; or a linear decay to zero
@@ -185,7 +276,23 @@ class Trainer:
 
     def batches(self, step: int) -> list[Pair]:
         """The batch of each of the objective's sets that belongs to `step`."""
-        return [load_batch(rooms, self.recipe, self.machine, step, k) for k, rooms in enumerate(self.objective.sets)]
+        if self.workers == 0:
+            sets = enumerate(self.objective.sets)
+            return [load_batch(rooms, self.recipe, self.machine, step, number) for number, rooms in sets]
+        if self._ahead is None:
+            self._ahead = ahead(Steps(self.objective.sets, self.recipe), step, self.workers, self.machine.device)
+        return [to_pair(raw, self.machine) for raw in next(self._ahead)]
+
+    def _wrap(self, phase: Phase) -> None:
+        """The losses as modules whose gradients all processes share; anew in each phase, for what is frozen differs."""
+        if phase is not self._phase:
+            networks = NetworksLosses(self.objective, self.model, self.discriminators)
+            wrapped = functools.partial(
+                processes.wrapped, device=self.machine.device, partly=self.objective.partly
+            )
+            self._losses = {"generator": wrapped(networks)}
+            self._losses["discriminator"] = wrapped(DiscriminatorsLosses(self.discriminators))
+            self._phase = phase
 
     def step(self) -> dict[str, torch.Tensor]:
         """One step of the networks (encoders and decoders), then one of the discriminators; returns the loss terms.
@@ -200,27 +307,19 @@ class Trainer:
         self.model.train()
         self.discriminators.train()
         self.objective.freeze(self.model, phase)
+        self._wrap(phase)
         batches = self.batches(step)
         random = generator(machine.device if machine.device.type == "cuda" else "cpu", recipe.seed, step, 2)
 
+        self.discriminators.requires_grad_(False)
         with machine.autocast():
-            terms, judged = self.objective.terms(self.model, batches, recipe, phase, random, self.average)
-            if phase.lambda_gan == 0:
-                judged = {}
-            self.discriminators.requires_grad_(False)
-            for name, (_, made) in judged.items():
-                terms[f"gan/*{name}"] = generator_gan(self.discriminators[name](made))
-            self.discriminators.requires_grad_(True)
+            terms, judged = self._losses["generator"](batches, recipe, phase, random, self.average)
+        self.discriminators.requires_grad_(True)
         self._update("generator", self.objective.total(terms, phase), terms, step)
         self._average()
         if judged:
-            losses = {}
             with machine.autocast():
-                for name, (real, made) in judged.items():
-                    judge = self.discriminators[name]
-                    shown = judge.shown(made.detach(), random)
-                    # a pass each, as the generator's: batch normalization must not tell by the company an image keeps
-                    losses[f"discriminator/{name}"] = discriminator_gan(judge(real), judge(shown))
+                losses = self._losses["discriminator"](judged, random)
             self._update("discriminator", sum(losses.values()), losses, step)
             terms |= losses
         self.next_step += 1
@@ -289,6 +388,7 @@ def fit(
     folder: str | Path,
     *,
     device: str = "auto",
+    workers: int = 0,
     resume: bool = False,
     save_every: int = 500,
     log_every: int = 20,
@@ -301,14 +401,25 @@ def fit(
     """Train a recipe and leave `checkpoint.safetensors`, `checkpoint.json`, `log.jsonl` and `state.safetensors`.
 
     `objective`: `ZeroPair(d1, d2)`, or a baseline's. `resume` goes on from `folder`'s state; without one it starts.
-    `stop_after` ends early after that many steps, resumable. `rgb_weights`: a file that the RGB encoder starts from, as
-    `pretrained.load_rgb_encoder` reads it. `tuned_on`: rooms by which the recipe was chosen, for the record. Ctrl-C
-    saves the state.
+    `workers`: processes that prepare batches ahead. Started by torchrun, several processes train together, each on its
+    share of every batch, and the first alone writes. `stop_after` ends early after that many steps, resumable.
+    `rgb_weights`: a file that the RGB encoder starts from, as `pretrained.load_rgb_encoder` reads it. `tuned_on`: rooms
+    by which the recipe was chosen, for the record. Ctrl-C and SIGTERM save the state after the step at hand.
     `save_every` and `log_every` count steps; `half` stores the checkpoint in half precision. Returns the networks in
     eval mode, on the device. `ValueError` where a state is corrupt, of another recipe or other data, or `folder` holds
-    a run and `resume` is not given; `FloatingPointError` where a loss or weight is not finite.
+    a run and `resume` is not given; `FloatingPointError` where a loss or weight is not finite; `ConnectionError` where
+    another of several processes is lost.
     """
-    folder = Path(folder)
+    options = {key: value for key, value in locals().items() if key not in ("recipe", "objective", "folder", "device")}
+    with processes.together(device) as own:
+        return _fit(recipe, objective, Path(folder), own, **options)
+
+
+def _fit(
+    recipe: Recipe, objective, folder: Path, device: str, *, workers: int, resume: bool, save_every: int,
+    log_every: int, stop_after: int | None, progress: bool, rgb_weights, half: bool, tuned_on: Sequence[Rooms],
+) -> MixAndMatch:  # fmt: skip
+    """`fit`, by one of the processes that train together."""
     state_path, log_path = folder / "state.safetensors", folder / "log.jsonl"
     for rooms in objective.sets:
         if len(rooms) < 2:
@@ -326,8 +437,10 @@ def fit(
         if [entry for entry in saved["data"] if entry["role"] == "training"] != data:
             raise ValueError(f"{state_path}: trained on other data; give the same splits, or name another folder")
     # the form of the arithmetic is part of the state: a resumed run keeps it
-    machine = Machine(choose_device(device), **saved["machine"]) if saved else probe(device, recipe.precision)
-    trainer = Trainer(recipe, objective, machine)
+    form = saved["machine"] if saved else processes.from_first(_form(probe(device, recipe.precision)))
+    machine = Machine(choose_device(device), **form)
+    trainer = Trainer(recipe, objective, machine, workers)
+    first = processes.number() == 0
     seconds, initial = 0.0, {}
     if saved:
         initial = {key: saved[key] for key in ("rgb_weights_sha256",) if key in saved}
@@ -336,7 +449,8 @@ def fit(
     elif rgb_weights is not None:
         load_rgb_encoder(trainer.model.encoders["rgb"], rgb_weights)
         initial = {"rgb_weights_sha256": hashlib.sha256(Path(rgb_weights).read_bytes()).hexdigest()}
-    checkpoints.write(log_path, _log_until(log_path, trainer.next_step) if saved else b"")
+    if first:
+        checkpoints.write(log_path, _log_until(log_path, trainer.next_step) if saved else b"")
 
     def record() -> dict:
         return {
@@ -346,13 +460,18 @@ def fit(
             **initial,
             "data": data + [rooms.describe("selection") for rooms in tuned_on],
             "selection": "checkpoint: the last step",
-            "machine": {"bf16": machine.bf16, "channels_last": machine.channels_last},
+            "machine": _form(machine),
             "device": str(machine.device),
+            **({"processes": processes.count()} if processes.count() > 1 else {}),
             "versions": versions(),
             "seconds": round(seconds + time.perf_counter() - start, 1),
         }
 
     def save_state() -> None:
+        processes.average_statistics(trainer.model)
+        processes.average_statistics(trainer.discriminators)
+        if not first:
+            return
         parts = trainer.parts()
         if not all(torch.isfinite(value).all() for group in parts.values() for value in group.values()):
             raise FloatingPointError(
@@ -363,18 +482,18 @@ def fit(
     start = time.perf_counter()
     last = recipe.steps if stop_after is None else min(recipe.steps, stop_after)
     often = 0.5 if sys.stdout.isatty() else 5.0  # seconds; each refresh is a line where standard output is a log
-    bar = tqdm(total=recipe.steps, initial=trainer.next_step, unit="step", disable=not progress, mininterval=often,
-               file=sys.stdout, dynamic_ncols=False, ncols=125)  # fmt: skip
-    interrupted = _catch_interrupt()
+    bar = tqdm(total=recipe.steps, initial=trainer.next_step, unit="step", disable=not (progress and first),
+               mininterval=often, file=sys.stdout, dynamic_ncols=False, ncols=125)  # fmt: skip
+    interrupted = _catch_signals()
     if not saved:
         save_state()  # from now on a killed run goes on with the same arithmetic and initial weights
     try:
-        with open(log_path, "a") as log, bar:
+        with open(log_path if first else os.devnull, "a") as log, bar:
             while trainer.next_step < last and not interrupted():
                 terms = trainer.step()
                 step = trainer.next_step
                 if step % log_every == 0 or step == last:
-                    values = {name: round(value.item(), 5) for name, value in terms.items()}
+                    values = {name: round(processes.joint_mean(value).item(), 5) for name, value in terms.items()}
                     log.write(
                         json.dumps({"step": step, "learning_rate": trainer.learning_rate(step - 1), **values}) + "\n"
                     )
@@ -389,7 +508,8 @@ def fit(
     finally:
         interrupted(restore=True)
     trainer.model.recipe, trainer.model.record = recipe, record()
-    checkpoints.save_checkpoint(folder / "checkpoint.safetensors", trainer.model, trainer.model.record, half)
+    if first:
+        checkpoints.save_checkpoint(folder / "checkpoint.safetensors", trainer.model, trainer.model.record, half)
     return trainer.model.eval()
 
 
@@ -409,17 +529,26 @@ def _log_until(path: Path, step: int) -> bytes:
     return "".join(kept).encode()
 
 
-def _catch_interrupt():
-    """Turn the first Ctrl-C into a flag that the loop reads between two steps, so that no step is left half done."""
-    pressed = []
+def _form(machine: Machine) -> dict[str, bool]:
+    """The form of the arithmetic, as a state keeps it."""
+    return {"bf16": machine.bf16, "channels_last": machine.channels_last}
+
+
+def _catch_signals():
+    """Turn the first Ctrl-C or SIGTERM into a flag that the loop reads between two steps, so that no step is left half
+    done, and all of several processes stop after the same one."""
+    caught, before = [], {}
     try:
-        before = signal.signal(signal.SIGINT, lambda *_: pressed.append(True))
-    except ValueError:  # not the main thread: leave the signal alone
+        for kind in (signal.SIGINT, signal.SIGTERM):
+            before[kind] = signal.signal(kind, lambda *_: caught.append(True))
+    except ValueError:  # not the main thread: leave the signals alone
         return lambda restore=False: False
 
     def interrupted(restore: bool = False) -> bool:
         if restore:
-            signal.signal(signal.SIGINT, before)
-        return bool(pressed)
+            for kind, handler in before.items():
+                signal.signal(kind, handler)
+            return False
+        return bool(processes.joint_max(torch.tensor(float(bool(caught)))).item())
 
     return interrupted

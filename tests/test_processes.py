@@ -1,0 +1,170 @@
+"""Several processes: the losses of one, one writer, resume, and what is said when one dies."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from conftest import write_rooms
+from mmlib import checkpoints
+
+ROOT = Path(__file__).resolve().parents[1]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
+
+SAME = """
+import sys
+
+import torch
+
+torch.nn.BatchNorm2d = lambda width: torch.nn.Identity()  # it would see other images in each process
+from mmlib import training
+from mmlib.data import open_split
+from mmlib.objectives import ZeroPair
+from mmlib.recipes import preset
+
+training.probe = lambda device, precision: training.Machine(torch.device("cpu"), bf16=False, channels_last=False)
+data, folder = sys.argv[1:]
+recipe = preset("smoke", batch=4, latent_noise=0.0, confidence=0.3, class_balance=0.5)
+pairs = ZeroPair(open_split(data, "d1"), open_split(data, "d2"))
+training.fit(recipe, pairs, folder, device="cpu", log_every=1, progress=False)
+"""
+
+
+@pytest.fixture(scope="module")
+def rooms_dir(tmp_path_factory):
+    """Six rooms for D1 and six for D2, so that a batch of 4 can be shared."""
+    return write_rooms(tmp_path_factory.mktemp("rooms"), list(range(12)))
+
+
+def torchrun(count: int, *arguments: str) -> list[str]:
+    """The command of `count` processes."""
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}", *arguments]
+
+
+def train(folder, data, count: int, *more: str, steps: int = 8) -> list[str]:
+    """The command of a training by the command line."""
+    arguments = ["-m", "mmlib", "train", "--preset", "smoke", "--batch", "4", "--data", str(data), "--out", str(folder)]
+    arguments += ["--device", "cpu", "--steps", str(steps), "--save-every", "4", *more]
+    return torchrun(count, *arguments) if count > 1 else [sys.executable, *arguments]
+
+
+def run(command: list[str]) -> subprocess.CompletedProcess:
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=240, check=False)
+
+
+def weights(folder) -> dict[str, torch.Tensor]:
+    return checkpoints.load_state(folder / "state.safetensors")[0]["model"]
+
+
+def log(folder) -> list[dict]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_two_processes_have_the_losses_of_one(rooms_dir, tmp_path):
+    script = tmp_path / "same.py"
+    script.write_text(SAME)
+    for name, command in {"one": [sys.executable], "two": torchrun(2)}.items():
+        done = run([*command, str(script), str(rooms_dir), str(tmp_path / name)])
+        assert done.returncode == 0, done.stderr
+    one, two = log(tmp_path / "one"), log(tmp_path / "two")
+    assert len(one) == len(two) == 8 and any("pseudo" in term for term in one[-1])
+    for mine, other in zip(one, two):
+        assert mine.keys() == other.keys()
+        for term, value in mine.items():
+            assert other[term] == pytest.approx(value, rel=2e-3, abs=2e-4), (mine["step"], term)
+    for name, weight in weights(tmp_path / "one").items():
+        torch.testing.assert_close(weights(tmp_path / "two")[name], weight, rtol=5e-3, atol=2e-4)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(rooms_dir, tmp_path_factory):
+    """A run of two processes that nobody stopped."""
+    folder = tmp_path_factory.mktemp("two") / "run"
+    done = run(train(folder, rooms_dir, 2))
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout
+
+
+def test_the_first_process_alone_writes(undisturbed):
+    folder, said = undisturbed
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoint.json", "checkpoint.safetensors", "log.jsonl", "state.safetensors"
+    ]  # fmt: skip
+    assert said.count("wrote ") == 1
+    record = checkpoints.read_record(folder / "checkpoint")
+    assert record["processes"] == 2 and record["step"] == 8 and record["recipe"]["batch"] == 4
+
+
+def test_a_killed_process_is_named_and_the_run_goes_on(undisturbed, rooms_dir, tmp_path):
+    command = train(tmp_path / "run", rooms_dir, 2, steps=4000)
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as two:
+        end = time.monotonic() + 120
+        while not (tmp_path / "run/log.jsonl").exists() or not log_steps(tmp_path / "run"):
+            assert time.monotonic() < end and two.poll() is None
+            time.sleep(0.1)
+        os.kill(process_of_rank(two.pid, 1), signal.SIGKILL)
+        _, said = two.communicate(timeout=120)
+    assert two.returncode != 0
+    assert "lost the others" in said and "start all again with --resume" in said
+    saved = checkpoints.load_state(tmp_path / "run/state.safetensors")[1]["step"]
+    assert saved % 4 == 0
+
+
+def log_steps(folder) -> int:
+    """Steps that are logged."""
+    return len((folder / "log.jsonl").read_text().splitlines())
+
+
+def process_of_rank(parent: int, rank: int) -> int:
+    """The process that torchrun, `parent`, gave this number."""
+    for children in Path(f"/proc/{parent}/task").glob("*/children"):
+        for child in children.read_text().split():
+            if f"\0RANK={rank}\0".encode() in b"\0" + Path(f"/proc/{child}/environ").read_bytes():
+                return int(child)
+    raise AssertionError(f"torchrun {parent} has no process {rank}")
+
+
+@pytest.mark.parametrize(("first", "second"), [(2, 2), (2, 1), (1, 2)])
+def test_a_run_stopped_half_way_goes_on_with_as_many_or_more_or_fewer(undisturbed, rooms_dir, tmp_path, first, second):
+    import shutil
+
+    from mmlib.data import open_split
+    from mmlib.objectives import ZeroPair
+    from mmlib.recipes import preset
+    from mmlib.training import fit
+
+    folder = tmp_path / "run"
+    if first == 2:
+        script = tmp_path / "stop.py"
+        script.write_text(
+            "import sys\nfrom mmlib.data import open_split\nfrom mmlib.objectives import ZeroPair\n"
+            "from mmlib.recipes import preset\nfrom mmlib.training import fit\n"
+            "data, folder = sys.argv[1:]\n"
+            "fit(preset('smoke', batch=4), ZeroPair(open_split(data, 'd1'), open_split(data, 'd2')), folder, "
+            "device='cpu', save_every=4, stop_after=4, progress=False)\n"
+        )
+        done = run([*torchrun(2), str(script), str(rooms_dir), str(folder)])
+        assert done.returncode == 0, done.stderr
+    else:
+        pairs = ZeroPair(open_split(rooms_dir, "d1"), open_split(rooms_dir, "d2"))
+        fit(preset("smoke", batch=4), pairs, folder, device="cpu", save_every=4, stop_after=4, progress=False)
+    shutil.rmtree(folder / "checkpoint.safetensors", ignore_errors=True)
+    done = run(train(folder, rooms_dir, second, "--resume"))
+    assert done.returncode == 0, done.stderr
+    record = checkpoints.read_record(folder / "checkpoint")
+    assert record["step"] == 8 and record.get("processes", 1) == second
+    if (first, second) == (2, 2):
+        for name, weight in weights(undisturbed[0]).items():
+            assert torch.equal(weights(folder)[name], weight), name
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(rooms_dir, tmp_path):
+    done = run([*train(tmp_path / "run", rooms_dir, 2)[:-2], "--batch", "2"])
+    assert done.returncode != 0 and "a batch of 2 of split" in done.stderr
+    assert "cannot be shared by 2 processes" in done.stderr
