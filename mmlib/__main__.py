@@ -54,7 +54,7 @@ def train(options) -> int:
 
 
 def evaluate(options) -> int:
-    from .training import choose_device
+    from .machine import choose_device
 
     model = checkpoints.load(options.checkpoint).to(choose_device(options.device))
     rooms = data.open_split(options.data, options.split, model.recipe.size)

@@ -21,10 +21,11 @@ from .domains import MixedCycles, shipped_colours
 from .experiments import OBJECTIVES
 from .grids import runs
 from .losses import berhu, cross_entropy, l2, latent_consistency
+from .machine import Machine, probe
 from .networks import MixAndMatch
 from .objectives import ZeroPair, add_noise
 from .recipes import Recipe, preset
-from .training import Machine, Trainer, probe, versions
+from .training import Trainer, versions
 
 
 class NaiveZeroPair(ZeroPair):

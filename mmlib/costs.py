@@ -19,10 +19,11 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from .machine import Machine
 from .modalities import modality
 from .objectives import Pair
 from .recipes import Recipe
-from .training import Machine, Trainer
+from .training import Trainer
 
 
 @functools.cache

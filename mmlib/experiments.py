@@ -29,13 +29,14 @@ from .baselines.supervised import Supervised
 from .data import SHIPPED, DepthPairs, OraclePairs, Rooms, SegmentationPairs, joined, shipped
 from .domains import COLOURS, Domain, MixedCycles, folder_domains, networks, shipped_colours
 from .grids import ALPHA, FIVE, GRIDS, Run, runs
+from .machine import choose_device
 from .modalities import modality
 from .networks import MixAndMatch
 from .objectives import Objective, PlugIn, ZeroPair
 from .recipes import PRESETS, Recipe, from_dict, preset
 from .recolouring import measure_colours, shipped_scenes
 from .styles import PHOTO, measure_styles, style_domains
-from .training import choose_device, fit
+from .training import fit
 
 RESULTS = SHIPPED.parent / "results"
 CHECKPOINTS = SHIPPED.parent / "checkpoints"

@@ -14,188 +14,22 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from . import __version__, checkpoints, processes
+from .batches import Steps, ahead, generator, load_batch, to_pair
 from .data import Rooms
 from .losses import discriminator_gan, generator_gan
-from .modalities import modality
+from .machine import Machine, choose_device, probe
 from .networks import MixAndMatch
 from .objectives import Objective, Pair
 from .pretrained import load_rgb_encoder
-from .processes import mine
-from .recipes import Phase, Recipe, from_dict, preset
-
-# ---------------------------------------------------------------------------------------------- the machine
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where and how to compute: a device, bf16 autocast or fp32, channels_last or not."""
-
-    device: torch.device
-    bf16: bool
-    channels_last: bool
-
-    def autocast(self):
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
-
-    def place(self, module_or_image):
-        """On the device, in the memory format."""
-        if self.channels_last:
-            return module_or_image.to(self.device, memory_format=torch.channels_last)
-        return module_or_image.to(self.device)
-
-
-def choose_device(name: str = "auto") -> torch.device:
-    """`auto` takes CUDA, else MPS, else the CPU; `ValueError` where the device asked for is not there."""
-    try:
-        return _available(name)
-    except RuntimeError as error:  # not a device's name at all
-        raise ValueError(f"device {name!r}: {str(error).splitlines()[0]}; use auto, cpu, cuda or mps") from None
-
-
-def _available(name: str) -> torch.device:
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return torch.device(next(kind for kind in available if available[kind]))
-    if not available.get(name.split(":")[0]):
-        raise ValueError(
-            f"device {name!r} is not available here: use auto, {', '.join(k for k in available if available[k])}"
-        )
-    return torch.device(name)
-
-
-def probe(device: str = "auto", precision: str = "auto") -> Machine:
-    """Choose bf16 and channels_last by timing a SegNet of preset `course`, forward and backward, in each form."""
-    return _probe(choose_device(device), precision)
-
-
-@functools.cache
-def _probe(device: torch.device, precision: str) -> Machine:
-    choices = {"auto": (False, True), "fp32": (False,), "bf16": (True,)}[precision]
-    candidates = [Machine(device, bf16, channels_last) for bf16 in choices for channels_last in (False, True)]
-    recipe = preset("course")
-    with torch.random.fork_rng(devices=[]):
-        model = MixAndMatch.from_recipe(recipe)
-        image = torch.randn(recipe.batch, 1, recipe.size, recipe.size)
-    models = {machine: machine.place(copy.deepcopy(model)) for machine in candidates}
-    seconds = {machine: [] for machine in candidates}
-    for _ in range(5):  # in turns, so that other work on the machine falls on all forms alike
-        for machine, model in models.items():
-            x = machine.place(image)
-            start = time.perf_counter()
-            with machine.autocast():
-                loss = model.translate(x, "depth", "depth").float().square().mean()
-            loss.backward()
-            loss.item()  # waits for an accelerator
-            seconds[machine].append(time.perf_counter() - start)
-    return min(candidates, key=lambda machine: min(seconds[machine][1:]))
-
-
-# ---------------------------------------------------------------------------------------------- batches
-
-
-def generator(device: torch.device | str, *numbers: int) -> torch.Generator:
-    """Randomness as a function of some whole numbers (seed, step, purpose) alone."""
-    seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
-    return torch.Generator(device).manual_seed(seed)
-
-
-def draw(rooms: Rooms, batch: int, step: int, seed: int, number: int) -> torch.Tensor:
-    """Indices of step's batch, of all processes together: each epoch a new permutation of the set, the incomplete last
-    batch left out."""
-    batch = min(batch, len(rooms))
-    epoch, place = divmod(step, len(rooms) // batch)
-    order = torch.randperm(len(rooms), generator=generator("cpu", seed, number, epoch))
-    return order[place * batch : (place + 1) * batch]
-
-
-def augment(raw: dict[str, torch.Tensor], size: int, random: torch.Generator) -> dict[str, torch.Tensor]:
-    """Crop, zoom and mirror all members of a pair alike; vary the light of RGB alone.
-
-    Raw images (N, C, H, W) of any equal size → raw images of size × size; windows of 60 to 100 % of the side. `random`
-    is that of the batch of all processes, of which these images are this one's share.
-    """
-    count = len(next(iter(raw.values())))
-    joint = count * processes.count()
-    scale, *middle = (mine(numbers) for numbers in torch.rand(3, joint, generator=random))
-    scale = 0.6 + 0.4 * scale
-    mirror = torch.where(mine(torch.rand(joint, generator=random)) < 0.5, -1.0, 1.0)
-    x, y = ((1 - scale) * (2 * m - 1) for m in middle)
-    zero = torch.zeros(count)
-    theta = torch.stack([torch.stack([scale * mirror, zero, x], 1), torch.stack([zero, scale, y], 1)], 1)
-    grid = F.affine_grid(theta, [count, 1, size, size], align_corners=False)
-    light = torch.exp(0.25 * mine(torch.randn(joint, 1, 1, 1, generator=random)))
-    light = light * torch.exp(0.1 * mine(torch.randn(joint, 3, 1, 1, generator=random)))
-    result = {}
-    for name, image in raw.items():
-        mode = modality(name).resample
-        sampled = F.grid_sample(image.float(), grid, mode, padding_mode="border", align_corners=False)
-        if name == "rgb":
-            sampled = (sampled * light).round().clamp(0, 255)
-        mirrored = modality(name).mirrored(sampled)
-        result[name] = torch.where(mirror.view(-1, 1, 1, 1) < 0, mirrored, sampled).to(image.dtype)
-    return result
-
-
-def raw_batch(rooms: Rooms, recipe: Recipe, step: int, number: int) -> dict[str, torch.Tensor]:
-    """This process's share of the batch of set `number` that belongs to `step`: raw images, cropped and mirrored."""
-    raw = rooms.batch(mine(draw(rooms, recipe.batch, step, recipe.seed, number)))
-    if recipe.augment:
-        raw = augment(raw, recipe.size, generator("cpu", recipe.seed, step, number, 1))
-    return raw
-
-
-class Steps(Dataset):
-    """By step, the raw batch of each set, or the error that kept it from being read: a worker process's own would
-    arrive with pages of traceback."""
-
-    def __init__(self, sets: Sequence[Rooms], recipe: Recipe):
-        self.sets, self.recipe = sets, recipe
-
-    def __len__(self) -> int:
-        return self.recipe.steps
-
-    def __getitem__(self, step: int) -> list[dict[str, torch.Tensor]] | Exception:
-        try:
-            return [raw_batch(rooms, self.recipe, step, number) for number, rooms in enumerate(self.sets)]
-        except (ValueError, OSError) as error:
-            return error
-
-
-def ahead(steps: Steps, first: int, workers: int, device: torch.device) -> Iterator[list[dict[str, torch.Tensor]]]:
-    """The raw batches from step `first` on, which worker processes prepare while the networks compute."""
-    order = range(first, len(steps))
-    loader = DataLoader(steps, None, sampler=order, num_workers=workers, pin_memory=device.type == "cuda")
-    for batch in loader:
-        if isinstance(batch, Exception):
-            raise batch
-        yield batch
-
-
-def to_pair(raw: dict[str, torch.Tensor], machine: Machine) -> Pair:
-    """Raw images as a pair on the device. They travel as they are stored, RGB in 8 bits, and become numbers there."""
-    raw = {name: image.to(machine.device, non_blocking=True) for name, image in raw.items()}
-    images = {name: machine.place(modality(name).to_input(image)) for name, image in raw.items()}
-    return Pair(images, {name: modality(name).valid(image) for name, image in raw.items()})
-
-
-def load_batch(rooms: Rooms, recipe: Recipe, machine: Machine, step: int, number: int) -> Pair:
-    """The pair of set `number` that belongs to `step`."""
-    return to_pair(raw_batch(rooms, recipe, step, number), machine)
-
-
-# ---------------------------------------------------------------------------------------------- one step
+from .recipes import Phase, Recipe, from_dict
 
 
 class NetworksLosses(nn.Module):
@@ -287,9 +121,7 @@ class Trainer:
         """The losses as modules whose gradients all processes share; anew in each phase, for what is frozen differs."""
         if phase is not self._phase:
             networks = NetworksLosses(self.objective, self.model, self.discriminators)
-            wrapped = functools.partial(
-                processes.wrapped, device=self.machine.device, partly=self.objective.partly
-            )
+            wrapped = functools.partial(processes.wrapped, device=self.machine.device, partly=self.objective.partly)
             self._losses = {"generator": wrapped(networks)}
             self._losses["discriminator"] = wrapped(DiscriminatorsLosses(self.discriminators))
             self._phase = phase

@@ -12,13 +12,15 @@ from mmlib.baselines.cyclegan import CycleGAN
 from mmlib.baselines.networks import Pairwise, PatchGAN, ResNetGenerator, UNetGenerator
 from mmlib.baselines.pix2pix import Pix2Pix
 from mmlib.baselines.student import Student
+from mmlib.batches import generator
 from mmlib.blocks import ImagePool
 from mmlib.data import DepthPairs, SegmentationPairs, Triplets, open_split
 from mmlib.evaluation import audit, evaluate
+from mmlib.machine import Machine
 from mmlib.networks import MixAndMatch
 from mmlib.objectives import ZeroPair
 from mmlib.recipes import Phase, preset
-from mmlib.training import Machine, Trainer, fit, generator
+from mmlib.training import Trainer, fit
 
 CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 SMOKE = preset("smoke")

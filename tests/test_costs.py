@@ -11,10 +11,11 @@ from mmlib.bench import NaiveZeroPair
 from mmlib.blocks import PatchDiscriminator
 from mmlib.costs import Convolution, cost
 from mmlib.data import DepthPairs, SegmentationPairs, Triplets
+from mmlib.machine import Machine
 from mmlib.networks import Encoder
 from mmlib.objectives import ZeroPair
 from mmlib.recipes import preset
-from mmlib.training import Machine, Trainer
+from mmlib.training import Trainer
 
 VGG16 = 15_346_630_656  # multiply-adds of the 13 convolutions of VGG-16 on one 224 × 224 image
 CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)

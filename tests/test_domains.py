@@ -11,8 +11,9 @@ from mmlib import checkpoints, experiments, recolouring, styles, tables
 from mmlib.__main__ import main
 from mmlib.domains import COLOURS, Domain, MixedCycles, domain, folder_domains, networks
 from mmlib.grids import ANCHORS, COLOUR_PAIRS, GRIDS, runs
+from mmlib.machine import Machine
 from mmlib.recipes import preset
-from mmlib.training import Machine, Trainer, fit
+from mmlib.training import Trainer, fit
 
 CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 NAMES = ("blue", "red", "green")

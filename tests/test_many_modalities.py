@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from mmlib import checkpoints
 from mmlib.__main__ import main
+from mmlib.batches import augment, generator
 from mmlib.data import (
     AlbedoPairs,
     AnchoredPairs,
@@ -22,10 +23,11 @@ from mmlib.data import (
 )
 from mmlib.evaluation import METRICS, audit, describe_audit, evaluate, seen
 from mmlib.losses import cosine
+from mmlib.machine import Machine
 from mmlib.modalities import MODALITIES, NORMALS, RGB, known_modalities, modality, register
 from mmlib.objectives import PlugIn, ZeroPair, plugged_in
 from mmlib.recipes import preset
-from mmlib.training import Machine, Trainer, augment, fit, generator
+from mmlib.training import Trainer, fit
 
 CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 FIVE = ("rgb", "depth", "segmentation", "normals", "albedo")

@@ -10,10 +10,11 @@ from mmlib.checkpoints import read_record
 from mmlib.data import DepthPairs, SegmentationPairs
 from mmlib.evaluation import audit
 from mmlib.experiments import DISTILLATION, RGB_ENCODER
+from mmlib.machine import Machine
 from mmlib.networks import Encoder
 from mmlib.pretrained import VGG16, WIDTHS, Distillation, distil, load_rgb_encoder, read_vgg16
 from mmlib.recipes import Phase, from_dict, preset
-from mmlib.training import Machine, Trainer
+from mmlib.training import Trainer
 
 onnx = pytest.importorskip("onnx")
 CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)

@@ -103,7 +103,9 @@ def test_the_first_process_alone_writes(undisturbed):
 
 def test_a_killed_process_is_named_and_the_run_goes_on(undisturbed, rooms_dir, tmp_path):
     command = train(tmp_path / "run", rooms_dir, 2, steps=4000)
-    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as two:
+    with subprocess.Popen(
+        command, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as two:
         end = time.monotonic() + 120
         while not (tmp_path / "run/log.jsonl").exists() or not log_steps(tmp_path / "run"):
             assert time.monotonic() < end and two.poll() is None

@@ -18,23 +18,16 @@ import torch
 import mmlib
 from conftest import write_rooms
 from mmlib import checkpoints, objectives, training
+from mmlib.batches import augment, draw, generator, load_batch
 from mmlib.bench import NaiveZeroPair
 from mmlib.data import DepthPairs, OraclePairs, SegmentationPairs, Triplets, open_split
 from mmlib.losses import total
+from mmlib.machine import Machine, choose_device
 from mmlib.modalities import MODALITIES
 from mmlib.networks import MixAndMatch
 from mmlib.objectives import ZeroPair, add_noise, class_weights
 from mmlib.recipes import Phase, preset
-from mmlib.training import (
-    Machine,
-    Trainer,
-    augment,
-    choose_device,
-    draw,
-    fit,
-    generator,
-    load_batch,
-)
+from mmlib.training import Trainer, fit
 
 CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 SMOKE = preset("smoke")  # 4 steps, then 4 with a frozen RGB encoder

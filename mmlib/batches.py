@@ -1,0 +1,106 @@
+"""Batches as functions of seed and step: which rooms, cropped and mirrored how, read here or ahead by workers."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from . import processes
+from .data import Rooms
+from .machine import Machine
+from .modalities import modality
+from .objectives import Pair
+from .processes import mine
+from .recipes import Recipe
+
+
+def generator(device: torch.device | str, *numbers: int) -> torch.Generator:
+    """Randomness as a function of some whole numbers (seed, step, purpose) alone."""
+    seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+    return torch.Generator(device).manual_seed(seed)
+
+
+def draw(rooms: Rooms, batch: int, step: int, seed: int, number: int) -> torch.Tensor:
+    """Indices of step's batch, of all processes together: each epoch a new permutation of the set, the incomplete last
+    batch left out."""
+    batch = min(batch, len(rooms))
+    epoch, place = divmod(step, len(rooms) // batch)
+    order = torch.randperm(len(rooms), generator=generator("cpu", seed, number, epoch))
+    return order[place * batch : (place + 1) * batch]
+
+
+def augment(raw: dict[str, torch.Tensor], size: int, random: torch.Generator) -> dict[str, torch.Tensor]:
+    """Crop, zoom and mirror all members of a pair alike; vary the light of RGB alone.
+
+    Raw images (N, C, H, W) of any equal size → raw images of size × size; windows of 60 to 100 % of the side. `random`
+    is that of the batch of all processes, of which these images are this one's share.
+    """
+    count = len(next(iter(raw.values())))
+    joint = count * processes.count()
+    scale, *middle = (mine(numbers) for numbers in torch.rand(3, joint, generator=random))
+    scale = 0.6 + 0.4 * scale
+    mirror = torch.where(mine(torch.rand(joint, generator=random)) < 0.5, -1.0, 1.0)
+    x, y = ((1 - scale) * (2 * m - 1) for m in middle)
+    zero = torch.zeros(count)
+    theta = torch.stack([torch.stack([scale * mirror, zero, x], 1), torch.stack([zero, scale, y], 1)], 1)
+    grid = F.affine_grid(theta, [count, 1, size, size], align_corners=False)
+    light = torch.exp(0.25 * mine(torch.randn(joint, 1, 1, 1, generator=random)))
+    light = light * torch.exp(0.1 * mine(torch.randn(joint, 3, 1, 1, generator=random)))
+    result = {}
+    for name, image in raw.items():
+        mode = modality(name).resample
+        sampled = F.grid_sample(image.float(), grid, mode, padding_mode="border", align_corners=False)
+        if name == "rgb":
+            sampled = (sampled * light).round().clamp(0, 255)
+        mirrored = modality(name).mirrored(sampled)
+        result[name] = torch.where(mirror.view(-1, 1, 1, 1) < 0, mirrored, sampled).to(image.dtype)
+    return result
+
+
+def raw_batch(rooms: Rooms, recipe: Recipe, step: int, number: int) -> dict[str, torch.Tensor]:
+    """This process's share of the batch of set `number` that belongs to `step`: raw images, cropped and mirrored."""
+    raw = rooms.batch(mine(draw(rooms, recipe.batch, step, recipe.seed, number)))
+    if recipe.augment:
+        raw = augment(raw, recipe.size, generator("cpu", recipe.seed, step, number, 1))
+    return raw
+
+
+class Steps(Dataset):
+    """By step, the raw batch of each set, or the error that kept it from being read: a worker process's own would
+    arrive with pages of traceback."""
+
+    def __init__(self, sets: Sequence[Rooms], recipe: Recipe):
+        self.sets, self.recipe = sets, recipe
+
+    def __len__(self) -> int:
+        return self.recipe.steps
+
+    def __getitem__(self, step: int) -> list[dict[str, torch.Tensor]] | Exception:
+        try:
+            return [raw_batch(rooms, self.recipe, step, number) for number, rooms in enumerate(self.sets)]
+        except (ValueError, OSError) as error:
+            return error
+
+
+def ahead(steps: Steps, first: int, workers: int, device: torch.device) -> Iterator[list[dict[str, torch.Tensor]]]:
+    """The raw batches from step `first` on, which worker processes prepare while the networks compute."""
+    order = range(first, len(steps))
+    loader = DataLoader(steps, None, sampler=order, num_workers=workers, pin_memory=device.type == "cuda")
+    for batch in loader:
+        if isinstance(batch, Exception):
+            raise batch
+        yield batch
+
+
+def to_pair(raw: dict[str, torch.Tensor], machine: Machine) -> Pair:
+    """Raw images as a pair on the device. They travel as they are stored, RGB in 8 bits, and become numbers there."""
+    raw = {name: image.to(machine.device, non_blocking=True) for name, image in raw.items()}
+    images = {name: machine.place(modality(name).to_input(image)) for name, image in raw.items()}
+    return Pair(images, {name: modality(name).valid(image) for name, image in raw.items()})
+
+
+def load_batch(rooms: Rooms, recipe: Recipe, machine: Machine, step: int, number: int) -> Pair:
+    """The pair of set `number` that belongs to `step`."""
+    return to_pair(raw_batch(rooms, recipe, step, number), machine)
