@@ -12,7 +12,7 @@ READY = $(VENV)/.installed
 BROWSER = $(VENV)/.installed-browser
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run course lab html test test-browser notebooks lint
+.PHONY: help setup run course lab html test test-browser notebooks lint soak
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -68,3 +68,6 @@ notebooks: $(READY)  ## execute NOTEBOOKS=notebooks/*.ipynb in place, as they ar
 lint: $(READY)  ## check style and formatting
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+
+soak: $(READY)  ## 2,000 smoke steps under random SIGKILLs, held against an undisturbed run
+	$(BIN)/python tests/soak.py

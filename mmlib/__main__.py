@@ -331,10 +331,13 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError, FloatingPointError, ModuleNotFoundError) as error:
         print(f"mmlib: {error}", file=sys.stderr)
         return 2
-    except RuntimeError as error:
-        if "alloc" not in str(error) and "out of memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        from .training import out_of_memory
+
+        if not out_of_memory(error):
             raise
-        print("mmlib: not enough memory for this: a smaller batch, size or widths needs less", file=sys.stderr)
+        less = "not enough memory for this: a smaller batch, size or widths needs less"
+        print(f"mmlib: {str(error) if isinstance(error, MemoryError) and str(error) else less}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
         print(f"mmlib: {str(error) or 'stopped'}", file=sys.stderr)

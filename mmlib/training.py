@@ -240,7 +240,7 @@ def fit(
     `save_every` and `log_every` count steps; `half` stores the checkpoint in half precision. Returns the networks in
     eval mode, on the device. `ValueError` where a state is corrupt, of another recipe or other data, or `folder` holds
     a run and `resume` is not given; `FloatingPointError` where a loss or weight is not finite; `ConnectionError` where
-    another of several processes is lost.
+    another of several processes is lost; `MemoryError` names a batch that would fit.
     """
     options = {key: value for key, value in locals().items() if key not in ("recipe", "objective", "folder", "device")}
     with processes.together(device) as own:
@@ -322,7 +322,10 @@ def _fit(
     try:
         with open(log_path if first else os.devnull, "a") as log, bar:
             while trainer.next_step < last and not interrupted():
-                terms = trainer.step()
+                terms = _attempt(trainer)
+                if terms is None:
+                    step, trainer = trainer.next_step, None  # its memory is needed for trying smaller batches
+                    raise MemoryError(_too_large(recipe, objective, machine, step))
                 step = trainer.next_step
                 if step % log_every == 0 or step == last:
                     values = {name: round(processes.joint_mean(value).item(), 5) for name, value in terms.items()}
@@ -343,6 +346,45 @@ def _fit(
     if first:
         checkpoints.save_checkpoint(folder / "checkpoint.safetensors", trainer.model, trainer.model.record, half)
     return trainer.model.eval()
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error of PyTorch says that memory could not be had."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def _too_large(recipe: Recipe, objective: Objective, machine: Machine, step: int) -> str:
+    """What to say of a batch that did not fit: the largest of its halves, quarters, … whose step does."""
+    fits = recipe.batch // 2
+    while fits >= 2 and processes.count() == 1 and not _fits(recipe.replace(batch=fits), objective, machine, step):
+        fits //= 2
+    if processes.count() > 1:
+        advice = "take a smaller one, or more processes"
+    else:
+        advice = f"--batch {fits} does" if fits >= 2 else "nor does a batch of 2: take a smaller size or smaller widths"
+    return (
+        f"step {step}: a batch of {recipe.batch} at {recipe.size} × {recipe.size} pixels does not fit into the memory of "
+        f"{machine.device}; {advice}. Nothing was changed, and the last saved state is whole"
+    )
+
+
+def _fits(recipe: Recipe, objective: Objective, machine: Machine, step: int) -> bool:
+    """Whether a step of a recipe fits into memory."""
+    if machine.device.type == "cuda":
+        torch.cuda.empty_cache()
+    trial = Trainer(recipe, objective, machine)
+    trial.next_step = step
+    return _attempt(trial) is not None
+
+
+def _attempt(trainer: Trainer) -> dict[str, torch.Tensor] | None:
+    """A step's terms, or None where memory did not suffice; the error, which holds on to that memory, is gone then."""
+    try:
+        return trainer.step()
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        return None
 
 
 SHOWN = ("segmentation/RS", "depth/RD", "latent/RD", "rgb/RR")

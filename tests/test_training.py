@@ -523,3 +523,73 @@ def test_weights_that_are_not_finite_are_not_saved(rooms_dir, tmp_path, monkeypa
     with pytest.raises(FloatingPointError, match="step 4: a weight is not finite"):
         run(tmp_path, rooms_dir)
     assert checkpoints.load_state(tmp_path / "state.safetensors")[1]["step"] == 2
+
+
+# ── Hard wear ──
+
+
+def test_a_batch_too_large_names_one_that_fits(rooms_dir, tmp_path, monkeypatch):
+    step = Trainer.step
+
+    def small_machine(self):
+        if self.recipe.batch > 3 and self.next_step >= 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return step(self)
+
+    monkeypatch.setattr(Trainer, "step", small_machine)
+    words = r"^step 2: a batch of 12 at 32 × 32 pixels does not fit into the memory of cpu; --batch 3 does\. Nothing was"
+    with pytest.raises(MemoryError, match=words):
+        run(tmp_path, rooms_dir, SMOKE.replace(batch=12))
+    assert checkpoints.load_state(tmp_path / "state.safetensors")[1]["step"] == 2
+
+
+def test_sigterm_saves_between_two_steps(rooms_dir, tmp_path, uninterrupted, monkeypatch):
+    step = Trainer.step
+
+    def told_to_stop(self):
+        if self.next_step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self)
+
+    monkeypatch.setattr(Trainer, "step", told_to_stop)
+    with pytest.raises(KeyboardInterrupt, match="stopped at step 5; go on with --resume"):
+        run(tmp_path, rooms_dir, save_every=100)
+    monkeypatch.setattr(Trainer, "step", step)
+    assert same(run(tmp_path, rooms_dir, resume=True), uninterrupted[1])
+
+
+def test_a_full_disk_stops_in_one_sentence_and_leaves_the_last_state_whole(rooms_dir, tmp_path):
+    import resource
+
+    script = """
+import sys
+from mmlib.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+    arguments = ["train", "--preset", "smoke", "--data", str(rooms_dir), "--out", str(tmp_path), "--device", "cpu"]
+    command = [sys.executable, "-c", script, *arguments, "--save-every", "2"]
+
+    def little_room():  # for the first state, which has no moments of Adam yet, but not for the second
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    done = subprocess.run(command, preexec_fn=little_room, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2 and done.stderr.startswith("mmlib: ") and done.stderr.count("\n") == 1, done.stderr
+    assert "state.safetensors" in done.stderr
+    assert checkpoints.load_state(tmp_path / "state.safetensors")[1]["step"] == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "state.safetensors"]
+
+
+def test_workers_prepare_the_same_batches_and_a_vanished_image_is_named(rooms_dir, tmp_path, uninterrupted):
+    assert same(run(tmp_path / "run", rooms_dir, workers=2), uninterrupted[1])
+
+    class Gone(SegmentationPairs):
+        """A set whose files vanish while it is read."""
+
+        def batch(self, indices):
+            raise FileNotFoundError("rooms/7/photo/0.jpg is missing: render or download the data set again")
+
+    with pytest.raises(FileNotFoundError, match="^rooms/7/photo/0.jpg is missing"):
+        pairs = ZeroPair(Gone(rooms_dir).subset(0, 3), open_split(rooms_dir, "d2"))
+        fit(SMOKE, pairs, tmp_path / "gone", device="cpu", workers=1, progress=False)
+    assert checkpoints.load_state(tmp_path / "gone/state.safetensors")[1]["step"] == 0
