@@ -537,7 +537,9 @@ def test_a_batch_too_large_names_one_that_fits(rooms_dir, tmp_path, monkeypatch)
         return step(self)
 
     monkeypatch.setattr(Trainer, "step", small_machine)
-    words = r"^step 2: a batch of 12 at 32 × 32 pixels does not fit into the memory of cpu; --batch 3 does\. Nothing was"
+    words = (
+        r"^step 2: a batch of 12 at 32 × 32 pixels does not fit into the memory of cpu; --batch 3 does\. Nothing was"
+    )
     with pytest.raises(MemoryError, match=words):
         run(tmp_path, rooms_dir, SMOKE.replace(batch=12))
     assert checkpoints.load_state(tmp_path / "state.safetensors")[1]["step"] == 2
