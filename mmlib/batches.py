@@ -37,7 +37,7 @@ def augment(raw: dict[str, torch.Tensor], size: int, random: torch.Generator) ->
     Raw images (N, C, H, W) of any equal size → raw images of size × size; windows of 60 to 100 % of the side. `random`
     is that of the batch of all processes, of which these images are this one's share.
     """
-    count = len(next(iter(raw.values())))
+    device, count = next(iter(raw.values())).device, len(next(iter(raw.values())))
     joint = count * processes.count()
     scale, *middle = (mine(numbers) for numbers in torch.rand(3, joint, generator=random))
     scale = 0.6 + 0.4 * scale
@@ -45,9 +45,10 @@ def augment(raw: dict[str, torch.Tensor], size: int, random: torch.Generator) ->
     x, y = ((1 - scale) * (2 * m - 1) for m in middle)
     zero = torch.zeros(count)
     theta = torch.stack([torch.stack([scale * mirror, zero, x], 1), torch.stack([zero, scale, y], 1)], 1)
-    grid = F.affine_grid(theta, [count, 1, size, size], align_corners=False)
+    grid = F.affine_grid(theta, [count, 1, size, size], align_corners=False).to(device)
     light = torch.exp(0.25 * mine(torch.randn(joint, 1, 1, 1, generator=random)))
-    light = light * torch.exp(0.1 * mine(torch.randn(joint, 3, 1, 1, generator=random)))
+    light = (light * torch.exp(0.1 * mine(torch.randn(joint, 3, 1, 1, generator=random)))).to(device)
+    mirror = mirror.to(device)
     result = {}
     for name, image in raw.items():
         mode = modality(name).resample

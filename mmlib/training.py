@@ -94,6 +94,8 @@ class Trainer:
         self.average = None if recipe.teacher == "self" else copy.deepcopy(self.model).requires_grad_(False).eval()
         self.next_step = 0
         self._phase, self._losses = None, {}
+        self.deferred = machine.device.type == "cuda"
+        self.first_infinite = torch.tensor(-1, device=machine.device)
 
     def learning_rate(self, step: int) -> float:
         """Constant; or one cycle: a linear rise over the first tenth, then a cosine to zero; or a linear decay to zero
@@ -129,7 +131,8 @@ class Trainer:
     def step(self) -> dict[str, torch.Tensor]:
         """One step of the networks (encoders and decoders), then one of the discriminators; returns the loss terms.
 
-        `FloatingPointError` names step and term of a non-finite loss, before it has changed any weight.
+        `FloatingPointError` names step and term of a non-finite loss, before it has changed any weight; on a GPU
+        `check` does so later.
         """
         step, recipe, machine = self.next_step, self.recipe, self.machine
         phase = recipe.phase(step)
@@ -168,15 +171,29 @@ class Trainer:
             a.lerp_(b, 1 - keep) if a.is_floating_point() else a.copy_(b)
 
     def _update(self, name: str, loss: torch.Tensor, terms: dict[str, torch.Tensor], step: int) -> None:
-        if not torch.isfinite(loss):
+        optimizer, infinite = self.optimizers[name], ~torch.isfinite(loss.detach())
+        if not self.deferred and infinite:
             wrong = [f"{term} = {value.item()}" for term, value in terms.items() if not torch.isfinite(value)]
-            raise FloatingPointError(
-                f"step {step}: the loss is not finite ({', '.join(wrong) or name}); the last saved state is intact: "
-                "lower the learning rate, or look at this step's images"
-            )
-        self.optimizers[name].zero_grad(set_to_none=True)
+            self._not_finite(step, ", ".join(wrong) or name)
+        if self.deferred:
+            optimizer.found_inf = infinite.float()  # the fused kernel leaves such an update out
+            self.first_infinite = torch.where((self.first_infinite < 0) & infinite, step, self.first_infinite)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.optimizers[name].step()
+        optimizer.step()
+
+    def check(self) -> None:
+        """`FloatingPointError` where a loss was not finite since the last check: on a GPU, where asking at each step
+        would make the CPU wait, and where the update is left out without asking."""
+        if self.deferred and (step := int(self.first_infinite)) >= 0:
+            self._not_finite(step, "its update was left out")
+
+    @staticmethod
+    def _not_finite(step: int, what: str):
+        raise FloatingPointError(
+            f"step {step}: the loss is not finite ({what}); the last saved state is intact: lower the learning rate, "
+            "or look at this step's images"
+        )
 
     # ------------------------------------------------------------------------------------ saving, resuming
 
@@ -327,6 +344,8 @@ def _fit(
                     step, trainer = trainer.next_step, None  # its memory is needed for trying smaller batches
                     raise MemoryError(_too_large(recipe, objective, machine, step))
                 step = trainer.next_step
+                if step % log_every == 0 or step % save_every == 0 or step == last:
+                    trainer.check()
                 if step % log_every == 0 or step == last:
                     values = {name: round(processes.joint_mean(value).item(), 5) for name, value in terms.items()}
                     log.write(

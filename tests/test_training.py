@@ -595,3 +595,19 @@ def test_workers_prepare_the_same_batches_and_a_vanished_image_is_named(rooms_di
         pairs = ZeroPair(Gone(rooms_dir).subset(0, 3), open_split(rooms_dir, "d2"))
         fit(SMOKE, pairs, tmp_path / "gone", device="cpu", workers=1, progress=False)
     assert checkpoints.load_state(tmp_path / "gone/state.safetensors")[1]["step"] == 0
+
+
+def test_on_a_gpu_an_infinite_loss_changes_no_weight_and_is_named_at_the_next_check(objective, monkeypatch):
+    trainer = Trainer(SMOKE, objective, CPU)
+    trainer.deferred = True
+    trainer.step()
+    before = {name: weight.clone() for name, weight in trainer.model.named_parameters()}
+    total_of = objective.total
+    monkeypatch.setattr(objective, "total", lambda terms, phase: total_of(terms, phase) * float("inf"))
+    trainer.step()
+    assert all(torch.equal(weight, before[name]) for name, weight in trainer.model.named_parameters())
+    monkeypatch.setattr(objective, "total", total_of)
+    trainer.step()
+    assert not all(torch.equal(weight, before[name]) for name, weight in trainer.model.named_parameters())
+    with pytest.raises(FloatingPointError, match="^step 1: the loss is not finite"):
+        trainer.check()
