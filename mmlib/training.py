@@ -119,15 +119,17 @@ def draw(rooms: Rooms, batch: int, step: int, seed: int, number: int) -> torch.T
 def augment(raw: dict[str, torch.Tensor], size: int, random: torch.Generator) -> dict[str, torch.Tensor]:
     """Crop, zoom and mirror all members of a pair alike; vary the light of RGB alone.
 
-    Raw images (N, C, H, W) of any equal size → raw images of size × size; windows of 60 to 100 % of the side.
+    Raw images (N, C, H, W) of any equal size → raw images of size × size; square windows of 60 to 100 % of the shorter
+    side, anywhere in the image.
     """
-    count = len(next(iter(raw.values())))
+    count, _, *sides = next(iter(raw.values())).shape
     scale, *middle = torch.rand(3, count, generator=random)
     scale = 0.6 + 0.4 * scale
     mirror = torch.where(torch.rand(count, generator=random) < 0.5, -1.0, 1.0)
-    x, y = ((1 - scale) * (2 * m - 1) for m in middle)
+    high, wide = (scale * (min(sides) / side) for side in sides)  # the window's share of each side
+    x, y = ((1 - share) * (2 * m - 1) for share, m in zip((wide, high), middle))
     zero = torch.zeros(count)
-    theta = torch.stack([torch.stack([scale * mirror, zero, x], 1), torch.stack([zero, scale, y], 1)], 1)
+    theta = torch.stack([torch.stack([wide * mirror, zero, x], 1), torch.stack([zero, high, y], 1)], 1)
     grid = F.affine_grid(theta, [count, 1, size, size], align_corners=False)
     light = torch.exp(0.25 * torch.randn(count, 1, 1, 1, generator=random))
     light = light * torch.exp(0.1 * torch.randn(count, 3, 1, 1, generator=random))
@@ -144,9 +146,11 @@ def augment(raw: dict[str, torch.Tensor], size: int, random: torch.Generator) ->
 
 def load_batch(rooms: Rooms, recipe: Recipe, machine: Machine, step: int, number: int) -> Pair:
     """The pair of set `number` that belongs to `step`."""
-    raw = rooms.batch(draw(rooms, recipe.batch, step, recipe.seed, number))
+    drawn = draw(rooms, recipe.batch, step, recipe.seed, number)
     if recipe.augment:
-        raw = augment(raw, recipe.size, generator("cpu", recipe.seed, step, number, 1))
+        raw = augment(rooms.uncropped(drawn), recipe.size, generator("cpu", recipe.seed, step, number, 1))
+    else:
+        raw = rooms.batch(drawn)
     images = {name: machine.place(modality(name).to_input(image)) for name, image in raw.items()}
     return Pair(images, {name: modality(name).valid(image).to(machine.device) for name, image in raw.items()})
 
