@@ -4,6 +4,7 @@ No test needs SceneNet itself: `write_tree` makes a tree of its layout, and the 
 """
 
 import shutil
+import sys
 import time
 
 import numpy as np
@@ -344,6 +345,13 @@ def test_a_mapping_may_have_more_columns_and_must_be_text(copy):
         opened(copy)
 
 
+def test_missing_protobuf_is_one_sentence(tree, monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.protobuf", None)
+    messages.cache_clear()
+    with pytest.raises(ModuleNotFoundError, match="needs the package protobuf: pip install protobuf"):
+        opened(tree)
+
+
 def test_order_of_protobufs_does_not_matter(tmp_path):
     write_index(tmp_path / "a_val.pb", ["0/0"], [0])
     write_index(tmp_path / "protobufs/b_train_10.pb", ["10/1"], [0])
@@ -386,6 +394,13 @@ def test_training_windows_reach_what_the_central_square_does_not(tmp_path):
     assert rooms.batch([0])["depth"].unique().tolist() == [1.0]
     seen = augment(rooms.uncropped([0] * 64), 24, generator("cpu", 0))["depth"]
     assert seen.unique().tolist() == [1.0, 2.0, 3.0]
+    recipe = preset("smoke", size=32, batch=2, augment=True)
+    pairs = [load_batch(opened(tmp_path, SceneNetDepthPairs, 32), recipe, CPU, step, 1) for step in range(30)]
+    assert torch.cat([pair.images["depth"].flatten() for pair in pairs]).unique().tolist() == [
+        -1.0,
+        -0.5,
+        0.0,
+    ]  # scaled
 
 
 def test_training_windows_are_square_and_square_images_are_augmented_as_before():
