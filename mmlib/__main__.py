@@ -13,16 +13,31 @@ from .recipes import PRESETS, Recipe, preset
 
 
 def render(options) -> int:
-    from .rooms.render import render
+    from .rooms import render, trajectories
 
-    modalities = tuple(options.modalities.split(","))
-    render(options.rooms, options.seed, options.size, options.out, modalities, options.processes, options.samples)
+    if options.format == "scenenet":
+        trajectories.render(options.rooms, options.views, options.seed, options.size, options.out, options.processes,
+                            options.samples)  # fmt: skip
+    else:
+        modalities = tuple(options.modalities.split(","))
+        render.render(options.rooms, options.seed, options.size, options.out, modalities, options.processes,
+                      options.samples)  # fmt: skip
     return 0
 
 
 def check_data(options) -> int:
     problems = data.check(options.data)
     print("\n".join(problems) if problems else f"{options.data}: every file is in order")
+    return 1 if problems else 0
+
+
+def scenenet(options) -> int:
+    from .scenenet import check, describe, paper_sets
+
+    sets = paper_sets(options.root, options.classes, options.set, protobufs=options.protobuf)
+    print(describe(sets))
+    problems = [problem for rooms in sets for problem in check(rooms, options.check)]
+    print("\n".join(problems) if problems else f"{options.root}: every file that was read is in order")
     return 1 if problems else 0
 
 
@@ -201,9 +216,20 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--modalities", default="rgb,depth,segmentation", help="comma-separated (%(default)s)")
     sub.add_argument("--processes", type=int, help="how many at once (one a core)")
     sub.add_argument("--samples", type=int, default=32, help="light paths a pixel (%(default)s)")
+    sub.add_argument("--format", choices=("rooms", "scenenet"), default="rooms", help="layout of files (%(default)s)")
+    sub.add_argument("--views", type=int, default=3, help="of each room, with --format scenenet (%(default)s)")
 
     sub = command(check_data, "check-data", "Read all of a data set and name each bad file.")
     sub.add_argument("data", metavar="DIR", help="a rendered folder, a zip, or a folder of zips")
+
+    sub = command(scenenet, "scenenet", "Show the paper's sets of a SceneNet RGB-D folder, and name each bad file.")
+    sub.add_argument("root", metavar="ROOT", help="the folder that holds train or val")
+    sub.add_argument("--protobuf", action="append", metavar="FILE", help="an index; may be repeated (all in ROOT)")
+    sub.add_argument("--classes", required=True, metavar="FILE", help="your wnid_to_class.txt: wnid, name, 13_classes")
+    sub.add_argument("--set", default="51k", help="of section 5.1: 51k or 170k (%(default)s)")
+    sub.add_argument(
+        "--check", type=_count, default=100, metavar="N", help="views read of each set, or all (%(default)s)"
+    )
 
     sub = command(pack, "pack", "Pack a rendered folder into a split's zip that holds some modalities alone.")
     sub.add_argument("directory")
@@ -294,6 +320,10 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least 1")
     return int(text)
+
+
+def _count(text: str) -> int | None:
+    return None if text == "all" else _positive(text)
 
 
 def _folder(text: str) -> Path:

@@ -34,17 +34,20 @@ def draw(rooms: Rooms, batch: int, step: int, seed: int, number: int) -> torch.T
 def augment(raw: dict[str, torch.Tensor], size: int, random: torch.Generator) -> dict[str, torch.Tensor]:
     """Crop, zoom and mirror all members of a pair alike; vary the light of RGB alone.
 
-    Raw images (N, C, H, W) of any equal size → raw images of size × size; windows of 60 to 100 % of the side. `random`
-    is that of the batch of all processes, of which these images are this one's share.
+    Raw images (N, C, H, W) of any equal size → raw images of size × size; square windows of 60 to 100 % of the shorter
+    side, anywhere in the image. `random` is that of the batch of all processes, of which these images are this one's
+    share.
     """
-    device, count = next(iter(raw.values())).device, len(next(iter(raw.values())))
+    first = next(iter(raw.values()))
+    device, (count, _, *sides) = first.device, first.shape
     joint = count * processes.count()
     scale, *middle = (mine(numbers) for numbers in torch.rand(3, joint, generator=random))
     scale = 0.6 + 0.4 * scale
     mirror = torch.where(mine(torch.rand(joint, generator=random)) < 0.5, -1.0, 1.0)
-    x, y = ((1 - scale) * (2 * m - 1) for m in middle)
+    high, wide = (scale * (min(sides) / side) for side in sides)  # the window's share of each side
+    x, y = ((1 - share) * (2 * m - 1) for share, m in zip((wide, high), middle))
     zero = torch.zeros(count)
-    theta = torch.stack([torch.stack([scale * mirror, zero, x], 1), torch.stack([zero, scale, y], 1)], 1)
+    theta = torch.stack([torch.stack([wide * mirror, zero, x], 1), torch.stack([zero, high, y], 1)], 1)
     grid = F.affine_grid(theta, [count, 1, size, size], align_corners=False).to(device)
     light = torch.exp(0.25 * mine(torch.randn(joint, 1, 1, 1, generator=random)))
     light = (light * torch.exp(0.1 * mine(torch.randn(joint, 3, 1, 1, generator=random)))).to(device)
@@ -62,10 +65,10 @@ def augment(raw: dict[str, torch.Tensor], size: int, random: torch.Generator) ->
 
 def raw_batch(rooms: Rooms, recipe: Recipe, step: int, number: int) -> dict[str, torch.Tensor]:
     """This process's share of the batch of set `number` that belongs to `step`: raw images, cropped and mirrored."""
-    raw = rooms.batch(mine(draw(rooms, recipe.batch, step, recipe.seed, number)))
-    if recipe.augment:
-        raw = augment(raw, recipe.size, generator("cpu", recipe.seed, step, number, 1))
-    return raw
+    drawn = mine(draw(rooms, recipe.batch, step, recipe.seed, number))
+    if not recipe.augment:
+        return rooms.batch(drawn)
+    return augment(rooms.uncropped(drawn), recipe.size, generator("cpu", recipe.seed, step, number, 1))
 
 
 class Steps(Dataset):

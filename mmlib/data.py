@@ -38,7 +38,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, UnidentifiedImageError
 
-from mmlib.modalities import Modality, known_modalities, modality
+from mmlib.modalities import CLASSES, Modality, known_modalities, modality
 
 FORMAT = "mmlib-rooms-1"
 SHIPPED = Path(__file__).resolve().parents[1] / "data" / "rooms"
@@ -47,12 +47,12 @@ PIXEL_MODES = {"8-bit colour": ("RGB",), "16-bit grey": ("I;16", "I"), "8-bit gr
 """What Pillow calls the pixels that a `Modality.pixels` names."""
 
 RESAMPLE = {
-    "nearest": lambda raw, size: F.interpolate(raw, (size, size), mode="nearest-exact"),
-    "bilinear": lambda raw, size: (
-        F.interpolate(raw.float(), (size, size), mode="bilinear", antialias=True).round().clamp(0, 255).to(raw.dtype)
+    "nearest": lambda raw, shape: F.interpolate(raw, shape, mode="nearest-exact"),
+    "bilinear": lambda raw, shape: (
+        F.interpolate(raw.float(), shape, mode="bilinear", antialias=True).round().clamp(0, 255).to(raw.dtype)
     ),
 }
-"""Ways to resize raw images (N, C, H, W): ids and distances may not be averaged, colours should be."""
+"""Ways to resize raw images (N, C, H, W) to shape (H, W): ids and distances may not be averaged, colours should be."""
 
 
 # ── Reading ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -130,8 +130,8 @@ def _file_name(entry: dict, record: Modality) -> str:
     return f"{entry['path']}/{record.folder}/{entry.get('frame', 0)}{record.suffix}"
 
 
-def _decode(data: bytes, where: str, record: Modality, size: int) -> torch.Tensor:
-    """The bytes of one image file → raw (channels, size, size); `ValueError` if it is not what the record expects."""
+def read_pixels(data: bytes, where: str, record: Modality) -> np.ndarray:
+    """The bytes of one image file → its pixels (H, W) or (H, W, 3); `ValueError` if they are not of the record's."""
     bombs = Image.DecompressionBombWarning, Image.DecompressionBombError  # more pixels than a photo ever has
     try:
         with warnings.catch_warnings(action="error", category=bombs[0]), Image.open(io.BytesIO(data)) as image:
@@ -141,6 +141,12 @@ def _decode(data: bytes, where: str, record: Modality, size: int) -> torch.Tenso
         raise ValueError(f"{where} is corrupt or cut short ({reason}): render or download it again") from None
     if mode not in PIXEL_MODES[record.pixels]:
         raise ValueError(f"{where} holds {mode} pixels, expected {record.pixels} for {record.name}: render it again")
+    return pixels
+
+
+def _decode(data: bytes, where: str, record: Modality, size: int) -> torch.Tensor:
+    """The bytes of one image file → raw (channels, size, size); `ValueError` if it is not what the record expects."""
+    pixels = read_pixels(data, where, record)
     if pixels.shape[:2] != (size, size):
         height, width = pixels.shape[:2]
         raise ValueError(f"{where} is {width}×{height}, but index.json says {size}×{size}: render it again")
@@ -150,9 +156,11 @@ def _decode(data: bytes, where: str, record: Modality, size: int) -> torch.Tenso
     return raw
 
 
-def _resize(images: dict[str, torch.Tensor], size: int) -> dict[str, torch.Tensor]:
+def resize(images: dict[str, torch.Tensor], height: int, width: int) -> dict[str, torch.Tensor]:
+    """Raw images (N, C, H, W) by modality at another size, each as its record says."""
+    shape = height, width
     return {
-        name: raw if raw.shape[-1] == size else RESAMPLE[modality(name).resample](raw, size)
+        name: raw if tuple(raw.shape[2:]) == shape else RESAMPLE[modality(name).resample](raw, shape)
         for name, raw in images.items()
     }
 
@@ -191,7 +199,7 @@ class Rooms:
         self.sha256 = digest.hexdigest()
         self.split = index.get("split", Path(source).stem)
         self.size = size or index["size"]
-        self.images = _resize(self.images, self.size)
+        self.images = resize(self.images, self.size, self.size)
 
     @classmethod
     def of(cls, images: dict[str, torch.Tensor], rooms: Sequence[int], split: str = "memory") -> Self:
@@ -220,6 +228,14 @@ class Rooms:
         indices = torch.as_tensor(indices)
         return {name: raw[indices].to(modality(name).raw_dtype) for name, raw in self.images.items()}
 
+    def uncropped(self, indices: Sequence[int] | torch.Tensor) -> dict[str, torch.Tensor]:
+        """What `batch` cuts square windows from, for augmentation, which cuts its own; here all is square already."""
+        return self.batch(indices)
+
+    def class_counts(self) -> torch.Tensor:
+        """Pixels of each class in all rooms, int64 (14,), Unknown first."""
+        return torch.bincount(self.images["segmentation"].flatten().long(), minlength=len(CLASSES))
+
     def subset(self, start: int, stop: int | None = None) -> Self:
         """The rooms from position start up to stop, of the same type; images are shared, the hash is the source's."""
         part = copy.copy(self)
@@ -233,7 +249,7 @@ class Rooms:
     def resized(self, size: int) -> Self:
         """The same rooms at size × size; the hash stays that of the data on disk."""
         other = copy.copy(self)
-        other.images, other.size = _resize(self.images, size), size
+        other.images, other.size = resize(self.images, size, size), size
         return other
 
     def describe(self, role: str = "training") -> dict:

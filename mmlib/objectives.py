@@ -16,7 +16,7 @@ from . import processes
 from .blocks import PatchDiscriminator
 from .data import AnchoredPairs, DepthPairs, Rooms, SegmentationPairs
 from .losses import LOSSES, latent_consistency, pseudo_pair, total
-from .modalities import CLASSES, modality
+from .modalities import modality
 from .networks import Encoding, MixAndMatch
 from .processes import mine
 from .recipes import Phase, Recipe
@@ -287,7 +287,7 @@ def target_loss(target: str, recipe: Recipe, sets: Sequence[Rooms]):
 @functools.lru_cache(maxsize=8)
 def class_weights(rooms: Rooms, balance: float) -> torch.Tensor:
     """(14,) weights ∝ frequency ** −balance of the classes in `rooms`, 1 on the average pixel; 0 for Unknown."""
-    counts = torch.bincount(rooms.images["segmentation"].flatten().long(), minlength=len(CLASSES)).double()
+    counts = rooms.class_counts().double()
     counts[0] = 0
     frequency = counts / counts.sum().clamp_min(1)
     weights = torch.where(frequency > 0, frequency.clamp_min(1e-12) ** -balance, 0.0)

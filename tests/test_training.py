@@ -293,7 +293,8 @@ def test_a_batch_has_network_form_and_valid_masks(objective):
 class TenPixels:
     """As much of a split as class weights need: two pixels Unknown, six Bed, two Books."""
 
-    images = {"segmentation": torch.tensor([0, 0, 1, 1, 1, 1, 1, 1, 2, 2], dtype=torch.uint8)}
+    def class_counts(self):
+        return torch.tensor([2, 6, 2] + 11 * [0])
 
 
 def test_class_weights_by_hand():
@@ -588,7 +589,7 @@ def test_workers_prepare_the_same_batches_and_a_vanished_image_is_named(rooms_di
     class Gone(SegmentationPairs):
         """A set whose files vanish while it is read."""
 
-        def batch(self, indices):
+        def uncropped(self, indices):
             raise FileNotFoundError("rooms/7/photo/0.jpg is missing: render or download the data set again")
 
     with pytest.raises(FileNotFoundError, match="^rooms/7/photo/0.jpg is missing"):

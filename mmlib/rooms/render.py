@@ -59,51 +59,22 @@ def render(
     modalities, FileNotFoundError where the furniture package is missing, ModuleNotFoundError where Mitsuba is,
     ChildProcessError when a process dies.
     """
-    from tqdm import tqdm  # noqa: PLC0415 - the generator's own extra
-
-    from mmlib.rooms import furniture  # noqa: PLC0415
-
-    for name, value, least in (("rooms", rooms, 1), ("seed", seed, 0), ("size", size, 1), ("samples", samples, 1)):
-        if value < least:
-            raise ValueError(f"{name} is {value}: give {least} or more")
+    require_at_least(("rooms", rooms, 1), ("seed", seed, 0), ("size", size, 1), ("samples", samples, 1))
     asked = [modality(name.strip()).name for name in modalities]
     if not asked:
         raise ValueError(f"modalities is empty: give some of {', '.join(FILES)}")
     modalities = tuple(name for name in FILES if name in asked)
-    out = Path(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(f"cannot make the folder {out} ({error.strerror}): choose another folder") from error
+    out = make_folder(out)
     header = {"format": FORMAT, "seed": seed, "size": size, "modalities": list(modalities)}
     done, generator = _earlier(out, header)
     todo = [number for number in range(rooms) if number not in done and not _record_path(out, number).is_file()]
     if not todo and (out / "index.json").is_file() and len(done) >= rooms:
         print(f"{out} is complete: {len(done)} rooms.")
         return
-    if find_spec("mitsuba") is None:
-        raise ModuleNotFoundError('Rendering rooms needs Mitsuba 3: run `pip install -e ".[render]"`.')
-    furniture.load(furniture.catalogue()[0].key)
-    variant = variant or usable_variant()
-    processes = max(1, min(processes or os.cpu_count() or 1, len(todo) or 1))
+    variant = ready(variant)
     _write(out / "started.json", json.dumps(header).encode())
     jobs = [(number, seed, size, str(out), modalities, samples) for number in todo]
-    if jobs:
-        others = set(multiprocessing.active_children())
-        pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), start_worker, (variant,))
-        try:
-            made = as_completed([pool.submit(_make, job) for job in jobs])
-            for future in tqdm(made, total=rooms, initial=rooms - len(jobs), unit="room"):
-                future.result()
-        except BrokenProcessPool as error:
-            message = "a rendering process died (out of memory?): run the same command again to go on"
-            raise ChildProcessError(message) from error
-        except BaseException:  # Ctrl-C, or a room's error: the rooms being made are not waited for
-            for worker in set(multiprocessing.active_children()) - others:
-                worker.terminate()
-            raise
-        finally:
-            pool.shutdown(cancel_futures=True)
+    in_processes(_make, jobs, rooms, processes, variant)
     generator = generator or {"mitsuba": version("mitsuba"), "variant": variant, "samples_per_pixel": samples}
     records = []
     for number in range(max(rooms, len(done))):
@@ -113,6 +84,57 @@ def render(
     for number in range(rooms):
         _record_path(out, number).unlink(missing_ok=True)
     (out / "started.json").unlink(missing_ok=True)
+
+
+def require_at_least(*values: tuple[str, int, int]) -> None:
+    """Raise a ValueError for the first (name, value, least) whose value is less than the least."""
+    for name, value, least in values:
+        if value < least:
+            raise ValueError(f"{name} is {value}: give {least} or more")
+
+
+def make_folder(out) -> Path:
+    """Make the folder, if there is none; an OSError says why it cannot be made."""
+    out = Path(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"cannot make the folder {out} ({error.strerror}): choose another folder") from error
+    return out
+
+
+def ready(variant: str | None) -> str:
+    """Make sure that Mitsuba and the furniture are there, raising what `render` says, and choose Mitsuba's variant."""
+    from mmlib.rooms import furniture  # noqa: PLC0415
+
+    if find_spec("mitsuba") is None:
+        raise ModuleNotFoundError('Rendering rooms needs Mitsuba 3: run `pip install -e ".[render]"`.')
+    furniture.load(furniture.catalogue()[0].key)
+    return variant or usable_variant()
+
+
+def in_processes(function, jobs: list[tuple], total: int, processes: int | None, variant: str) -> None:
+    """Call the function on each job in worker processes (one a core, if not said), with a bar of `total` rooms."""
+    from tqdm import tqdm  # noqa: PLC0415 - the generator's own extra
+
+    if not jobs:
+        return
+    processes = max(1, min(processes or os.cpu_count() or 1, len(jobs)))
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), start_worker, (variant,))
+    try:
+        made = as_completed([pool.submit(function, job) for job in jobs])
+        for future in tqdm(made, total=total, initial=total - len(jobs), unit="room"):
+            future.result()
+    except BrokenProcessPool as error:
+        message = "a rendering process died (out of memory?): run the same command again to go on"
+        raise ChildProcessError(message) from error
+    except BaseException:  # Ctrl-C, or a room's error: the rooms being made are not waited for
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def usable_variant() -> str:
