@@ -382,8 +382,8 @@ def _too_large(recipe: Recipe, objective: Objective, machine: Machine, step: int
     else:
         advice = f"--batch {fits} does" if fits >= 2 else "nor does a batch of 2: take a smaller size or smaller widths"
     return (
-        f"step {step}: a batch of {recipe.batch} at {recipe.size} × {recipe.size} pixels does not fit into the memory of "
-        f"{machine.device}; {advice}. Nothing was changed, and the last saved state is whole"
+        f"step {step}: a batch of {recipe.batch} at {recipe.size} × {recipe.size} pixels does not fit into the memory "
+        f"of {machine.device}; {advice}. Nothing was changed, and the last saved state is whole"
     )
 
 
