@@ -111,18 +111,16 @@ def _many_modalities(first: Recipe, no_indices: Recipe) -> dict[str, Run]:
 
 
 def _domains(base: Recipe) -> dict[str, Run]:
-    """Section 5.5: colours and styles, from pairs with an anchor; from random starts; with nothing that aligns; on all
-    pairs; and pair by pair."""
+    """Section 5.5: colours and styles, from pairs with an anchor; with nothing that aligns; on all pairs; and pair by
+    pair."""
     mixed = [phase for phase in base.phases if not phase.one_autoencoder]
-    random = base.replace(phases=tuple(mixed)).with_steps(base.steps)
-    apart = random.replace(
-        phases=tuple(dataclasses.replace(phase, lambda_latent=0.0) for phase in random.phases), latent_noise=0.0
-    )
+    apart = base.replace(
+        phases=tuple(dataclasses.replace(phase, lambda_latent=0.0) for phase in mixed), latent_noise=0.0
+    ).with_steps(base.steps)
     ships = base.name == "domains"  # other presets are for trying
     colours, styles = {"modalities": COLOURS}, {"modalities": (PHOTO, *STYLES)}
     return {
         "colours_mixed": Run(base.replace(**colours), "mixed_cycles", ship="colours" if ships else ""),
-        "colours_random": Run(random.replace(**colours), "mixed_cycles"),
         "colours_apart": Run(apart.replace(**colours), "mixed_cycles"),
         "colours_combogan": Run(base.replace(**colours), "combogan"),
         **{  # each with twice the steps that a pair with the anchor has
@@ -130,7 +128,6 @@ def _domains(base: Recipe) -> dict[str, Run]:
             for a, b in COLOUR_PAIRS
         },
         "styles_mixed": Run(base.replace(**styles), "mixed_cycles", ship="styles" if ships else ""),
-        "styles_apart": Run(apart.replace(**styles), "mixed_cycles"),
     }
 
 
@@ -313,8 +310,7 @@ GRIDS: dict[str, tuple[Row, ...]] = {
     "colours": (
         Row("mixed CycleGANs, pairs with blue (seen)", "colours_mixed", "with blue"),
         Row("mixed CycleGANs, all other pairs (unseen)", "colours_mixed", "without blue"),
-        Row("the same from random starts", "colours_random", "without blue"),
-        Row("… without latent consistency or noise", "colours_apart", "without blue"),
+        Row("the same from random starts, without latent consistency or noise", "colours_apart", "without blue"),
         Row("cascade through blue", "colours_mixed", "without blue", "through_anchor"),
         Row("ComboGAN (all pairs seen)", "colours_combogan", "without blue", role="reference"),
         Row("the source, unchanged", "colours_mixed", "without blue", "unchanged", role="reference"),
@@ -326,7 +322,6 @@ GRIDS: dict[str, tuple[Row, ...]] = {
     "styles": (
         Row("mixed CycleGANs, photo ↔ style (seen)", "styles_mixed", "with photo"),
         Row("mixed CycleGANs, style → style (unseen)", "styles_mixed", "without photo"),
-        Row("the same from random starts, without latent consistency or noise", "styles_apart", "without photo"),
         Row("cascade through a photo", "styles_mixed", "without photo", "through_anchor"),
         Row("the source, unchanged", "styles_mixed", "without photo", "unchanged", role="reference"),
     ),

@@ -79,20 +79,18 @@ def measure_colours(model, scenes: Rooms, seen: set[frozenset[str]], anchor: str
 def in_all_ways(model, images: dict[str, torch.Tensor], anchor: str, measure: Callable) -> dict[str, dict]:
     """What `measure(made, source, target)` says of the translations between all domains of raw images (N, 3, H, W).
 
-    `translations`: direct; `through_anchor`: the unseen ones in two steps; `unchanged`: the source, as if it were the
-    translation.
+    `translations`: direct; `through_anchor`: the unseen ones in two steps, where the model knows the anchor;
+    `unchanged`: the source, as if it were the translation.
     """
     result: dict[str, dict] = {"translations": {}, "through_anchor": {}, "unchanged": {}}
     for source in model.modalities:
         x = images[source]
-        between = x if source == anchor else translated(model, x, source, anchor)
         for target in model.modalities:
             if target == source:
                 continue
-            ways = {"translations": between if target == anchor else translated(model, x, source, target)}
-            ways["unchanged"] = x
-            if anchor not in (source, target):
-                ways["through_anchor"] = translated(model, between, anchor, target)
+            ways = {"translations": translated(model, x, source, target), "unchanged": x}
+            if anchor in model.modalities and anchor not in (source, target):
+                ways["through_anchor"] = translated(model, translated(model, x, source, anchor), anchor, target)
             for way, made in ways.items():
                 result[way][f"{source}_to_{target}"] = measure(made, source, target)
     return result

@@ -183,6 +183,10 @@ def test_all_translations_of_colours_are_measured():
     assert result["through_anchor"].keys() == {"red_to_green", "green_to_red"}
     assert [name for name, row in result["translations"].items() if row["seen"]] == ["blue_to_red", "red_to_blue"]
     assert result["unchanged"]["red_to_green"]["background"] == 0
+    pair = networks(preset("smoke", modalities=("red", "green")))
+    result = recolouring.measure_colours(pair, scenes(2), {frozenset(("green", "red"))}, "blue")
+    assert result["translations"].keys() == {"red_to_green", "green_to_red"}
+    assert not result["through_anchor"] and result["translations"]["red_to_green"]["seen"], "trained by itself"
 
 
 @pytest.mark.parametrize("name", styles.STYLES)

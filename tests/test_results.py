@@ -1,13 +1,16 @@
 """The shipped network and what is reported of it: measured again, audited, and held against the promises."""
 
 import json
+import statistics
 
 import pytest
 
-from mmlib import checkpoints, evaluation
+from mmlib import checkpoints, domains, evaluation, recolouring, styles, tables
 from mmlib.data import shipped
 from mmlib.experiments import CHECKPOINTS, EXPERIMENTS, RESULTS, select, selection_pairs
+from mmlib.grids import PRESET
 from mmlib.recipes import from_dict
+from mmlib.report import COLOUR_CHECKPOINT, STYLE_CHECKPOINT
 
 COURSE = CHECKPOINTS / "course.safetensors"
 
@@ -112,3 +115,46 @@ def test_bench_measures_itself():
     assert sum(result["shares"].values()) == pytest.approx(1)
     assert "naive / ours" in describe(result)
     assert reported("bench")["recipe"] == "course"
+
+
+# ── Many domains ──
+
+
+def test_colours_are_as_reported():
+    """One unseen translation of the shipped network, measured again."""
+    model = checkpoints.load(COLOUR_CHECKPOINT, build=domains.networks)
+    scenes, report = recolouring.shipped_scenes(), reported("domains/colours_mixed_0")
+    assert report["data_sha256"] == scenes.sha256 and evaluation.audit(model.record) == []
+    made = recolouring.translated(model, scenes.images["red"], "red", "green")
+    names = recolouring.ColourNames(scenes)
+    row = recolouring.recolouring(
+        made, scenes.images["green"], scenes.images["red"], scenes.images["mask"], names, "green"
+    )
+    stored = report["translations"]["red_to_green"]
+    assert not stored["seen"] and names.accuracy() == pytest.approx(report["colour_names"], abs=1e-3)
+    for measure, value in row.items():
+        assert value == pytest.approx(stored[measure], rel=5e-3, abs=0.02), measure
+
+
+def test_styles_are_as_reported():
+    model = checkpoints.load(STYLE_CHECKPOINT, build=domains.networks)
+    photos, report = shipped("test", model.recipe.size).subset(0, 100), reported("domains/styles_mixed_0")
+    assert report["data_sha256"] == photos.sha256 and evaluation.audit(model.record) == []
+    exact = {name: styles.stylised(name, photos.images["rgb"], photos.rooms) for name in ("dots", "brush")}
+    found = recolouring.likeness(recolouring.translated(model, exact["dots"], "dots", "brush"), exact["brush"])
+    for measure, value in found.items():
+        assert value == pytest.approx(report["translations"]["dots_to_brush"][measure], rel=5e-3), measure
+
+
+def test_unseen_recolourings_are_within_a_tenth_of_the_seen_ones():
+    rows = reported("domains/colours_mixed_0")["translations"].values()
+    for measure, sign in {"colour_error": -1, "named": 1, "psnr": 1, "ssim": 1, "background": -1}.items():
+        with_pair, without = (
+            statistics.mean(row[measure] for row in rows if row["seen"] is seen) for seen in (True, False)
+        )
+        assert sign * (without - with_pair) > -0.1 * with_pair, measure
+
+
+@pytest.mark.parametrize("grid", ["five", "colours", "styles"])
+def test_every_row_of_many_domains_has_its_result(grid):
+    assert tables.MISSING not in tables.render(grid, PRESET.get(grid, "ablation"), 1)
