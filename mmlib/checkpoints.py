@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch.overrides import TorchFunctionMode
 
 from .data import written_whole
 from .networks import MixAndMatch
@@ -77,8 +78,8 @@ def load(path: str | Path, recipe: Recipe | None = None, build: Callable = MixAn
     (its JSON) say how it was made. `build` makes the networks of a recipe, where they are not the paper's.
 
     `ValueError` where a file is missing, corrupt, does not belong to its record, or was trained by another `recipe`
-    than the one asked for; or holds anything but finite numbers in exactly the tensors of its recipe's networks. That
-    is known before any memory is set aside for them.
+    than the one asked for; or holds anything but finite numbers in exactly the tensors of its recipe's networks. Their
+    names, types and shapes are compared before any memory is set aside for them.
     """
     path, record = _named(path).with_suffix(".safetensors"), verified_record(path)
     try:
@@ -98,10 +99,21 @@ def load(path: str | Path, recipe: Recipe | None = None, build: Callable = MixAn
     return model.eval().to(memory_format=torch.channels_last)  # on CPUs the faster layout
 
 
+class _Undrawn(TorchFunctionMode):
+    """Networks built in it keep the weights that they would draw as they are: on `meta` there is nothing to draw, and
+    PyTorch imports for two seconds to find out."""
+
+    def __torch_function__(self, function, types, arguments=(), options=None):
+        options = options or {}
+        if getattr(function, "__name__", "") == "normal_":
+            return arguments[0] if arguments else options["tensor"]
+        return function(*arguments, **options)
+
+
 def _shapes(build: Callable, recipe: Recipe) -> dict[str, torch.Tensor]:
     """The tensors of a recipe's networks, with shapes and without memory; `ValueError` where none can be built."""
     try:
-        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
+        with torch.device("meta"), _Undrawn(), warnings.catch_warnings(action="ignore"):
             return build(recipe).state_dict()
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ValueError(f"recipe: no networks can be built by it ({error})") from error
@@ -186,7 +198,8 @@ def _misfit(layout: dict[str, tuple[str, tuple[int, ...]]], expected: dict[str, 
     for name, tensor in expected.items():
         kind, shape = layout[name]
         if DTYPES[kind] != tensor.dtype or shape != tuple(tensor.shape):
-            return f"{name} is {kind} {shape}, expected {tensor.dtype} {tuple(tensor.shape)}"
+            wanted = str(tensor.dtype).removeprefix("torch.")
+            return f"{name} is {kind} {shape}, expected {wanted} {tuple(tensor.shape)}"
     return None
 
 

@@ -117,29 +117,9 @@ class _Files:
         if not index["modalities"] or not all(name in list(known_modalities()) for name in index["modalities"]):
             known = ", ".join(known_modalities())
             raise ValueError(f"{where} lists modalities {brief(index['modalities'])}: list some of {known}")
-        if not index["rooms"]:
-            raise ValueError(f"{where} lists no rooms: render at least one")
-        size, rooms = index["size"], len(index["rooms"])
-        if not 1 <= size <= SIDE or rooms * size**2 > PIXELS:
-            raise ValueError(
-                f"{where} says {rooms} rooms of {brief(size)}×{brief(size)} pixels: a side may have 1 to {SIDE}, and a "
-                f"data set {PIXELS:,} pixels, for it is kept in memory"
-            )
         if not _is_name(index.get("split", "")):
             raise ValueError(f"{where} has a split {brief(index['split'])}, which is no name: give it one")
-        for entry in index["rooms"]:
-            if not isinstance(entry, dict) or type(entry.get("room")) is not int or "path" not in entry:
-                raise ValueError(f"{where} has an entry without room or path: render or download the data set again")
-            if not _is_inside(entry["path"], entry.get("frame", 0)):
-                place = brief(f"{entry['path']!r}, {entry.get('frame', 0)!r}")
-                raise ValueError(f"{where} has an entry with path and frame {place}, which is no file of the data set")
-        if len({entry["room"] for entry in index["rooms"]}) < len(index["rooms"]):
-            raise ValueError(f"{where} lists a room twice: render or download the data set again")
-        first = modality(index["modalities"][0])
-        files = Counter(posixpath.normpath(_file_name(entry, first)) for entry in index["rooms"])
-        file, rooms = files.most_common(1)[0]
-        if rooms > 1:  # one view under two room numbers could hide a leak between splits
-            raise ValueError(f"{where} lists {file} under {rooms} rooms: give each a path and frame of its own")
+        _check_rooms(index, where)
         return index
 
     def require(self, index: dict, names: Sequence[str]) -> None:
@@ -148,13 +128,38 @@ class _Files:
             raise ValueError(f"{self.source} holds {held}; {', '.join(absent)} was asked for")
 
 
+def _check_rooms(index: dict, where: str) -> None:
+    """`ValueError` where an index lists no rooms, too many, one twice, or files outside its data set."""
+    size, rooms = index["size"], index["rooms"]
+    if not rooms:
+        raise ValueError(f"{where} lists no rooms: render at least one")
+    if not 1 <= size <= SIDE or len(rooms) * size**2 > PIXELS:
+        raise ValueError(
+            f"{where} says {len(rooms)} rooms of {brief(size, 20)} pixels a side: a side may have 1 to {SIDE}, and all "
+            f"rooms together {PIXELS:,} pixels, for they are kept in memory"
+        )
+    for entry in rooms:
+        if not isinstance(entry, dict) or type(entry.get("room")) is not int or "path" not in entry:
+            raise ValueError(f"{where} has an entry without room or path: render or download the data set again")
+        if not _is_inside(entry["path"], entry.get("frame", 0)):
+            place = brief([entry["path"], entry.get("frame", 0)])
+            raise ValueError(f"{where} has an entry with path and frame {place}, which is no file of the data set")
+    if len({entry["room"] for entry in rooms}) < len(rooms):
+        raise ValueError(f"{where} lists a room twice: render or download the data set again")
+    first = modality(index["modalities"][0])
+    files = Counter(posixpath.normpath(_file_name(entry, first)) for entry in rooms)
+    file, times = files.most_common(1)[0]
+    if times > 1:  # one view under two room numbers could hide a leak between splits
+        raise ValueError(f"{where} lists {file} under {times} rooms: give each a path and frame of its own")
+
+
 def _file_name(entry: dict, record: Modality) -> str:
     return f"{entry['path']}/{record.folder}/{entry.get('frame', 0)}{record.suffix}"
 
 
 def _is_name(value: object) -> bool:
-    """Whether a value is text that an error may print."""
-    return isinstance(value, str) and value.isprintable()
+    """Whether a value is text that a path and an error can hold."""
+    return isinstance(value, str) and value.isprintable() and len(value) < 256
 
 
 def _is_inside(path: object, frame: object) -> bool:

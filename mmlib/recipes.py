@@ -4,7 +4,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 
-from .untrusted import BATCH, LAYERS, PHASES, SIDE, WIDTH
+from .untrusted import BATCH, LAYERS, PHASES, SIDE, STEPS, WIDTH
 
 SIDE_INFORMATION = ("none", "skip", "pooling")
 CONSISTENCY = ("latent", "all_stages", "features", "indices")
@@ -35,6 +35,8 @@ class Phase:
     def __post_init__(self):
         _check_types(self)
         _check_sign(self)
+        if self.steps > STEPS:
+            raise ValueError(f"phase: steps must be at most {STEPS}, not {self.steps}")
 
 
 @dataclass(frozen=True)
@@ -120,9 +122,9 @@ class Recipe:
         for name in self.modalities:
             # names become parts of the names of tensors and of files
             if not isinstance(name, str) or not name.isprintable() or not name or set(name) & set("./\\"):
-                raise ValueError(f"recipe: modalities = {self.modalities}: {name!r} is no name for a modality")
+                raise ValueError(f"recipe: {name!r} in modalities is no name for a modality")
         if not self.modalities or len(set(self.modalities)) < len(self.modalities):
-            raise ValueError(f"recipe: modalities = {self.modalities} must name at least one, and none twice")
+            raise ValueError(f"recipe: modalities must name at least one, and none twice: {self.modalities}")
 
     def _check_limits(self) -> None:
         for what, value, most in (
@@ -135,7 +137,7 @@ class Recipe:
             ("batch", self.batch, BATCH),
         ):
             if value > most:
-                raise ValueError(f"recipe: {what} = {value} must be at most {most}")
+                raise ValueError(f"recipe: {what} must be at most {most}, not {value}")
 
     @property
     def stride(self) -> int:
