@@ -6,16 +6,19 @@ metrics). A *training state* is one file more, `state.safetensors`: all that `tr
 
 import hashlib
 import json
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch.overrides import TorchFunctionMode
 
 from .data import written_whole
 from .networks import MixAndMatch
 from .recipes import Recipe, from_dict
+from .untrusted import DIMENSIONS, FILE_BYTES, JSON_BYTES, brief, json_object, read_file, require_file
 
 
 def write(path: str | Path, content: bytes) -> None:
@@ -43,24 +46,29 @@ def read_record(path: str | Path) -> dict:
     """The JSON record of a checkpoint (its `.safetensors` or `.json` path); `ValueError` if missing or damaged."""
     path = _named(path).with_suffix(".json")
     try:
-        record = json.loads(path.read_text())
+        return json_object(read_file(path, JSON_BYTES))
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; a checkpoint is NAME.safetensors with NAME.json beside it") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: not a readable checkpoint record ({error}); train again or copy it again") from error
-    if not isinstance(record, dict):
-        raise ValueError(f"{path}: not a checkpoint record (it holds a {type(record).__name__}); copy it again")
-    return record
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{path}: not a readable checkpoint record ({brief(error)}); train again or copy it again"
+        ) from error
 
 
 def verified_record(path: str | Path) -> dict:
-    """The JSON record of a checkpoint whose weights are those that it was written with; else `ValueError`."""
+    """The JSON record of a checkpoint whose weights are those that it was written with; else `ValueError`.
+
+    That tells of accidents alone: whoever makes a file can make a record for it.
+    """
     path, record = _named(path).with_suffix(".safetensors"), read_record(path)
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror}); train again or copy it again") from error
-    if hashlib.sha256(content).hexdigest() != record.get("weights_sha256"):
+        require_file(path, FILE_BYTES)
+        with open(path, "rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"{path}: cannot be read ({reason}); train again or copy it again") from error
+    if digest != record.get("weights_sha256"):
         raise ValueError(f"{path}: corrupt, or not the weights that {path.stem}.json was written with; copy both again")
     return record
 
@@ -70,23 +78,45 @@ def load(path: str | Path, recipe: Recipe | None = None, build: Callable = MixAn
     (its JSON) say how it was made. `build` makes the networks of a recipe, where they are not the paper's.
 
     `ValueError` where a file is missing, corrupt, does not belong to its record, or was trained by another `recipe`
-    than the one asked for.
+    than the one asked for; or holds anything but finite numbers in exactly the tensors of its recipe's networks. Their
+    names, types and shapes are compared before any memory is set aside for them.
     """
     path, record = _named(path).with_suffix(".safetensors"), verified_record(path)
     try:
         trained = from_dict(record.get("recipe") or {})
+        expected = _shapes(build, trained)
     except ValueError as error:
-        raise ValueError(f"{path.with_suffix('.json')}: {error}") from error
+        raise ValueError(f"{path.with_suffix('.json')}: {brief(error)}") from error
     if recipe is not None:
         require_same(trained, recipe, path)
+    weights, _ = read_tensors(path, lambda names: expected)
     model = build(trained)
-    weights, _ = read_tensors(path)
-    try:
-        model.load_state_dict(weights)  # copies into float32 parameters, whatever the file's precision
-    except RuntimeError as error:
-        raise ValueError(f"{path}: its tensors do not fit the networks of recipe {trained.name!r}") from error
+    model.load_state_dict(weights)
+    for name, tensor in model.state_dict().items():
+        if not torch.equal(tensor, weights[name]):  # the last of several names of a shared weight has the say
+            raise ValueError(f"{path}: {name} is shared by several networks, and differs among them; copy it again")
     model.recipe, model.record = trained, record
     return model.eval().to(memory_format=torch.channels_last)  # on CPUs the faster layout
+
+
+class _Undrawn(TorchFunctionMode):
+    """Networks built in it keep the weights that they would draw as they are: on `meta` there is nothing to draw, and
+    PyTorch imports for two seconds to find out."""
+
+    def __torch_function__(self, function, types, arguments=(), options=None):
+        options = options or {}
+        if getattr(function, "__name__", "") == "normal_":
+            return arguments[0] if arguments else options["tensor"]
+        return function(*arguments, **options)
+
+
+def _shapes(build: Callable, recipe: Recipe) -> dict[str, torch.Tensor]:
+    """The tensors of a recipe's networks, with shapes and without memory; `ValueError` where none can be built."""
+    try:
+        with torch.device("meta"), _Undrawn(), warnings.catch_warnings(action="ignore"):
+            return build(recipe).state_dict()
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(f"recipe: no networks can be built by it ({error})") from error
 
 
 def _named(path: str | Path) -> Path:
@@ -99,20 +129,78 @@ def _named(path: str | Path) -> Path:
 def require_same(saved: Recipe, asked: Recipe, path: str | Path) -> None:
     """`ValueError` naming each key in which two recipes differ."""
     saved_keys, asked_keys = saved.to_dict(), asked.to_dict()
-    differ = [f"{key} ({saved_keys[key]} there, {asked_keys[key]} here)" for key in saved_keys
+    differ = [f"{key} ({brief(saved_keys[key])} there, {brief(asked_keys[key])} here)" for key in saved_keys
               if saved_keys[key] != asked_keys[key]]  # fmt: skip
     if differ:
         raise ValueError(f"{path}: trained by another recipe; it differs in {'; '.join(differ)}")
 
 
-def read_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """All tensors and the metadata of a safetensors file; `ValueError` if it is not one or is damaged."""
+DTYPES = {"F32": torch.float32, "F16": torch.float32, "I64": torch.int64}
+"""What may be stored, and as what it is read."""
+
+Expected = Callable[[Collection[str]], dict[str, torch.Tensor]]
+"""The tensors that a file must hold, given the names that it has; on the device `meta` they take no memory."""
+
+
+def read_tensors(path: str | Path, expected: Expected | None = None) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """All tensors and the metadata of a safetensors file, half precision as float32.
+
+    `ValueError` if it is not one or is damaged, if its tensors are not exactly those `expected`, or hold what no
+    training leaves: numbers that are not finite, a variance or a count below zero.
+    """
+    layout, metadata = _read(path, _layout)
+    if problem := _misfit(layout, expected(layout.keys()) if expected else None):
+        raise ValueError(f"{path}: its tensors do not fit: {brief(problem)}; train again or copy it again")
+    # copies: as they lie in the file, tensors may begin at any byte
+    tensors = _read(path, lambda file: {n: file.get_tensor(n).to(DTYPES[k], copy=True) for n, (k, _) in layout.items()})
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{path}: {brief(name)} holds a number that is not finite; train again or copy it again")
+        counted = tensor.dtype == torch.int64 or name.endswith((".running_var", ".exp_avg_sq", ".step"))
+        if counted and (tensor < 0).any():
+            raise ValueError(f"{path}: {brief(name)} holds a number below zero; train again or copy it again")
+    return tensors, metadata
+
+
+def _read(path: str | Path, read: Callable):
+    """What `read` makes of an open safetensors file, whose header fits into memory."""
     try:
+        require_file(path, FILE_BYTES)
+        with open(path, "rb") as stream:
+            header = int.from_bytes(stream.read(8), "little")
+        if header > JSON_BYTES:
+            raise ValueError(f"its header claims {header:,} bytes, more than {JSON_BYTES:,}")
         with safe_open(path, framework="pt") as file:
-            names = list(file.keys())
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: not a readable safetensors file ({error}); train again or copy it again") from error
+            return read(file)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ValueError(
+            f"{path}: not a readable safetensors file ({brief(error)}); train again or copy it again"
+        ) from error
+
+
+def _layout(file) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dict[str, str]]:
+    """Each tensor's type and shape, and the metadata, from the header alone."""
+    parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+    return {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in parts.items()}, file.metadata() or {}
+
+
+def _misfit(layout: dict[str, tuple[str, tuple[int, ...]]], expected: dict[str, torch.Tensor] | None) -> str | None:
+    """The first thing in which a file's layout is not the expected one, or none that is ever written."""
+    for name, (kind, shape) in layout.items():
+        if kind not in DTYPES or len(shape) > DIMENSIONS:
+            return f"{name} is {kind} of {len(shape)} dimensions, but only {', '.join(DTYPES)} of few are read"
+    if expected is None:
+        return None
+    if absent := expected.keys() - layout.keys():
+        return f"{min(absent)} is missing"
+    if extra := layout.keys() - expected.keys():
+        return f"{min(extra)} is no part of the networks of the recipe"
+    for name, tensor in expected.items():
+        kind, shape = layout[name]
+        if DTYPES[kind] != tensor.dtype or shape != tuple(tensor.shape):
+            wanted = str(tensor.dtype).removeprefix("torch.")
+            return f"{name} is {kind} {shape}, expected {wanted} {tuple(tensor.shape)}"
+    return None
 
 
 def save_state(path: str | Path, parts: dict[str, dict[str, torch.Tensor]], record: dict) -> None:
@@ -126,18 +214,28 @@ def save_state(path: str | Path, parts: dict[str, dict[str, torch.Tensor]], reco
     write(path, save(tensors, metadata={"record": text, "sha256": _digest(tensors, text)}))
 
 
-def load_state(path: str | Path) -> tuple[dict[str, dict[str, torch.Tensor]], dict]:
-    """What `save_state` wrote; `ValueError` if it is damaged or no training state."""
-    tensors, metadata = read_tensors(path)
+def read_state_record(path: str | Path) -> dict:
+    """The JSON record of a training state, without its tensors; `ValueError` if it is damaged or no training state."""
+    _, metadata = _read(path, _layout)
     if not {"record", "sha256"} <= metadata.keys():
         raise ValueError(f"{path}: not a training state; give the folder that `train` wrote")
+    try:
+        return json_object(metadata["record"].encode())
+    except ValueError as error:
+        raise ValueError(f"{path}: its record cannot be read ({brief(error)}); train again or copy it again") from error
+
+
+def load_state(path: str | Path, expected: Expected | None = None) -> tuple[dict[str, dict[str, torch.Tensor]], dict]:
+    """What `save_state` wrote; `ValueError` if it is damaged, no training state, or not what is `expected`."""
+    record = read_state_record(path)
+    tensors, metadata = read_tensors(path, expected)
     if metadata["sha256"] != _digest(tensors, metadata["record"]):
         raise ValueError(f"{path}: corrupt; delete it and train again, or copy it again")
     parts: dict[str, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
-        part, name = key.split(":", 1)
+        part, _, name = key.partition(":")
         parts.setdefault(part, {})[name] = tensor
-    return parts, json.loads(metadata["record"])
+    return parts, record
 
 
 def _digest(tensors: dict[str, torch.Tensor], text: str) -> str:

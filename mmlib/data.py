@@ -22,15 +22,13 @@ import io
 import json
 import os
 import posixpath
-import struct
 import tempfile
 import time
 import warnings
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import ClassVar, Self
 
 import numpy as np
@@ -39,6 +37,7 @@ import torch.nn.functional as F
 from PIL import Image, UnidentifiedImageError
 
 from mmlib.modalities import CLASSES, Modality, known_modalities, modality
+from mmlib.untrusted import JSON_BYTES, PIXELS, SIDE, brief, image_bytes, json_object, read_file
 
 FORMAT = "mmlib-rooms-1"
 SHIPPED = Path(__file__).resolve().parents[1] / "data" / "rooms"
@@ -69,7 +68,7 @@ class _Files:
         if self.source.is_file():
             try:
                 self.archive = zipfile.ZipFile(self.source)
-            except (zipfile.BadZipFile, NotImplementedError, ValueError):
+            except Exception:  # as many kinds as there are ways to damage a zip
                 raise ValueError(f"{source} is not a zip (or is cut short): download or pack it again") from None
 
     def __enter__(self) -> Self:
@@ -82,42 +81,45 @@ class _Files:
     def where(self, name: str) -> str:
         return f"{self.source}/{name}"
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, limit: int) -> bytes:
+        """The bytes of one file; `ValueError` where it has more than `limit`."""
         try:
-            return self.archive.read(name) if self.archive else (self.source / name).read_bytes()
+            return self._unzip(name, limit) if self.archive else read_file(self.source / name, limit)
         except (KeyError, FileNotFoundError):
             raise FileNotFoundError(f"{self.where(name)} is missing: render or download the data set again") from None
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
-            raise ValueError(f"{self.where(name)} cannot be read ({error}): download the data set again") from None
+        except Exception as error:  # as above
+            raise ValueError(
+                f"{self.where(name)} cannot be read ({brief(error)}): download the data set again"
+            ) from None
+
+    def _unzip(self, name: str, limit: int) -> bytes:
+        entry = self.archive.getinfo(name)
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # zipfile inflates others unbounded
+            raise ValueError("it is compressed in another way than zip's deflate")
+        if entry.file_size > limit:
+            raise ValueError(f"it has {entry.file_size:,} bytes, more than {limit:,}")
+        with self.archive.open(entry) as stream:
+            return stream.read(limit + 1)  # never more than it claims, whatever it inflates to
 
     def index(self) -> dict:
         """The parsed `index.json`, once it says all that reading needs."""
         where = self.where("index.json")
+        content = self.read("index.json", JSON_BYTES)
         try:
-            index = json.loads(self.read("index.json"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{where} is not JSON ({error}): render or download the data set again") from None
-        if not isinstance(index, dict) or index.get("format") != FORMAT:
+            index = json_object(content)
+        except ValueError as error:
+            raise ValueError(f"{where} is not JSON ({brief(error)}): render or download the data set again") from None
+        if index.get("format") != FORMAT:
             raise ValueError(f"{where} does not say format {FORMAT!r}: only data sets made by mmlib are read")
         fields = {"size": int, "modalities": list, "rooms": list}
-        if wrong := [field for field, kind in fields.items() if not isinstance(index.get(field), kind)]:
+        if wrong := [field for field, kind in fields.items() if type(index.get(field)) is not kind]:
             raise ValueError(f"{where} lacks a usable {', '.join(wrong)}: render or download the data set again")
-        if not index["modalities"] or set(map(str, index["modalities"])) - set(known_modalities()):
+        if not index["modalities"] or not all(name in list(known_modalities()) for name in index["modalities"]):
             known = ", ".join(known_modalities())
-            raise ValueError(f"{where} lists modalities {index['modalities']}: list some of {known}")
-        if not index["rooms"]:
-            raise ValueError(f"{where} lists no rooms: render at least one")
-        fields = {"room": int, "path": str}
-        for entry in index["rooms"]:
-            if not isinstance(entry, dict) or not all(isinstance(entry.get(f), kind) for f, kind in fields.items()):
-                raise ValueError(f"{where} has an entry without room or path: render or download the data set again")
-        if len({entry["room"] for entry in index["rooms"]}) < len(index["rooms"]):
-            raise ValueError(f"{where} lists a room twice: render or download the data set again")
-        first = modality(index["modalities"][0])
-        files = Counter(posixpath.normpath(_file_name(entry, first)) for entry in index["rooms"])
-        file, rooms = files.most_common(1)[0]
-        if rooms > 1:  # one view under two room numbers could hide a leak between splits
-            raise ValueError(f"{where} lists {file} under {rooms} rooms: give each a path and frame of its own")
+            raise ValueError(f"{where} lists modalities {brief(index['modalities'])}: list some of {known}")
+        if not _is_name(index.get("split", "")):
+            raise ValueError(f"{where} has a split {brief(index['split'])}, which is no name: give it one")
+        _check_rooms(index, where)
         return index
 
     def require(self, index: dict, names: Sequence[str]) -> None:
@@ -126,30 +128,87 @@ class _Files:
             raise ValueError(f"{self.source} holds {held}; {', '.join(absent)} was asked for")
 
 
+def _check_rooms(index: dict, where: str) -> None:
+    """`ValueError` where an index lists no rooms, too many, one twice, or files outside its data set."""
+    size, rooms = index["size"], index["rooms"]
+    if not rooms:
+        raise ValueError(f"{where} lists no rooms: render at least one")
+    if not 1 <= size <= SIDE or len(rooms) * size**2 > PIXELS:
+        raise ValueError(
+            f"{where} says {len(rooms)} rooms of {brief(size, 20)} pixels a side: a side may have 1 to {SIDE}, and all "
+            f"rooms together {PIXELS:,} pixels, for they are kept in memory"
+        )
+    for entry in rooms:
+        if not isinstance(entry, dict) or type(entry.get("room")) is not int or "path" not in entry:
+            raise ValueError(f"{where} has an entry without room or path: render or download the data set again")
+        if not _is_inside(entry["path"], entry.get("frame", 0)):
+            place = brief([entry["path"], entry.get("frame", 0)])
+            raise ValueError(f"{where} has an entry with path and frame {place}, which is no file of the data set")
+    if len({entry["room"] for entry in rooms}) < len(rooms):
+        raise ValueError(f"{where} lists a room twice: render or download the data set again")
+    first = modality(index["modalities"][0])
+    files = Counter(posixpath.normpath(_file_name(entry, first)) for entry in rooms)
+    file, times = files.most_common(1)[0]
+    if times > 1:  # one view under two room numbers could hide a leak between splits
+        raise ValueError(f"{where} lists {file} under {times} rooms: give each a path and frame of its own")
+
+
 def _file_name(entry: dict, record: Modality) -> str:
     return f"{entry['path']}/{record.folder}/{entry.get('frame', 0)}{record.suffix}"
 
 
-def read_pixels(data: bytes, where: str, record: Modality) -> np.ndarray:
-    """The bytes of one image file → its pixels (H, W) or (H, W, 3); `ValueError` if they are not of the record's."""
-    bombs = Image.DecompressionBombWarning, Image.DecompressionBombError  # more pixels than a photo ever has
+def _is_name(value: object) -> bool:
+    """Whether a value is text that a path and an error can hold."""
+    return isinstance(value, str) and value.isprintable() and len(value) < 256
+
+
+def _is_inside(path: object, frame: object) -> bool:
+    """Whether path and frame of an entry name files below the data set's own folder, on every system."""
+    if not _is_name(path) or not _is_name(str(frame) if type(frame) is int else frame):
+        return False
+    place = PureWindowsPath(f"{path}/{frame}")  # a Windows path knows both kinds of slash, and drives
+    return not place.anchor and ".." not in place.parts
+
+
+@contextlib.contextmanager
+def opened_image(file: io.BytesIO | Path) -> Iterator[Image.Image]:
+    """A PNG or JPEG, not yet decoded; `ValueError` says why, in a few words, where Pillow fails here or in the block.
+
+    No other format is tried: what a file is its content says, not its name, and Pillow starts programs for some.
+    """
     try:
-        with warnings.catch_warnings(action="error", category=bombs[0]), Image.open(io.BytesIO(data)) as image:
-            mode, pixels = image.mode, np.array(image)
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, *bombs) as error:
-        reason = "no image in it" if isinstance(error, UnidentifiedImageError) else error
-        raise ValueError(f"{where} is corrupt or cut short ({reason}): render or download it again") from None
-    if mode not in PIXEL_MODES[record.pixels]:
+        with warnings.catch_warnings(action="ignore"):
+            warnings.simplefilter("error", Image.DecompressionBombWarning)  # more pixels than a photo ever has
+            with Image.open(file, formats=("PNG", "JPEG")) as image:
+                yield image
+    except Exception as error:  # Pillow raises a dozen kinds on damaged files
+        raise ValueError("no image in it" if isinstance(error, UnidentifiedImageError) else brief(error)) from None
+
+
+def read_pixels(data: bytes, where: str, record: Modality, size: int | None = None) -> np.ndarray:
+    """The bytes of one image file → its pixels (H, W) or (H, W, 3); `ValueError` if they are not of the record's kind,
+    or not of size × size where that is given."""
+    modes, most = PIXEL_MODES[record.pixels], SIDE
+    try:
+        with opened_image(io.BytesIO(data)) as image:
+            mode, (width, height), pictures = image.mode, image.size, getattr(image, "n_frames", 1)
+            fits = (width, height) == (size, size) if size else max(width, height) <= most
+            pixels = np.array(image) if fits and mode in modes and pictures == 1 else None  # else not worth its memory
+    except ValueError as error:
+        raise ValueError(f"{where} is corrupt or cut short ({error}): render or download it again") from None
+    if mode not in modes:
         raise ValueError(f"{where} holds {mode} pixels, expected {record.pixels} for {record.name}: render it again")
+    if not fits:
+        said = f"index.json says {size}×{size}" if size else f"no side may have more than {most}"
+        raise ValueError(f"{where} is {width}×{height}, but {said}: render it again")
+    if pictures != 1:
+        raise ValueError(f"{where} holds {pictures} pictures, expected one: render it again")
     return pixels
 
 
 def _decode(data: bytes, where: str, record: Modality, size: int) -> torch.Tensor:
     """The bytes of one image file → raw (channels, size, size); `ValueError` if it is not what the record expects."""
-    pixels = read_pixels(data, where, record)
-    if pixels.shape[:2] != (size, size):
-        height, width = pixels.shape[:2]
-        raise ValueError(f"{where} is {width}×{height}, but index.json says {size}×{size}: render it again")
+    pixels = read_pixels(data, where, record, size)
     raw = record.from_stored(torch.from_numpy(pixels).reshape(size, size, -1).permute(2, 0, 1))
     if problem := record.problem(raw):
         raise ValueError(f"{where} cannot be used: {problem}")
@@ -182,12 +241,12 @@ class Rooms:
         with _Files(source) as files:
             self.index = index = files.index()
             files.require(index, self.modalities)
-            digest = hashlib.sha256(b"" if files.archive else files.read("index.json"))
+            digest = hashlib.sha256(b"" if files.archive else files.read("index.json", JSON_BYTES))
             images = {name: [] for name in self.modalities}
             for entry in index["rooms"]:
                 for name in self.modalities:
                     file = _file_name(entry, modality(name))
-                    data = files.read(file)
+                    data = files.read(file, image_bytes(index["size"]))
                     images[name].append(_decode(data, files.where(file), modality(name), index["size"]))
                     if not files.archive:
                         digest.update(data)
@@ -445,7 +504,7 @@ def pack(directory: str | Path, zip_path: str | Path, modalities: Sequence[str],
         with written_whole(zip_path) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr(zipfile.ZipInfo("index.json"), json.dumps(index, sort_keys=True))
             for name in names:
-                archive.writestr(zipfile.ZipInfo(name), files.read(name))
+                archive.writestr(zipfile.ZipInfo(name), files.read(name, image_bytes(index["size"])))
     return zip_path
 
 
@@ -466,7 +525,8 @@ def check(source: str | Path) -> list[str]:
                 for record in records:
                     name = _file_name(entry, record)
                     try:
-                        _decode(files.read(name), files.where(name), record, index["size"])
+                        data = files.read(name, image_bytes(index["size"]))
+                        _decode(data, files.where(name), record, index["size"])
                     except (ValueError, FileNotFoundError) as error:
                         problems.append(str(error))
     except (ValueError, FileNotFoundError) as error:

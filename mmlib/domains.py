@@ -18,11 +18,12 @@ from torch import nn
 
 from .baselines.networks import PatchGAN, initialise, resnet_down, resnet_up
 from .blocks import ImagePool
-from .data import SHIPPED, Rooms
+from .data import SHIPPED, Rooms, opened_image
 from .modalities import RGB, Modality, register
 from .networks import Encoding, MixAndMatch
 from .objectives import Objective, Pair, add_noise
 from .recipes import Phase, Recipe
+from .untrusted import FILE_BYTES, require_file
 
 COLOURS = ("blue", "black", "brown", "green", "grey", "orange", "pink", "purple", "red", "white", "yellow")
 """The eleven basic colour terms, the anchor first."""
@@ -96,9 +97,10 @@ def folder_domains(folder: str | Path, size: int, anchor: str = "", part: str = 
 
 def _square(file: Path, size: int) -> torch.Tensor:
     try:
-        with Image.open(file) as image:
+        require_file(file, FILE_BYTES)
+        with opened_image(file) as image:
             pixels = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"{file} cannot be read ({error}): delete it, or copy it again") from None
     return torch.from_numpy(np.array(pixels)).permute(2, 0, 1).contiguous()
 

@@ -36,7 +36,7 @@ from .objectives import Objective, PlugIn, ZeroPair
 from .recipes import PRESETS, Recipe, from_dict, preset
 from .recolouring import measure_colours, shipped_scenes
 from .styles import PHOTO, measure_styles, style_domains
-from .training import fit
+from .training import fit, saved_run
 
 RESULTS = SHIPPED.parent / "results"
 CHECKPOINTS = SHIPPED.parent / "checkpoints"
@@ -378,7 +378,7 @@ def train_run(preset_name: str, name: str, seed: int, folder: str | Path, device
     objective = OBJECTIVES[run.objective](run, teacher, folder / "oracle_rooms")
     weights = RGB_ENCODER if run.pretrained else None
     state = place / "state.safetensors"
-    if state.exists() and from_dict(checkpoints.load_state(state)[1]["recipe"]) != recipe:
+    if state.exists() and saved_run(state)[0] != recipe:
         shutil.rmtree(place)  # of an earlier declaration
     ship = run.ship and seed == 0
     fit(recipe, objective, place, device=device, resume=True, progress=False, half=ship, rgb_weights=weights)

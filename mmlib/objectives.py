@@ -6,6 +6,7 @@
 import dataclasses
 import functools
 import itertools
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -213,13 +214,18 @@ class PlugIn(Objective):
         name = pairs.modalities[1]
         if name in base.modalities:
             raise ValueError(f"{name} is in the network already: it knows {', '.join(base.modalities)}")
-        seen = [entry for entry in base.record["data"] if entry["role"] == "training"]
-        for entry in seen:
-            if any(first <= room <= last for first, last in entry["rooms"] for room in pairs.rooms):
-                raise ValueError(
-                    f"split {pairs.split} shares rooms with {entry['split']}, on which the network was trained: give "
-                    f"pairs of RGB and {name} of other rooms"
-                )
+        rooms = sorted(pairs.rooms)
+        try:
+            seen = [entry for entry in base.record["data"] if entry["role"] == "training"]
+            runs = [(entry["split"], first, last) for entry in seen for first, last in entry["rooms"]]
+            shared = [split for split, *run in runs if bisect_left(rooms, run[0]) < bisect_right(rooms, run[1])]
+        except (KeyError, TypeError, ValueError):
+            raise ValueError("the network's record does not say on which rooms it was trained: copy it again") from None
+        if shared:
+            raise ValueError(
+                f"split {pairs.split} shares rooms with {shared[0]}, on which the network was trained: give "
+                f"pairs of RGB and {name} of other rooms"
+            )
         self.sets: tuple[Rooms, ...] = (pairs,)
         self.base, self.name, self.inherited = base, name, tuple(seen)
 

@@ -121,8 +121,9 @@ def load_rgb_encoder(encoder: Encoder, path: str | Path) -> None:
         return load_vgg16(encoder, path)
     weights, _ = checkpoints.read_tensors(path)
     mine = encoder.state_dict()
-    ours = {name: weight for name, weight in weights.items() if int(name.split(".")[1]) < len(encoder.stages)}
-    if ours.keys() != mine.keys() or any(ours[name].shape != mine[name].shape for name in mine):
+    stages = tuple(f"stages.{stage}." for stage in range(len(encoder.stages)))
+    ours = {name: weight for name, weight in weights.items() if name.startswith(stages)}
+    if {n: (w.shape, w.dtype) for n, w in ours.items()} != {n: (w.shape, w.dtype) for n, w in mine.items()}:
         raise ValueError(f"{path}: not an encoder of these widths and convolutions; distil one for this recipe")
     encoder.load_state_dict(ours)
 

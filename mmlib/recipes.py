@@ -4,6 +4,8 @@ import dataclasses
 import json
 from dataclasses import dataclass
 
+from .untrusted import BATCH, LAYERS, PHASES, SIDE, STEPS, WIDTH
+
 SIDE_INFORMATION = ("none", "skip", "pooling")
 CONSISTENCY = ("latent", "all_stages", "features", "indices")
 TEACHERS = ("self", "average")
@@ -33,6 +35,8 @@ class Phase:
     def __post_init__(self):
         _check_types(self)
         _check_sign(self)
+        if self.steps > STEPS:
+            raise ValueError(f"phase: steps must be at most {STEPS}, not {self.steps}")
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ class Recipe:
         for name in ("widths", "convolutions", "discriminator_widths"):
             if not all(type(count) is int and count > 0 for count in getattr(self, name)):
                 raise ValueError(f"recipe: {name} = {getattr(self, name)} must hold whole numbers of at least 1")
+        self._check_modalities()
+        self._check_limits()
         if self.teacher_decay >= 1:
             raise ValueError(f"recipe: teacher_decay = {self.teacher_decay} must be below 1")
         if self.confidence > 1:
@@ -111,6 +117,27 @@ class Recipe:
             raise ValueError(f"recipe: batch = {self.batch} must be at least 2, for batch normalization")
         if not all(isinstance(phase, Phase) for phase in self.phases) or self.steps < 1:
             raise ValueError("recipe: phases must hold at least one step")
+
+    def _check_modalities(self) -> None:
+        for name in self.modalities:
+            # names become parts of the names of tensors and of files
+            if not isinstance(name, str) or not name.isprintable() or not name or set(name) & set("./\\"):
+                raise ValueError(f"recipe: {name!r} in modalities is no name for a modality")
+        if not self.modalities or len(set(self.modalities)) < len(self.modalities):
+            raise ValueError(f"recipe: modalities must name at least one, and none twice: {self.modalities}")
+
+    def _check_limits(self) -> None:
+        for what, value, most in (
+            ("the widest of widths", max(self.widths), WIDTH),
+            ("the widest of discriminator_widths", max(self.discriminator_widths, default=0), WIDTH),
+            ("convolutions of all encoders", sum(self.convolutions) * len(self.modalities), LAYERS),
+            ("the number of discriminator_widths", len(self.discriminator_widths), LAYERS),
+            ("the number of phases", len(self.phases), PHASES),
+            ("size", self.size, SIDE),
+            ("batch", self.batch, BATCH),
+        ):
+            if value > most:
+                raise ValueError(f"recipe: {what} must be at most {most}, not {value}")
 
     @property
     def stride(self) -> int:
@@ -165,10 +192,10 @@ def from_dict(record: dict) -> Recipe:
     """The recipe that `to_dict` wrote; `ValueError` on unknown or missing keys."""
     try:
         values = {key: value for key, value in record.items() if (key, value) not in RETIRED}
-        phases = tuple(Phase(**phase) for phase in values.pop("phases"))
+        phases = tuple(Phase(**phase) for phase in values.pop("phases")[: PHASES + 1])  # more are refused below
         lists = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
         return Recipe(phases=phases, **lists)
-    except (TypeError, KeyError, AttributeError) as error:
+    except (TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"recipe: not a recipe of this version ({error}); use one of the presets") from error
 
 

@@ -76,7 +76,7 @@ class StreamedRooms(Rooms):
     def read(self, place: int, name: str) -> torch.Tensor:
         """One image of the view at a position, raw (C, H, W) as it is stored."""
         record, trajectory = _stored(name), self.index["rooms"][place][0]
-        pixels = read_pixels(self.files.read(self._name(place, name)), self.file(place, name), record)
+        pixels = read_pixels(self.files.read(self._name(place, name), image_bytes(SIDE)), self.file(place, name), record)
         shape = pixels.shape[:2]
         pixels = trajectory.classes_of(pixels) if record is INSTANCES else pixels
         return record.from_stored(torch.from_numpy(pixels).reshape(*shape, -1).permute(2, 0, 1))

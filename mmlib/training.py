@@ -14,7 +14,7 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import torch
@@ -30,6 +30,7 @@ from .networks import MixAndMatch
 from .objectives import Objective, Pair
 from .pretrained import load_rgb_encoder
 from .recipes import Phase, Recipe, from_dict
+from .untrusted import brief
 
 
 class NetworksLosses(nn.Module):
@@ -209,6 +210,18 @@ class Trainer:
             }
         return parts
 
+    def expected(self, held: Collection[str]) -> dict[str, torch.Tensor]:
+        """The tensors, by part and name, of a state that holds these names; of a weight that no step has changed yet it
+        need not hold what the optimiser knows."""
+        parts = {part: tensors for part, tensors in self.parts().items() if not part.startswith("optimizer_")}
+        for name, optimizer in self.optimizers.items():
+            known = parts[f"optimizer_{name}"] = {}
+            for i, weight in enumerate(weight for group in optimizer.param_groups for weight in group["params"]):
+                entries = {f"{i}.step": weight.new_empty(()), f"{i}.exp_avg": weight, f"{i}.exp_avg_sq": weight}
+                if any(f"optimizer_{name}:{entry}" in held for entry in entries):
+                    known |= entries
+        return {f"{part}:{name}": tensor for part, group in parts.items() for name, tensor in group.items()}
+
     def restore(self, parts: dict[str, dict[str, torch.Tensor]], step: int) -> None:
         """Go back to a saved training state."""
         self.model.load_state_dict(parts["model"])
@@ -229,6 +242,27 @@ class Trainer:
 def versions() -> dict[str, str]:
     """Versions that a result depends on."""
     return {"mmlib": __version__, "torch": torch.__version__, "python": platform.python_version()}
+
+
+def saved_run(path: str | Path) -> tuple[Recipe, dict]:
+    """The recipe and the record of a training state; `ValueError` where it says less than resuming needs."""
+    saved = checkpoints.read_state_record(path)
+    try:
+        recipe = from_dict(saved.get("recipe"))
+    except ValueError as error:
+        raise ValueError(f"{path}: {brief(error)}") from error
+    data, machine, step, seconds = (saved.get(key) for key in ("data", "machine", "step", "seconds"))
+    right = {
+        "data": isinstance(data, list) and all(isinstance(entry, dict) for entry in data),
+        "machine": isinstance(machine, dict)
+        and {key: type(value) for key, value in machine.items()} == {"bf16": bool, "channels_last": bool},
+        "step": type(step) is int and 0 <= step <= recipe.steps,
+        "seconds": type(seconds) in (int, float) and 0 <= seconds < math.inf,
+        "rgb_weights_sha256": isinstance(saved.get("rgb_weights_sha256", ""), str),
+    }
+    if wrong := [key for key, is_right in right.items() if not is_right]:
+        raise ValueError(f"{path}: its record has no usable {', '.join(wrong)}; train again or copy it again")
+    return recipe, saved
 
 
 def fit(
@@ -281,9 +315,9 @@ def _fit(
     if state_path.exists():
         if not resume:
             raise ValueError(f"{folder} already holds a run: pass --resume to go on with it, or name another folder")
-        parts, saved = checkpoints.load_state(state_path)
-        checkpoints.require_same(from_dict(saved["recipe"]), recipe, state_path)
-        if [entry for entry in saved["data"] if entry["role"] == "training"] != data:
+        trained, saved = saved_run(state_path)
+        checkpoints.require_same(trained, recipe, state_path)
+        if [entry for entry in saved["data"] if entry.get("role") == "training"] != data:
             raise ValueError(f"{state_path}: trained on other data; give the same splits, or name another folder")
     # the form of the arithmetic is part of the state: a resumed run keeps it
     form = saved["machine"] if saved else processes.from_first(_form(probe(device, recipe.precision)))
@@ -293,6 +327,7 @@ def _fit(
     seconds, initial = 0.0, {}
     if saved:
         initial = {key: saved[key] for key in ("rgb_weights_sha256",) if key in saved}
+        parts, _ = checkpoints.load_state(state_path, trainer.expected)
         trainer.restore(parts, saved["step"])
         seconds = saved["seconds"]
     elif rgb_weights is not None:
@@ -411,13 +446,13 @@ SHOWN = ("segmentation/RS", "depth/RD", "latent/RD", "rgb/RR")
 
 def _log_until(path: Path, step: int) -> bytes:
     """The log's lines up to `step`, so that a resumed run does not write any twice."""
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
     kept = []
     for line in lines:
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line + "\n")
-        except (json.JSONDecodeError, KeyError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             break  # the line that a kill cut short
     return "".join(kept).encode()
 
