@@ -144,13 +144,18 @@ def read_pixels(data: bytes, where: str, record: Modality) -> np.ndarray:
     return pixels
 
 
+def from_pixels(pixels: np.ndarray, record: Modality) -> torch.Tensor:
+    """Stored pixels (H, W) or (H, W, 3) → a raw image (channels, H, W)."""
+    return record.from_stored(torch.from_numpy(pixels).reshape(*pixels.shape[:2], -1).permute(2, 0, 1))
+
+
 def _decode(data: bytes, where: str, record: Modality, size: int) -> torch.Tensor:
     """The bytes of one image file → raw (channels, size, size); `ValueError` if it is not what the record expects."""
     pixels = read_pixels(data, where, record)
     if pixels.shape[:2] != (size, size):
         height, width = pixels.shape[:2]
         raise ValueError(f"{where} is {width}×{height}, but index.json says {size}×{size}: render it again")
-    raw = record.from_stored(torch.from_numpy(pixels).reshape(size, size, -1).permute(2, 0, 1))
+    raw = from_pixels(pixels, record)
     if problem := record.problem(raw):
         raise ValueError(f"{where} cannot be used: {problem}")
     return raw
