@@ -33,11 +33,15 @@ def check_data(options) -> int:
 
 def scenenet(options) -> int:
     from .scenenet import check, describe, paper_sets
+    from .shards import write
 
     sets = paper_sets(options.root, options.classes, options.set, protobufs=options.protobuf)
     print(describe(sets))
     problems = [problem for rooms in sets for problem in check(rooms, options.check)]
     print("\n".join(problems) if problems else f"{options.root}: every file that was read is in order")
+    if options.shards and not problems:
+        for rooms in sets:
+            print(f"wrote {write(rooms, options.shards)} and its shards")
     return 1 if problems else 0
 
 
@@ -137,7 +141,7 @@ def audit(options) -> int:
 
 
 def bench(options) -> int:
-    from .bench import bench, bench_domains, bench_methods, describe
+    from .bench import bench, bench_domains, bench_loading, bench_methods, describe, describe_loading
 
     if options.domains:
         evaluation.write_json(bench_domains(steps=options.steps, device=options.device), options.json or "-")
@@ -146,10 +150,15 @@ def bench(options) -> int:
         result = bench_methods(options.preset, options.steps, options.device)
         evaluation.write_json(result, options.json or "-")
         return 0
-    result = bench(preset(options.preset), steps=options.steps, device=options.device)
+    if options.loading:
+        result = bench_loading(options.loading, preset(options.preset), options.steps, options.device)
+        text = describe_loading(result)
+    else:
+        result = bench(preset(options.preset), steps=options.steps, device=options.device)
+        text = describe(result)
     if options.json:
         evaluation.write_json(result, options.json)
-    print(describe(result))
+    print(text)
     return 0
 
 
@@ -220,7 +229,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--views", type=int, default=3, help="of each room, with --format scenenet (%(default)s)")
 
     sub = command(check_data, "check-data", "Read all of a data set and name each bad file.")
-    sub.add_argument("data", metavar="DIR", help="a rendered folder, a zip, or a folder of zips")
+    sub.add_argument("data", metavar="DIR", help="a rendered folder, a zip, or a folder of zips or tar shards")
 
     sub = command(scenenet, "scenenet", "Show the paper's sets of a SceneNet RGB-D folder, and name each bad file.")
     sub.add_argument("root", metavar="ROOT", help="the folder that holds train or val")
@@ -230,6 +239,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--check", type=_count, default=100, metavar="N", help="views read of each set, or all (%(default)s)"
     )
+    sub.add_argument("--shards", type=_folder, metavar="OUT", help="write d1, d2 and test there as tar shards")
 
     sub = command(pack, "pack", "Pack a rendered folder into a split's zip that holds some modalities alone.")
     sub.add_argument("directory")
@@ -239,7 +249,7 @@ def parser() -> argparse.ArgumentParser:
     sub = command(train, "train", "Train a mix-and-match network on D1 and D2, or plug a modality into one.")
     sub.add_argument("--preset", default="course", choices=PRESETS, help="recipe to start from (%(default)s)")
     sub.add_argument("--out", required=True, type=_folder, help="folder for checkpoint, state and log")
-    sub.add_argument("--data", default=data.SHIPPED, help="folder with d1.zip and d2.zip, or a rendered folder")
+    sub.add_argument("--data", default=data.SHIPPED, help="folder with d1 and d2, zips or shards, or a rendered folder")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")
     sub.add_argument("--resume", action="store_true", help="go on where a killed run stopped")
     sub.add_argument("--workers", type=int, default=0, help="processes that prepare batches ahead (%(default)s)")
@@ -257,7 +267,9 @@ def parser() -> argparse.ArgumentParser:
 
     sub = command(evaluate, "evaluate", "Measure all translations of a checkpoint.")
     sub.add_argument("checkpoint")
-    sub.add_argument("--data", default=data.SHIPPED, help="folder with the split's zip, a zip, or a rendered folder")
+    sub.add_argument(
+        "--data", default=data.SHIPPED, help="folder with the split's zip or shards, a zip, or a rendered folder"
+    )
     sub.add_argument("--split", default="test", choices=("validation", "test"), help="(%(default)s)")
     sub.add_argument("--json", default="-", metavar="FILE", help="- is standard output (%(default)s)")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")
@@ -290,6 +302,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--device", default="auto")
     sub.add_argument("--methods", action="store_true", help="in place of it: minutes of each method of the tables")
     sub.add_argument("--domains", action="store_true", help="in place of it: what more domains cost (data/colours)")
+    sub.add_argument("--loading", metavar="DATA", help="in place of it: samples/s that a set gives and a step consumes")
     sub.add_argument("--json", metavar="FILE")
 
     sub = command(

@@ -1,5 +1,6 @@
 """Batches as functions of seed and step: which rooms, cropped and mirrored how, read here or ahead by workers."""
 
+import functools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -27,8 +28,12 @@ def draw(rooms: Rooms, batch: int, step: int, seed: int, number: int) -> torch.T
     batch left out."""
     batch = min(batch, len(rooms))
     epoch, place = divmod(step, len(rooms) // batch)
-    order = torch.randperm(len(rooms), generator=generator("cpu", seed, number, epoch))
-    return order[place * batch : (place + 1) * batch]
+    return _order(len(rooms), seed, number, epoch)[place * batch : (place + 1) * batch]
+
+
+@functools.lru_cache(maxsize=16)  # an epoch's, for each set: of 170,000 views it takes 1.5 ms
+def _order(count: int, seed: int, number: int, epoch: int) -> torch.Tensor:
+    return torch.randperm(count, generator=generator("cpu", seed, number, epoch))
 
 
 def augment(raw: dict[str, torch.Tensor], size: int, random: torch.Generator) -> dict[str, torch.Tensor]:

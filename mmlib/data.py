@@ -206,10 +206,14 @@ def read_pixels(data: bytes, where: str, record: Modality, size: int | None = No
     return pixels
 
 
+def from_pixels(pixels: np.ndarray, record: Modality) -> torch.Tensor:
+    """Stored pixels (H, W) or (H, W, 3) → a raw image (channels, H, W)."""
+    return record.from_stored(torch.from_numpy(pixels).reshape(*pixels.shape[:2], -1).permute(2, 0, 1))
+
+
 def _decode(data: bytes, where: str, record: Modality, size: int) -> torch.Tensor:
     """The bytes of one image file → raw (channels, size, size); `ValueError` if it is not what the record expects."""
-    pixels = read_pixels(data, where, record, size)
-    raw = record.from_stored(torch.from_numpy(pixels).reshape(size, size, -1).permute(2, 0, 1))
+    raw = from_pixels(read_pixels(data, where, record, size), record)
     if problem := record.problem(raw):
         raise ValueError(f"{where} cannot be used: {problem}")
     return raw
@@ -234,6 +238,7 @@ class Rooms:
     """
 
     modalities: ClassVar[tuple[str, ...]] = ()
+    source: str | Path | None = None  # what the images were read from
 
     def __init__(self, source: str | Path, size: int | None = None):
         if not self.modalities:
@@ -253,6 +258,7 @@ class Rooms:
             if files.archive:
                 with open(source, "rb") as archive:
                     digest = hashlib.file_digest(archive, "sha256")
+        self.source = source
         self.images = {name: torch.stack(raw) for name, raw in images.items()}
         self.rooms = [entry["room"] for entry in index["rooms"]]
         self.sha256 = digest.hexdigest()
@@ -427,7 +433,8 @@ def shipped(split: str, size: int | None = None) -> Rooms:
 
 
 def open_split(data: str | Path, split: str, size: int | None = None) -> Rooms:
-    """A split, in its type, of a directory that holds `<split>.zip`, or of one zip or rendered directory.
+    """A split, in its type, of a directory that holds `<split>.zip` or its shards' index `<split>.json`, which
+    `mmlib.shards` reads, or of one zip, index or rendered directory.
 
     One rendered directory that names no split serves both training splits without a leak: D1 is the first half of its
     rooms, D2 the second; for validation and test it is used whole.
@@ -436,9 +443,16 @@ def open_split(data: str | Path, split: str, size: int | None = None) -> Rooms:
         raise ValueError(f"unknown split {split!r}: known are {', '.join(SPLITS)}")
     data = Path(data)
     if data.is_dir() and not (data / "index.json").exists():
-        if not (data / f"{split}.zip").exists():
-            raise FileNotFoundError(f"{data} holds neither index.json nor {split}.zip: render or download the data set")
-        return SPLITS[split](data / f"{split}.zip", size)
+        if (data / f"{split}.zip").exists():
+            return SPLITS[split](data / f"{split}.zip", size)
+        if not (data / f"{split}.json").exists():
+            names = f"index.json, {split}.zip nor {split}.json"
+            raise FileNotFoundError(f"{data} holds neither {names}: render or download the data set")
+        data = data / f"{split}.json"
+    if data.suffix == ".json" and data.is_file():
+        from . import shards  # noqa: PLC0415 - they are made of what stands here
+
+        return shards.sharded(split)(data, size)
     rooms = SPLITS[split](data, size)
     if "split" in rooms.index or split not in ("d1", "d2"):
         return rooms
@@ -512,10 +526,17 @@ def pack(directory: str | Path, zip_path: str | Path, modalities: Sequence[str],
 
 
 def check(source: str | Path) -> list[str]:
-    """Read every file of a data set (a directory, a zip, or a directory of zips); one sentence for each problem."""
+    """Read every file of a data set (a directory, a zip, a shards' index, or a directory of zips and indices); one
+    sentence for each problem."""
     source = Path(source)
-    if source.is_dir() and not (source / "index.json").exists() and (zips := sorted(source.glob("*.zip"))):
-        return [problem for path in zips for problem in check(path)]
+    if source.is_dir() and not (source / "index.json").exists():
+        indices = [source / f"{split}.json" for split in SPLITS if (source / f"{split}.json").exists()]
+        if parts := sorted(source.glob("*.zip")) + indices:
+            return [problem for path in parts for problem in check(path)]
+    if source.suffix == ".json" and source.is_file():
+        from . import shards  # noqa: PLC0415 - they are made of what stands here
+
+        return shards.check(source)
     problems = []
     try:
         with _Files(source) as files:

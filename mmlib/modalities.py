@@ -43,7 +43,8 @@ class Modality:
     S, D. `soft_target` makes a teacher's output a target for pseudo-pairs. `resample` is how its pixels may be
     interpolated, `mirrored(raw)` what else a mirror does to them, besides moving them. `pixels` names an entry of
     `mmlib.data.PIXEL_MODES`; `from_stored` turns stored pixels (channels, H, W) into raw ones, which a batch holds as
-    `raw_dtype`; `problem(raw)` says what is wrong with one raw image, or returns None.
+    `raw_dtype`, and `to_stored` goes back where it can; `problem(raw)` says what is wrong with one raw image, or
+    returns None.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Modality:
     soft_target: Callable[[torch.Tensor], torch.Tensor] = lambda output: output
     pixels: str = "8-bit grey"
     from_stored: Callable[[torch.Tensor], torch.Tensor] = lambda pixels: pixels
+    to_stored: Callable[[torch.Tensor], torch.Tensor] = lambda raw: raw
     raw_dtype: torch.dtype = torch.uint8
     problem: Callable[[torch.Tensor], str | None] = lambda raw: None
     mirrored: Callable[[torch.Tensor], torch.Tensor] = lambda raw: raw
@@ -134,6 +136,7 @@ DEPTH = Modality(
     resample="nearest",
     pixels="16-bit grey",
     from_stored=lambda millimetres: millimetres.float() / 1000.0,
+    to_stored=lambda metres: (metres * 1000.0).round(),
     raw_dtype=torch.float32,
     problem=_depth_problem,
 )

@@ -28,9 +28,11 @@ from pathlib import Path
 
 import torch
 
-from mmlib.data import DepthPairs, Rooms, SegmentationPairs, Triplets, _Files, read_pixels, resize
-from mmlib.modalities import CLASSES, SEGMENTATION, Modality, modality
+from mmlib.data import DepthPairs, SegmentationPairs, Triplets, _Files
+from mmlib.modalities import SEGMENTATION, Modality, modality
+from mmlib.streams import StreamedRooms, size_problem, spread
 from mmlib.trajectories import Index, Trajectory, open_index
+from mmlib.untrusted import SIDE, image_bytes
 
 INSTANCES = dataclasses.replace(SEGMENTATION, folder="instance", pixels="16-bit grey")
 """How SceneNet stores segmentation: instance ids, which a trajectory's table turns into classes."""
@@ -38,88 +40,46 @@ INSTANCES = dataclasses.replace(SEGMENTATION, folder="instance", pixels="16-bit 
 # ── Sets ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _stored(name: str) -> Modality:
-    return INSTANCES if name == INSTANCES.name else modality(name)
+class SceneNetRooms(StreamedRooms):
+    """Views of trajectories: `views` are pairs of a trajectory and a frame, as `views` makes them.
 
-
-def _size_problem(file: str, shape: tuple[int, int], expected: tuple[int, int]) -> str | None:
-    (height, width), (high, wide) = shape, expected
-    return None if shape == expected else f"{file} is {width}×{height}, others are {wide}×{high}: download it again"
-
-
-class StreamedRooms(Rooms):
-    """Views of trajectories, whose files are read when a batch needs them, and of no modality but the class's.
-
-    `views` are pairs of a trajectory and a frame, as `views` makes them. `rooms` holds each view's trajectory number,
-    `sha256` is of the index, the classes and the list of views: hundreds of gigabytes of images are not hashed. No
-    image is opened here; a batch raises `FileNotFoundError` or `ValueError` with the file's name.
+    `rooms` holds each view's trajectory number, `sha256` is of the index, the classes and the list of views: hundreds
+    of gigabytes of images are not hashed.
     """
 
     def __init__(self, index: Index, views: Sequence[tuple[Trajectory, int]], split: str, size: int = 256):
-        if not self.modalities:
-            raise TypeError(
-                "StreamedRooms says not what to read: use SceneNetSegmentationPairs, …DepthPairs or …Triplets"
-            )
-        if not views:
-            raise ValueError(f"{split}: no view is listed: give at least one")
-        self.files, self.images = _Files(index.root), {}
-        self.index = {"split": split, "rooms": list(views)}
-        self.rooms = [trajectory.number for trajectory, _ in views]
+        self.files = _Files(index.root)
         listed = "".join(f"\n{trajectory.path} {frame}" for trajectory, frame in views)
-        self.sha256 = hashlib.sha256((index.sha256 + listed).encode()).hexdigest()
-        self.split, self.size = split, size
+        sha256 = hashlib.sha256((index.sha256 + listed).encode()).hexdigest()
+        super().__init__(list(views), [trajectory.number for trajectory, _ in views], split, sha256, size)
 
     def file(self, place: int, name: str) -> str:
-        """The path of one image file of the view at a position."""
         return self.files.where(self._name(place, name))
 
-    def read(self, place: int, name: str) -> torch.Tensor:
-        """One image of the view at a position, raw (C, H, W) as it is stored."""
-        record, trajectory = _stored(name), self.index["rooms"][place][0]
-        pixels = read_pixels(self.files.read(self._name(place, name), image_bytes(SIDE)), self.file(place, name), record)
-        shape = pixels.shape[:2]
-        pixels = trajectory.classes_of(pixels) if record is INSTANCES else pixels
-        return record.from_stored(torch.from_numpy(pixels).reshape(*shape, -1).permute(2, 0, 1))
+    def content(self, place: int, name: str) -> bytes:
+        return self.files.read(self._name(place, name), image_bytes(SIDE))
+
+    def stored_as(self, name: str) -> Modality:
+        return INSTANCES if name == INSTANCES.name else modality(name)
+
+    def decoded(self, content: bytes, place: int, name: str) -> torch.Tensor:
+        raw, (trajectory, _) = super().decoded(content, place, name), self.index["rooms"][place]
+        return torch.from_numpy(trajectory.classes_of(raw.numpy())) if name == INSTANCES.name else raw
 
     def _name(self, place: int, name: str) -> str:
-        (trajectory, frame), record = self.index["rooms"][place], _stored(name)
+        (trajectory, frame), record = self.index["rooms"][place], self.stored_as(name)
         return f"{trajectory.path}/{record.folder}/{frame}{record.suffix}"
 
-    def uncropped(self, indices: Sequence[int] | torch.Tensor) -> dict[str, torch.Tensor]:
-        """The raw images of some views by position, (N, C, H, W) with the shorter side of `size` pixels."""
-        images, shape = {name: [] for name in self.modalities}, None
-        for place in torch.as_tensor(indices).tolist():
-            for name in self.modalities:
-                raw = self.read(place, name)
-                shape = shape or tuple(raw.shape[1:])
-                if problem := _size_problem(self.file(place, name), tuple(raw.shape[1:]), shape):
-                    raise ValueError(problem)
-                images[name].append(raw)
-        height, width = (round(side * self.size / min(shape)) for side in shape)
-        images = resize({name: torch.stack(raw) for name, raw in images.items()}, height, width)
-        return {name: raw.to(modality(name).raw_dtype) for name, raw in images.items()}
 
-    def batch(self, indices: Sequence[int] | torch.Tensor) -> dict[str, torch.Tensor]:
-        """The central size × size windows of `uncropped`."""
-        images = self.uncropped(indices)
-        top, left = ((side - self.size) // 2 for side in images["rgb"].shape[2:])
-        return {name: raw[..., top : top + self.size, left : left + self.size] for name, raw in images.items()}
-
-    def class_counts(self) -> torch.Tensor:
-        """Pixels of each class, int64 (14,), in at most 500 views at even distances in the list."""
-        found = (self.read(place, "segmentation").flatten().long() for place in _spread(len(self), 500))
-        return sum(torch.bincount(classes, minlength=len(CLASSES)) for classes in found)
-
-
-class SceneNetSegmentationPairs(StreamedRooms, SegmentationPairs):
+class SceneNetSegmentationPairs(SceneNetRooms, SegmentationPairs):
     """D1 of SceneNet RGB-D; depth files are never opened."""
 
 
-class SceneNetDepthPairs(StreamedRooms, DepthPairs):
+class SceneNetDepthPairs(SceneNetRooms, DepthPairs):
     """D2 of SceneNet RGB-D; instance files are never opened."""
 
 
-class SceneNetTriplets(StreamedRooms, Triplets):
+class SceneNetTriplets(SceneNetRooms, Triplets):
     """All three modalities of SceneNet RGB-D, for evaluation only."""
 
 
@@ -127,12 +87,6 @@ def views(trajectories: Sequence[Trajectory], chosen: slice = slice(None)) -> li
     """The chosen ones of each trajectory's views, by their place in it; of a trajectory too short for any, the last."""
     frames = ((trajectory, trajectory.frames[chosen].tolist()) for trajectory in trajectories)
     return [(trajectory, frame) for trajectory, some in frames for frame in some or trajectory.frames[-1:].tolist()]
-
-
-def _spread(count: int, most: int | None) -> list[int]:
-    """Up to `most` of `count` positions, at even distances; all if it is None."""
-    kept = count if most is None else min(count, most)
-    return [number * count // kept for number in range(kept)]
 
 
 # ── The paper's sets ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -194,7 +148,7 @@ def paper_sets(
     )
 
 
-def describe(sets: Sequence[StreamedRooms]) -> str:
+def describe(sets: Sequence[SceneNetRooms]) -> str:
     """The sets for people, a line each."""
     return "\n".join(
         f"{rooms.split}: {' + '.join(rooms.modalities)}; {len(rooms)} views, {len(set(rooms.rooms))} of the "
@@ -210,7 +164,7 @@ def check(rooms: StreamedRooms, most: int | None = 100) -> list[str]:
     """
     problems, shapes = [], {}
     values = {name: [] for name in rooms.modalities}
-    for place in _spread(len(rooms), most):
+    for place in spread(len(rooms), most):
         for name in rooms.modalities:
             try:
                 raw = rooms.read(place, name)
@@ -220,6 +174,6 @@ def check(rooms: StreamedRooms, most: int | None = 100) -> list[str]:
             shapes[rooms.file(place, name)] = tuple(raw.shape[1:])
             values[name].append(raw[:, ::8, ::8].flatten())
     usual = Counter(shapes.values()).most_common(1)
-    problems += [text for file, shape in shapes.items() if (text := _size_problem(file, shape, usual[0][0]))]
+    problems += [text for file, shape in shapes.items() if (text := size_problem(file, shape, usual[0][0]))]
     judged = {name: modality(name).problem(torch.cat(raw)) for name, raw in values.items() if raw}
     return problems + [f"{rooms.split} cannot be used: {problem}" for problem in judged.values() if problem]

@@ -554,9 +554,9 @@ def test_zero_pair_training_takes_no_other_types(tree):
         with pytest.raises(TypeError, match="SegmentationPairs"):
             OnZeroPairs(*wrong)
     with pytest.raises(TypeError, match="RGB and one other modality"):
-        type("Wrong", (scenenet.StreamedRooms, SegmentationPairs), {"modalities": ("depth", "segmentation")})
-    with pytest.raises(TypeError, match="use SceneNetSegmentationPairs"):
-        opened(tree, scenenet.StreamedRooms)
+        type("Wrong", (scenenet.SceneNetRooms, SegmentationPairs), {"modalities": ("depth", "segmentation")})
+    with pytest.raises(TypeError, match="SceneNetRooms says not what to read"):
+        opened(tree, scenenet.SceneNetRooms)
 
 
 def test_trajectory_numbers_depend_on_split_and_path_alone():

@@ -1,0 +1,444 @@
+"""Tar shards: read back as what was written, gone on with after a stop, damage named, nothing opened too early."""
+
+import json
+import os
+import pickle
+import shutil
+import tarfile
+import time
+
+import pytest
+import torch
+
+from conftest import SIZE, write_rooms
+from mmlib import checkpoints, data, shards, training
+from mmlib.__main__ import main
+from mmlib.batches import _order, draw
+from mmlib.data import DepthPairs, OraclePairs, Rooms, SegmentationPairs, Triplets, check, open_split, pack
+from mmlib.machine import Machine
+from mmlib.modalities import modality
+from mmlib.objectives import OnZeroPairs, ZeroPair
+from mmlib.recipes import preset
+from mmlib.scenenet import paper_sets
+from mmlib.shards import ShardedDepthPairs, ShardedSegmentationPairs, ShardedTriplets, write
+from mmlib.training import fit
+from mmlib.trajectories import trajectory_number
+from test_scenenet import write_tree
+from test_training import same, tensors
+
+SPLITS = {"d1": SegmentationPairs, "d2": DepthPairs, "test": Triplets}
+SMALL = 9_000  # bytes: one or two views of a test's set
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plain_machine():
+    """One thread and one form of arithmetic."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "probe", lambda *_: Machine(torch.device("cpu"), False, False))
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """SceneNet's layout: four trajectories of five views to train on, three to test on."""
+    root, frames = tmp_path_factory.mktemp("scenenet"), range(0, 125, 25)
+    write_tree(root, ["0/0", "0/1", "0/2", "0/3"], frames)
+    return write_tree(root, ["0/0", "0/1", "0/2"], frames, "val")
+
+
+@pytest.fixture(scope="module")
+def sources(tree, rooms_dir):
+    """The sets that are written, by where they come from and split."""
+    streamed = {rooms.split: rooms for rooms in paper_sets(tree, tree / "wnid_to_class.txt", "51k", 24)}
+    return {
+        "memory": {split: kind(rooms_dir) for split, kind in SPLITS.items()},
+        "scenenet": streamed,
+    }
+
+
+@pytest.fixture(scope="module")
+def folders(sources, tmp_path_factory):
+    """The same as shards, several a set, which tests read and must not change."""
+    written = {}
+    for origin, sets in sources.items():
+        written[origin] = tmp_path_factory.mktemp(origin)
+        for split, rooms in sets.items():
+            write(rooms, written[origin], split, SMALL)
+    return written
+
+
+@pytest.fixture
+def spoilt(folders, tmp_path):
+    """A copy of the shards that a test may spoil."""
+    return shutil.copytree(folders["scenenet"], tmp_path / "copy")
+
+
+def equal(one: Rooms, other: Rooms) -> bool:
+    """Whether two sets give the same batches."""
+    places = torch.arange(len(one)).flip(0)
+    return len(one) == len(other) and all(
+        a.keys() == b.keys() and all(a[name].dtype == b[name].dtype and torch.equal(a[name], b[name]) for name in a)
+        for a, b in ((one.batch(places), other.batch(places)), (one.uncropped(places), other.uncropped(places)))
+    )
+
+
+def contents(folder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+# ── Reading back ──
+
+
+@pytest.mark.parametrize("origin", ["memory", "scenenet"])
+@pytest.mark.parametrize("split", SPLITS)
+def test_what_is_read_back_is_what_was_written(sources, folders, origin, split):
+    before, after = sources[origin][split], open_split(folders[origin], split)
+    assert isinstance(after, SPLITS[split]) and isinstance(after, shards.ShardedRooms)
+    assert len(list(folders[origin].glob(f"{split}-*.tar"))) > 1
+    assert equal(before, after) and equal(before.resized(20), after.resized(20))
+    assert equal(before.resized(20), open_split(folders[origin], split, 20))
+    assert equal(before.subset(1, 4), after.subset(1, 4)) and type(after.subset(1)) is type(after)
+    assert equal(before, pickle.loads(pickle.dumps(after)))  # as workers that are spawned get it
+    assert (after.rooms, after.size) == (before.rooms, before.size)
+    assert after.describe() == before.describe() | {"split": split}
+    if "segmentation" in after.modalities:
+        assert torch.equal(before.class_counts(), after.class_counts())
+        assert torch.equal(before.subset(1, 4).class_counts(), after.subset(1, 4).class_counts())
+    assert check(folders[origin]) == []
+
+
+def test_files_are_copied_and_named_as_webdataset_expects(tree, folders):
+    with tarfile.open(folders["scenenet"] / "test-000000.tar") as shard:
+        names = shard.getnames()
+        found = {name: shard.extractfile(name).read() for name in names}
+    trajectory = open_split(folders["scenenet"], "test").rooms[0]
+    key = f"000000-{trajectory}"
+    assert names[:3] == [f"{key}.photo.jpg", f"{key}.depth.png", f"{key}.semantic_class.png"]
+    assert trajectory == trajectory_number("val", "0/0")
+    assert found[names[0]] == (tree / "val/0/0/photo/100.jpg").read_bytes()
+    assert found[names[1]] == (tree / "val/0/0/depth/100.png").read_bytes()
+    every = [name for path in folders["scenenet"].glob("d1-*.tar") for name in tarfile.open(path).getnames()]
+    assert every and not [name for name in every if "depth" in name or "instance" in name]
+    assert not [name for path in folders["scenenet"].glob("d2-*.tar") for name in tarfile.open(path).getnames()
+                if "semantic" in name]  # fmt: skip
+
+
+def test_rooms_without_a_file_of_their_own_are_kept_without_loss(rooms_dir, tmp_path):
+    resized = SegmentationPairs(rooms_dir).resized(20)
+    again = resized.resized(SIZE)  # its files' size, but not their pixels
+    made = DepthPairs.of({name: raw.clone() for name, raw in DepthPairs(rooms_dir).images.items()}, range(7, 13), "d2")
+    for number, (rooms, split) in enumerate(((resized, "d1"), (again, "d1"), (made, "d2"))):
+        after = open_split(write(rooms, tmp_path / str(number), split), split)
+        assert equal(rooms, after) and after.describe() == rooms.describe() | {"split": split}
+    made.images["depth"][3, 0, 5, 5] = 1.00001  # not a whole number of millimetres
+    with pytest.raises(ValueError, match="^depth of room 10 of d2 cannot be kept without loss"):
+        write(made, tmp_path / "lossy")
+
+
+def test_classes_of_a_whole_set_were_all_counted(tmp_path):
+    classes = torch.arange(600).remainder(14).to(torch.uint8)[:, None, None, None].expand(600, 1, 4, 4)
+    images = {"rgb": torch.zeros(600, 3, 4, 4, dtype=torch.uint8), "segmentation": classes}
+    rooms = open_split(write(SegmentationPairs.of(images, range(600), "d1"), tmp_path), "d1")
+    assert rooms.class_counts().tolist() == [16 * 43] * 12 + [16 * 42] * 2
+    assert rooms.subset(0, 590).class_counts().sum() == 500 * 16
+
+
+def test_what_is_written_in_place_of_another_set_is_read(tmp_path):
+    for seeds in ([1, 2], [3, 4]):
+        rooms = write_rooms(tmp_path / f"{seeds[0]}", seeds)
+        pack(rooms, tmp_path / "zips/d1.zip", SegmentationPairs.modalities)
+        before = open_split(tmp_path / "zips", "d1")
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        assert equal(before, open_split(write(before, tmp_path / "out"), "d1"))
+        with tarfile.open(tmp_path / "out/d1-000000.tar") as shard:
+            copied = shard.extractfile(f"000000-{seeds[0]}.photo.jpg").read()
+        assert copied == (rooms / "0/0/photo/0.jpg").read_bytes()
+
+
+def test_shards_can_be_sharded_anew(folders, tmp_path):
+    rooms = open_split(folders["scenenet"], "d1")
+    assert equal(rooms, open_split(write(rooms, tmp_path), "d1"))
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["d1-000000.tar", "d1.json"]
+
+
+def test_webdataset_reads_them(folders):
+    webdataset = pytest.importorskip("webdataset", reason="pip install webdataset")
+    rooms = open_split(folders["scenenet"], "test")
+    files = sorted(map(str, folders["scenenet"].glob("test-*.tar")))
+    samples = list(webdataset.WebDataset(files, shardshuffle=False))
+    assert len(samples) == len(rooms)
+    for place, sample in enumerate(samples):
+        assert sample["__key__"] == f"{place:06d}-{rooms.rooms[place]}"
+        assert {name for name in sample if "." in name} == {"photo.jpg", "depth.png", "semantic_class.png"}
+        for record in map(modality, rooms.modalities):
+            pixels = data.read_pixels(sample[f"{record.folder}{record.suffix}"], sample["__key__"], record)
+            assert torch.equal(data.from_pixels(pixels, record), rooms.read(place, record.name))
+
+
+# ── Types ──
+
+
+def test_types_refuse_other_modalities(sources, folders, tmp_path):
+    d1, d2, test = (folders["scenenet"] / f"{split}.json" for split in SPLITS)
+    with pytest.raises(ValueError, match="d1.json holds rgb, segmentation; ShardedDepthPairs takes rgb, depth and "):
+        ShardedDepthPairs(d1)
+    with pytest.raises(ValueError, match="test.json holds rgb, depth, segmentation; ShardedSegmentationPairs takes"):
+        open_split(test, "d1")
+    with pytest.raises(ValueError, match="no shards of split 'normals', but of d1, d2"):
+        open_split(d1, "normals")
+    sets = ShardedSegmentationPairs(d1), ShardedDepthPairs(d2), ShardedTriplets(test)
+    assert ZeroPair(*sets[:2]).sets == sets[:2] == OnZeroPairs(*sets[:2]).sets
+    for wrong in ((sets[0], sets[2]), (sets[2], sets[1])):
+        with pytest.raises(TypeError, match="AnchoredPairs"):
+            ZeroPair(*wrong)
+    with pytest.raises(TypeError, match="AnchoredPairs hold RGB and one other modality"):
+        type("Wrong", (shards.ShardedRooms, SegmentationPairs), {"modalities": ("depth", "segmentation")})
+    with pytest.raises(TypeError, match="shards of d1 are made of SegmentationPairs, not of Triplets"):
+        write(sources["memory"]["test"], tmp_path, "d1")
+    assert not list(tmp_path.iterdir())
+
+
+def test_oracle_pairs_are_not_sharded(rooms_dir, tmp_path):
+    with pytest.raises(TypeError, match="shards of d2 are made of DepthPairs, not of OraclePairs"):
+        write(OraclePairs(rooms_dir, ("rgb", "depth")), tmp_path, "d2")
+
+
+# ── A stopped write ──
+
+
+def test_a_stopped_write_goes_on_and_ends_with_the_same_bytes(sources, folders, tmp_path, monkeypatch):
+    rooms = sources["scenenet"]["d1"]
+    whole = {name: content for name, content in contents(folders["scenenet"]).items() if name.startswith("d1")}
+    made, asked = shards._image_file, []
+
+    def stops(rooms, place, name):
+        if place == 4:
+            raise KeyboardInterrupt
+        return made(rooms, place, name)
+
+    monkeypatch.setattr(shards, "_image_file", stops)
+    with pytest.raises(KeyboardInterrupt):
+        write(rooms, tmp_path, shard_bytes=SMALL)
+    monkeypatch.setattr(shards, "_image_file", lambda *view: asked.append(view[1]) or made(*view))
+    left = contents(tmp_path)
+    assert 1 < len(left) < len(whole) and left.items() - whole.items() == {("d1.json", left["d1.json"])}
+    with pytest.raises(ValueError, match=r"d1.json lists \d of 10 views: repeat the command that writes the shards"):
+        open_split(tmp_path, "d1")
+    assert check(tmp_path / "d1.json")[0].endswith("repeat the command that writes the shards")
+    write(rooms, tmp_path, shard_bytes=SMALL)
+    assert contents(tmp_path) == whole and min(asked) == len(json.loads(left["d1.json"])["shards"][0]["views"])
+    asked.clear()
+    (tmp_path / "d1-000001.tar").unlink()
+    write(rooms, tmp_path, shard_bytes=1)  # which views it holds is settled
+    views = [len(shard["views"]) for shard in json.loads(whole["d1.json"])["shards"]]
+    assert contents(tmp_path) == whole and set(asked) == set(range(views[0], views[0] + views[1]))
+    asked.clear()
+    write(rooms, tmp_path, shard_bytes=SMALL)
+    assert contents(tmp_path) == whole and not asked
+
+
+def test_shards_of_another_set_are_left_alone(sources, spoilt):
+    before = contents(spoilt)
+    d1 = sources["scenenet"]["d1"]
+    for other in (d1.subset(0, 5), d1.resized(20), sources["memory"]["d1"]):
+        with pytest.raises(ValueError, match="d1.json lists shards of another set: name another folder"):
+            write(other, spoilt, "d1")
+    assert contents(spoilt) == before
+    write(d1.subset(0, 5), spoilt / "part")
+    with pytest.raises(ValueError, match="part/d1.json lists shards of another set"):
+        write(d1.subset(5, 10), spoilt / "part")  # as many views, and the hash of the whole
+
+
+def test_an_image_that_cannot_be_read_leaves_no_half_a_shard(tree, tmp_path):
+    root = shutil.copytree(tree, tmp_path / "tree")
+    d1, *_ = paper_sets(root, root / "wnid_to_class.txt", "51k", 24)
+    (root / "train/0/1/photo/0.jpg").write_bytes(b"rubbish")
+    with pytest.raises(ValueError, match="train/0/1/photo/0.jpg is corrupt"):
+        write(d1, tmp_path / "out", shard_bytes=SMALL)
+    left = contents(tmp_path / "out")
+    assert len(left) == 1 + len(json.loads(left["d1.json"])["shards"]) > 1
+
+
+# ── Damage ──
+
+
+def edit(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def first_view(path, view):
+    index = json.loads(path.read_text())
+    index["shards"][0]["views"][0] = view
+    path.write_text(json.dumps(index))
+
+
+BAD = {  # what is wrong: file, how it is spoilt, what the sentence must say of the file
+    "missing shard": ("d1-000001.tar", lambda path: path.unlink(), "d1-000001.tar is missing: download it, or write"),
+    "cut shard": ("d1-000001.tar", cut, r"d1-000001.tar has \d+ bytes, its index says \d+: download it again"),
+    "no JSON": ("d1.json", cut, "d1.json is not JSON"),
+    "no text": ("d1.json", lambda path: path.write_bytes(b"\xff\xfe"), "d1.json is not JSON"),
+    "other format": ("d1.json", lambda path: edit(path, format="x"), "d1.json does not say format 'mmlib-shards-1'"),
+    "no size": ("d1.json", lambda path: edit(path, size=None), "d1.json lacks a usable size"),
+    "no shards": ("d1.json", lambda path: edit(path, shards=[]), "d1.json is damaged"),
+    "odd shards": ("d1.json", lambda path: edit(path, shards=[{"views": 3}]), "d1.json is damaged"),
+    "short view": ("d1.json", lambda path: first_view(path, [1, 512, 9]), "d1.json is damaged"),
+    "view outside": ("d1.json", lambda path: first_view(path, [1, 512, 9, 10**6, 9]), "outside of its shard"),
+    "before the file": ("d1.json", lambda path: first_view(path, [1, -512, 9, 9, 9]), "d1.json is damaged"),
+    "one view more": ("d1.json", lambda path: edit(path, samples=11), "lists 10 of 11 views: repeat the command"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_damage_is_one_sentence_that_names_the_file(spoilt, name):
+    file, spoil, says = BAD[name]
+    spoil(spoilt / file)
+    with pytest.raises((ValueError, FileNotFoundError), match=says) as error:
+        open_split(spoilt, "d1")
+    assert str(spoilt / file) in str(error.value) and "\n" not in str(error.value)
+    assert check(spoilt) == [str(error.value)]
+    assert len(open_split(spoilt, "d2")) == 10
+
+
+def test_an_altered_shard_is_named_by_check_and_an_unreadable_image_by_a_batch(spoilt):
+    rooms = open_split(spoilt, "d1")
+    shard = bytearray((spoilt / "d1-000000.tar").read_bytes())
+    shard[1000] ^= 1  # within the first photo
+    (spoilt / "d1-000000.tar").write_bytes(shard)
+    (problem,) = check(spoilt)
+    assert "d1-000000.tar holds other bytes than were written: download it again, or remove it" in problem
+    shard[512:600] = bytes(88)
+    (spoilt / "d1-000000.tar").write_bytes(shard)
+    with pytest.raises(ValueError, match=f"d1-000000.tar/000000-{rooms.rooms[0]}.photo is corrupt"):
+        rooms.batch([0])
+    os.truncate(spoilt / "d1-000000.tar", 600)  # after it was opened
+    with pytest.raises(ValueError, match="d1-000000.tar is cut short"):
+        rooms.subset(1).batch([0])
+
+
+def test_check_lists_every_bad_shard(spoilt):
+    (spoilt / "d1-000000.tar").unlink()
+    cut(spoilt / "d1-000001.tar")
+    (spoilt / "test-000000.tar").write_bytes(bytes((spoilt / "test-000000.tar").stat().st_size))
+    assert [problem.split("/")[-1].split(" ")[0] for problem in check(spoilt)] == [
+        "d1-000000.tar", "d1-000001.tar", "test-000000.tar",
+    ]  # fmt: skip
+
+
+def test_a_folder_without_shards_or_zips_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds neither index.json, d1.zip nor d1.json"):
+        open_split(tmp_path, "d1")
+
+
+# ── Large sets ──
+
+
+def test_a_hundred_thousand_views_open_at_once_and_no_shard_is_opened(tmp_path, monkeypatch):
+    views, each, size = 100_000, 4_000, 250_000_000
+    rows = [[10**12 + view // 10, 60_000 * view + 512, 21_000, 60_000 * view + 30_000, 1_400] for view in range(each)]
+    listed = [{"bytes": size, "sha256": "0" * 64, "views": rows}] * (views // each)
+    index = {"format": shards.FORMAT, "split": "d1", "modalities": ["rgb", "segmentation"], "size": 256}
+    index |= {"samples": views, "sha256": "0" * 64, "class_counts": [1] * 14, "shards": listed}
+    (tmp_path / "d1.json").write_text(json.dumps(index, separators=(",", ":")))
+    for number in range(len(listed)):
+        with open(tmp_path / f"d1-{number:06d}.tar", "wb") as shard:
+            shard.truncate(size)  # holds nothing, and takes no room
+    opened = []
+    monkeypatch.setattr(shards, "_opened", lambda file: opened.append(file.name) or pytest.fail("a shard was opened"))
+    start = time.process_time()  # other work on the machine does not count
+    rooms = open_split(tmp_path, "d1")
+    described = rooms.describe()
+    assert time.process_time() - start < 5
+    assert len(rooms) == views and described["rooms"] == [[10**12, 10**12 + 399]]
+    assert (tmp_path / "d1.json").stat().st_size < 60 * views
+    with pytest.raises(pytest.fail.Exception):
+        rooms.batch([99_999])
+    assert opened == ["d1-000024.tar"]
+
+
+def test_an_epochs_order_is_made_once(sources):
+    rooms = sources["scenenet"]["d1"]
+    _order.cache_clear()
+    drawn = torch.cat([draw(rooms, 2, step, 3, 0) for step in range(10)])
+    assert sorted(drawn[:10].tolist()) == list(range(10)) == sorted(drawn[10:].tolist())
+    assert not torch.equal(drawn[:10], drawn[10:]) and _order.cache_info().misses == 2
+
+
+# ── Training ──
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    return preset("smoke", size=16, batch=2, class_balance=0.25)  # 8 steps, an epoch each 5
+
+
+@pytest.fixture(scope="module")
+def from_source(sources, recipe, tmp_path_factory):
+    """What training on the sets that were written ends with."""
+    folder, sets = tmp_path_factory.mktemp("source"), sources["scenenet"]
+    fit(recipe, ZeroPair(sets["d1"], sets["d2"]), folder, device="cpu", progress=False)
+    return tensors(folder)
+
+
+def train(recipe, folder, out, **options) -> dict[str, torch.Tensor]:
+    pairs = ZeroPair(open_split(folder, "d1"), open_split(folder, "d2"))
+    for rooms in pairs.sets:
+        rooms.batch([0])  # a shard is open before workers fork
+    fit(recipe, pairs, out, device="cpu", progress=False, **options)
+    return tensors(out)
+
+
+def test_training_from_shards_equals_training_from_the_set(recipe, folders, from_source, tmp_path):
+    assert same(train(recipe, folders["scenenet"], tmp_path), from_source)
+
+
+def test_workers_and_a_stop_within_an_epoch_change_nothing(recipe, folders, from_source, tmp_path):
+    train(recipe, folders["scenenet"], tmp_path, workers=2, stop_after=3)
+    assert checkpoints.load_state(tmp_path / "state.safetensors")[1]["step"] == 3
+    assert same(train(recipe, folders["scenenet"], tmp_path, workers=2, resume=True), from_source)
+
+
+# ── Command line ──
+
+
+def test_commands(tree, tmp_path, capsys):
+    out, run = tmp_path / "out", tmp_path / "run"
+    arguments = ["scenenet", str(tree), "--classes", str(tree / "wnid_to_class.txt")]
+    assert main([*arguments, "--shards", str(out)]) == 0
+    assert f"wrote {out}/test.json and its shards" in capsys.readouterr().out
+    assert sorted(path.name for path in out.iterdir()) == [
+        f"{split}{end}" for split in SPLITS for end in ("-000000.tar", ".json")
+    ]
+    assert main(["check-data", str(out)]) == 0
+    assert "every file is in order" in capsys.readouterr().out
+    options = ["--data", str(out), "--device", "cpu"]
+    assert main(["train", "--preset", "smoke", "--steps", "2", "--out", str(run), "--workers", "1", *options]) == 0
+    assert main(["evaluate", str(run / "checkpoint.safetensors"), *options]) == 0
+    assert '"split": "test"' in capsys.readouterr().out
+    (out / "d2-000000.tar").unlink()
+    assert main(["check-data", str(out)]) == 1 and "d2-000000.tar is missing" in capsys.readouterr().out
+    (tree_copy := tmp_path / "bad").mkdir()
+    write_tree(tree_copy, ["0/0", "0/1", "0/2"], [0])
+    (tree_copy / "train/0/0/photo/0.jpg").unlink()
+    arguments[1] = str(tree_copy)
+    assert main([*arguments, "--shards", str(tmp_path / "none")]) == 1 and not (tmp_path / "none").exists()
+
+
+def test_loading_is_timed_against_a_step(folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("mmlib.bench.probe", lambda *_: Machine(torch.device("cpu"), False, False))
+    arguments = ["bench", "--preset", "smoke", "--steps", "2", "--device", "cpu", "--json", str(tmp_path / "b.json")]
+    assert main([*arguments, "--loading", str(folders["scenenet"])]) == 0
+    result = json.loads((tmp_path / "b.json").read_text())
+    assert set(result["given_per_second"]) == {"workers_0", "workers_1", "workers_2"}
+    samples = 4  # a step's: 2 of each set
+    assert result["consumed_per_second"] * result["seconds_per_step"] == pytest.approx(samples, rel=1e-3)
+    assert result["given_per_second"]["workers_0"] * result["seconds_per_batch"]["workers_0"] == pytest.approx(
+        samples, rel=1e-3
+    )
+    assert "a step consumes" in capsys.readouterr().out
