@@ -75,7 +75,7 @@ class ShardedRooms(StreamedRooms):
         shard, *row = self.index["rooms"][place].tolist()
         offset, count = row[2 + 2 * self.modalities.index(name) :][:2]
         file = _shard(self.path, shard)
-        content = os.pread(_opened(file).fileno(), count, offset)
+        content = os.pread(_Opened(file).descriptor, count, offset)
         if len(content) < count:
             raise ValueError(f"{file} is cut short: {AGAIN}")
         return content
@@ -134,12 +134,18 @@ def check(path: str | Path) -> list[str]:
 
 
 @functools.lru_cache(maxsize=256)
-def _opened(file: Path) -> io.FileIO:
+class _Opened:
     """A shard, opened once; `pread` goes by no position that processes would share after a fork."""
-    try:
-        return file.open("rb", buffering=0)
-    except FileNotFoundError:
-        raise _missing(file) from None
+
+    def __init__(self, file: Path):
+        try:
+            self.descriptor = os.open(file, os.O_RDONLY)
+        except FileNotFoundError:
+            raise _missing(file) from None
+
+    def __del__(self, close=os.close):
+        if hasattr(self, "descriptor"):
+            close(self.descriptor)
 
 
 def _shard(path: Path, number: int) -> Path:
@@ -252,7 +258,7 @@ def _write_shard(file: Path, rooms: data.Rooms, start: int, stop: int | None, mo
             views.append(view)
         stream.write(END)
         digest.update(END)
-    _opened.cache_clear()  # it may hold what lay here before
+    _Opened.cache_clear()  # it may hold what lay here before
     return {"bytes": size + len(END), "sha256": digest.hexdigest(), "views": views}
 
 
