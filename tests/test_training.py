@@ -564,19 +564,17 @@ def test_sigterm_saves_between_two_steps(rooms_dir, tmp_path, uninterrupted, mon
 def test_a_full_disk_stops_in_one_sentence_and_leaves_the_last_state_whole(rooms_dir, tmp_path):
     import resource
 
-    script = """
-import sys
-from mmlib.__main__ import main
-sys.exit(main(sys.argv[1:]))
-"""
     arguments = ["train", "--preset", "smoke", "--data", str(rooms_dir), "--out", str(tmp_path), "--device", "cpu"]
-    command = [sys.executable, "-c", script, *arguments, "--save-every", "2"]
+    command = [sys.executable, "-m", "mmlib", *arguments, "--save-every", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(mmlib.__file__).parents[1])}
 
     def little_room():  # for the first state, which has no moments of Adam yet, but not for the second
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
-    done = subprocess.run(command, preexec_fn=little_room, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, env=environment, preexec_fn=little_room, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 2 and done.stderr.startswith("mmlib: ") and done.stderr.count("\n") == 1, done.stderr
     assert "state.safetensors" in done.stderr
     assert checkpoints.load_state(tmp_path / "state.safetensors")[1]["step"] == 0
