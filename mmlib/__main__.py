@@ -141,7 +141,7 @@ def audit(options) -> int:
 
 
 def bench(options) -> int:
-    from .bench import bench, bench_domains, bench_loading, bench_methods, describe, describe_loading
+    from .bench import bench, bench_domains, bench_loading, bench_methods, bench_processes, describe, describe_loading
 
     if options.domains:
         evaluation.write_json(bench_domains(steps=options.steps, device=options.device), options.json or "-")
@@ -149,6 +149,9 @@ def bench(options) -> int:
     if options.methods:
         result = bench_methods(options.preset, options.steps, options.device)
         evaluation.write_json(result, options.json or "-")
+        return 0
+    if options.processes:
+        evaluation.write_json(bench_processes(options.preset, options.steps), options.json or "-")
         return 0
     if options.loading:
         result = bench_loading(options.loading, preset(options.preset), options.steps, options.device)
@@ -302,6 +305,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--device", default="auto")
     sub.add_argument("--methods", action="store_true", help="in place of it: minutes of each method of the tables")
     sub.add_argument("--domains", action="store_true", help="in place of it: what more domains cost (data/colours)")
+    sub.add_argument("--processes", action="store_true", help="in place of it: one process against two, on the CPU")
     sub.add_argument("--loading", metavar="DATA", help="in place of it: samples/s that a set gives and a step consumes")
     sub.add_argument("--json", metavar="FILE")
 

@@ -49,17 +49,21 @@ def rooms_dir(tmp_path_factory):
     return write_rooms(tmp_path_factory.mktemp("rooms"), list(range(12)))
 
 
-STOP = """
+UNTIL = """
 import sys
 
+import torch
+
+from mmlib import training
 from mmlib.data import open_split
 from mmlib.objectives import ZeroPair
 from mmlib.recipes import preset
-from mmlib.training import fit
 
-data, folder = sys.argv[1:]
+# one form of arithmetic for all runs: timing could choose another for each
+training.probe = lambda device, precision: training.Machine(torch.device("cpu"), bf16=False, channels_last=False)
+data, folder, last = sys.argv[1:]
 pairs = ZeroPair(open_split(data, "d1"), open_split(data, "d2"))
-fit(preset("smoke", batch=4), pairs, folder, device="cpu", save_every=4, stop_after=4, progress=False)
+training.fit(preset("smoke", batch=4), pairs, folder, device="cpu", save_every=4, stop_after=int(last), progress=False)
 """
 
 
@@ -103,26 +107,33 @@ def test_two_processes_have_the_losses_of_one(rooms_dir, tmp_path):
         torch.testing.assert_close(weights(tmp_path / "two")[name], weight, rtol=5e-3, atol=2e-4)
 
 
+def until(last: int, place: Path, data) -> Path:
+    """The folder of a run of two processes that went up to this step."""
+    (place / "until.py").write_text(UNTIL)
+    done = run([*torchrun(2), str(place / "until.py"), str(data), str(place / "run"), str(last)])
+    assert done.returncode == 0, done.stderr
+    return place / "run"
+
+
 @pytest.fixture(scope="module")
 def undisturbed(rooms_dir, tmp_path_factory):
-    """A run of two processes that nobody stopped."""
-    folder = tmp_path_factory.mktemp("two") / "run"
+    """A run that nobody stopped."""
+    return until(8, tmp_path_factory.mktemp("undisturbed"), rooms_dir)
+
+
+def test_the_first_process_alone_writes(rooms_dir, tmp_path):
+    folder = tmp_path / "run"
     done = run(train(folder, rooms_dir, 2))
     assert done.returncode == 0, done.stderr
-    return folder, done.stdout
-
-
-def test_the_first_process_alone_writes(undisturbed):
-    folder, said = undisturbed
     assert sorted(path.name for path in folder.iterdir()) == [
         "checkpoint.json", "checkpoint.safetensors", "log.jsonl", "state.safetensors"
     ]  # fmt: skip
-    assert said.count("wrote ") == 1
+    assert done.stdout.count("wrote ") == 1
     record = checkpoints.read_record(folder / "checkpoint")
     assert record["processes"] == 2 and record["step"] == 8 and record["recipe"]["batch"] == 4
 
 
-def test_a_killed_process_is_named_and_the_run_goes_on(undisturbed, rooms_dir, tmp_path):
+def test_a_killed_process_is_named_and_the_last_state_is_whole(rooms_dir, tmp_path):
     command = train(tmp_path / "run", rooms_dir, 2, steps=4000)
     with subprocess.Popen(
         command, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
@@ -155,12 +166,8 @@ def process_of_rank(parent: int, rank: int) -> int:
 
 @pytest.fixture(scope="module")
 def stopped(rooms_dir, tmp_path_factory):
-    """A run of two processes that ended after 4 of its 8 steps."""
-    place = tmp_path_factory.mktemp("stopped")
-    (place / "stop.py").write_text(STOP)
-    done = run([*torchrun(2), str(place / "stop.py"), str(rooms_dir), str(place / "run")])
-    assert done.returncode == 0, done.stderr
-    return place / "run"
+    """A run that ended after 4 of its 8 steps."""
+    return until(4, tmp_path_factory.mktemp("stopped"), rooms_dir)
 
 
 @pytest.mark.parametrize(("first", "second"), [(2, 2), (2, 1), (1, 2)])
@@ -180,7 +187,7 @@ def test_a_run_goes_on_with_as_many_processes_or_more_or_fewer(
         assert main([*train(folder, rooms_dir, 1, "--resume")[3:]]) == 0
     record = checkpoints.read_record(folder / "checkpoint")
     assert record["step"] == 8 and record.get("processes", 1) == second
-    same = all(torch.equal(weights(folder)[name], weight) for name, weight in weights(undisturbed[0]).items())
+    same = all(torch.equal(weights(folder)[name], weight) for name, weight in weights(undisturbed).items())
     assert same == (first == second == 2), "as if it had never stopped; with others, batch normalization differs"
 
 
