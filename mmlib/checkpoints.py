@@ -16,6 +16,7 @@ from safetensors.torch import save
 from torch.overrides import TorchFunctionMode
 
 from .data import written_whole
+from .modalities import forgotten_on_failure
 from .networks import MixAndMatch
 from .recipes import Recipe, from_dict
 from .untrusted import DIMENSIONS, FILE_BYTES, JSON_BYTES, brief, json_object, read_file, require_file
@@ -73,6 +74,7 @@ def verified_record(path: str | Path) -> dict:
     return record
 
 
+@forgotten_on_failure()  # networks of domains register these by the names that the file gives them
 def load(path: str | Path, recipe: Recipe | None = None, build: Callable = MixAndMatch.from_recipe) -> MixAndMatch:
     """The trained networks of a checkpoint, in eval mode on the CPU; `model.recipe` and `model.record`
     (its JSON) say how it was made. `build` makes the networks of a recipe, where they are not the paper's.

@@ -10,8 +10,9 @@ Three forms of an image appear in this library:
 A new modality is one more record, which `register` makes known.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -197,6 +198,18 @@ def register(record: Modality) -> Modality:
         raise ValueError(f"modality {record.name!r} is known already, as something else: choose another name")
     _OTHERS[record.name] = record
     return record
+
+
+@contextlib.contextmanager
+def forgotten_on_failure() -> Iterator[None]:
+    """Modalities that are registered in the block are known no more where it fails."""
+    before = dict(_OTHERS)
+    try:
+        yield
+    except BaseException:
+        _OTHERS.clear()
+        _OTHERS.update(before)
+        raise
 
 
 def known_modalities() -> dict[str, Modality]:

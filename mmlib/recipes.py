@@ -4,7 +4,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 
-from .untrusted import BATCH, LAYERS, PHASES, SIDE, STEPS, WIDTH
+from .untrusted import BATCH, LAYERS, NAME, PHASES, SIDE, STEPS, WIDTH
 
 SIDE_INFORMATION = ("none", "skip", "pooling")
 CONSISTENCY = ("latent", "all_stages", "features", "indices")
@@ -121,7 +121,8 @@ class Recipe:
     def _check_modalities(self) -> None:
         for name in self.modalities:
             # names become parts of the names of tensors and of files
-            if not isinstance(name, str) or not name.isprintable() or not name or set(name) & set("./\\"):
+            is_name = isinstance(name, str) and name.isprintable() and 0 < len(name) <= NAME
+            if not is_name or set(name) & set("./\\"):
                 raise ValueError(f"recipe: {name!r} in modalities is no name for a modality")
         if not self.modalities or len(set(self.modalities)) < len(self.modalities):
             raise ValueError(f"recipe: modalities must name at least one, and none twice: {self.modalities}")

@@ -17,6 +17,7 @@ WIDTH = 2**14  # channels: the paper's widest stage has 512
 LAYERS = 2**9  # convolutions of all encoders together, and of a discriminator: the paper's have 42 and 4
 PHASES = 100  # the paper's schedule has 2
 STEPS = 2**40  # of a phase: the paper's have 200,000
+NAME = 64  # letters of a modality's
 SIDE = 2**12  # pixels of an image: the paper's have 256 a side
 BATCH = 2**16  # pairs: the paper's batch has 6
 PIXELS = 2**33  # of all images of a modality in a data set, which are kept in memory: the paper's 75,000 have 2 ** 32

@@ -23,9 +23,11 @@ from safetensors.torch import save
 
 import fuzz
 from conftest import write_rooms
+from mmlib import modalities
 from mmlib.checkpoints import load, load_state, save_checkpoint, save_state
 from mmlib.data import DepthPairs, SegmentationPairs, Triplets, open_split
-from mmlib.domains import folder_domains
+from mmlib.domains import folder_domains, networks
+from mmlib.modalities import known_modalities
 from mmlib.networks import Encoder, MixAndMatch
 from mmlib.objectives import PlugIn, ZeroPair
 from mmlib.pretrained import load_rgb_encoder
@@ -148,6 +150,18 @@ def test_networks_that_another_function_builds_are_held_against_the_same_file(ch
         load(checkpoint, build=lambda recipe: torch.nn.Linear(3, 3))
     with pytest.raises(ValueError, match="no networks can be built"):
         load(checkpoint, build=lambda recipe: torch.nn.ModuleDict({"keys": torch.nn.Linear(3, 3)}))
+
+
+def test_a_refused_checkpoint_leaves_no_modality_behind(checkpoint, monkeypatch):
+    monkeypatch.setattr(modalities, "_OTHERS", dict(modalities._OTHERS))  # nor does this test
+    recipe = preset("domains", widths=(4, 8), convolutions=(1, 1), modalities=("stranger", "other"))
+    record = json.loads(checkpoint.with_suffix(".json").read_text())
+    checkpoint.with_suffix(".json").write_text(json.dumps(record | {"recipe": recipe.to_dict()}))
+    with pytest.raises(ValueError, match="do not fit"):
+        load(checkpoint, build=networks)
+    assert not {"stranger", "other"} & known_modalities().keys()
+    save_checkpoint(checkpoint, networks(recipe), {"recipe": recipe.to_dict()})
+    assert load(checkpoint, build=networks).modalities == ("stranger", "other")
 
 
 @pytest.mark.parametrize("tensors", [{"weight": torch.zeros(3)}, {"stages.x.0": torch.zeros(3)}, {"": torch.zeros(3)}])

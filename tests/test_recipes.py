@@ -70,6 +70,7 @@ def test_dictionaries_and_json_bring_a_recipe_back(name):
         ({"modalities": ("rgb", "rgb")}, ["modalities", "none twice"]),
         ({"modalities": ("rgb", 3)}, ["3 in modalities is no name"]),
         ({"modalities": ("rgb", "a.b")}, ["'a.b' in modalities is no name"]),
+        ({"modalities": ("rgb", "a" * 65)}, ["aaa' in modalities is no name"]),
         ({"steps": 0}, ["steps = 0", "at least 1"]),
         ({"steps": True}, ["steps = True"]),
         ({"steps": 2.5}, ["steps = 2.5"]),
