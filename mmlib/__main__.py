@@ -143,25 +143,23 @@ def audit(options) -> int:
 def bench(options) -> int:
     from .bench import bench, bench_domains, bench_loading, bench_methods, bench_processes, describe, describe_loading
 
+    text = ""  # of what has no form for people, JSON is shown
     if options.domains:
-        evaluation.write_json(bench_domains(steps=options.steps, device=options.device), options.json or "-")
-        return 0
-    if options.methods:
+        result = bench_domains(steps=options.steps, device=options.device)
+    elif options.methods:
         result = bench_methods(options.preset, options.steps, options.device)
-        evaluation.write_json(result, options.json or "-")
-        return 0
-    if options.processes:
-        evaluation.write_json(bench_processes(options.preset, options.steps), options.json or "-")
-        return 0
-    if options.loading:
+    elif options.processes:
+        result = bench_processes(options.preset, options.steps)
+    elif options.loading:
         result = bench_loading(options.loading, preset(options.preset), options.steps, options.device)
         text = describe_loading(result)
     else:
         result = bench(preset(options.preset), steps=options.steps, device=options.device)
         text = describe(result)
-    if options.json:
-        evaluation.write_json(result, options.json)
-    print(text)
+    if options.json or not text:
+        evaluation.write_json(result, options.json or "-")
+    if text:
+        print(text)
     return 0
 
 

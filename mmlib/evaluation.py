@@ -481,9 +481,8 @@ def describe_audit(record: dict) -> str:
     """The data that a record lists as a table for people, and under it the verdict."""
     verdict = audit(record)
     rows = [("role", "split", "modalities", "rooms", "sha256")]
-    for entry in (record.get("data") if isinstance(record, dict) else None) or []:
-        if not _well_formed(entry, _names(record)):
-            continue
+    entries, names = (record.get("data") or [], _names(record)) if isinstance(record, dict) else ([], set())
+    for entry in (entry for entry in entries if _well_formed(entry, names)):
         runs = entry["rooms"]
         span = f"{sum(last - first + 1 for first, last in runs)} ({runs[0][0]}–{runs[-1][1]})"
         rows.append((entry["role"], entry["split"], " + ".join(entry["modalities"]), span, entry["sha256"][:12]))

@@ -84,13 +84,15 @@ def in_all_ways(model, images: dict[str, torch.Tensor], anchor: str, measure: Ca
     """
     result: dict[str, dict] = {"translations": {}, "through_anchor": {}, "unchanged": {}}
     for source in model.modalities:
-        x = images[source]
+        x, known = images[source], anchor in model.modalities
+        between = translated(model, x, source, anchor) if known and source != anchor else x
         for target in model.modalities:
             if target == source:
                 continue
-            ways = {"translations": translated(model, x, source, target), "unchanged": x}
-            if anchor in model.modalities and anchor not in (source, target):
-                ways["through_anchor"] = translated(model, translated(model, x, source, anchor), anchor, target)
+            ways = {"translations": between if target == anchor else translated(model, x, source, target)}
+            ways["unchanged"] = x
+            if known and anchor not in (source, target):
+                ways["through_anchor"] = translated(model, between, anchor, target)
             for way, made in ways.items():
                 result[way][f"{source}_to_{target}"] = measure(made, source, target)
     return result

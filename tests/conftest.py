@@ -9,7 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
+from mmlib import training
 from mmlib.data import Triplets
+from mmlib.machine import Machine
 from mmlib.networks import MixAndMatch
 from mmlib.recipes import preset
 
@@ -49,6 +51,17 @@ def write_rooms(directory: Path, seeds: list[int], size: int = SIZE) -> Path:
     index = {"format": "mmlib-rooms-1", "seed": 0, "size": size, "modalities": ["rgb", "depth", "segmentation"]}
     (directory / "index.json").write_text(json.dumps(index | {"generator": {"name": "test"}, "rooms": entries}))
     return directory
+
+
+@pytest.fixture(scope="module")
+def plain_machine():
+    """One thread and one form of arithmetic: networks this small gain nothing from more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "probe", lambda *_: Machine(torch.device("cpu"), False, False))
+        yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -448,12 +448,8 @@ def other_png(content: bytes, random: Random) -> tuple[bytes, str]:
         fields[field] = random.choice((0, 1, 2, 3, 4, 6, 8, 16, 31, 33, 64, 255) + sides)
         parts[0] = (b"IHDR", struct.pack(">IIBBBBB", *fields))
         kind += f" {field} = {fields[field]}"
-    elif kind == "drop":
-        del parts[place]
-    elif kind == "repeat":
-        parts.insert(random.randrange(len(parts) + 1), parts[place])
-    elif kind == "order":
-        random.shuffle(parts)
+    elif kind in REARRANGED:
+        rearrange(parts, place, kind, random)
     elif kind == "data" and data:
         parts[place] = (name, damaged(data, random)[0])
     elif kind == "pixels":
@@ -487,6 +483,19 @@ def other_png(content: bytes, random: Random) -> tuple[bytes, str]:
     return png(parts), kind
 
 
+REARRANGED = ("drop", "repeat", "order")
+
+
+def rearrange(parts: list, place: int, kind: str, random: Random) -> None:
+    """Drop the part of an image file at a place, repeat it somewhere, or shuffle all."""
+    if kind == "drop":
+        del parts[place]
+    elif kind == "repeat":
+        parts.insert(random.randrange(len(parts) + 1), parts[place])
+    else:
+        random.shuffle(parts)
+
+
 def segments(content: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
     """The segments of a JPEG up to its scan, and the rest."""
     found, place = [], 2
@@ -517,12 +526,8 @@ def other_jpeg(content: bytes, random: Random) -> tuple[bytes, str]:
         data[byte] = random.choice((0, 1, 2, 3, 4, 8, 12, 16, 0x11, 0x22, 0x41, 0xFF))
         parts[frame] = (parts[frame][0], bytes(data))
         kind += f" {byte} = {data[byte]}"
-    elif kind == "drop":
-        del parts[place]
-    elif kind == "repeat":
-        parts.insert(random.randrange(len(parts) + 1), parts[place])
-    elif kind == "order":
-        random.shuffle(parts)
+    elif kind in REARRANGED:
+        rearrange(parts, place, kind, random)
     elif kind == "marker":
         parts[place] = (random.randrange(0xC0, 0x100), parts[place][1])
     elif kind == "scan":

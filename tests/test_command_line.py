@@ -4,7 +4,6 @@ import json
 import shutil
 
 import pytest
-import torch
 
 from mmlib import training
 from mmlib.__main__ import main
@@ -14,18 +13,8 @@ from mmlib.machine import Machine, choose_device
 from mmlib.recipes import preset
 from mmlib.training import fit
 
+pytestmark = pytest.mark.usefixtures("plain_machine")
 COMMANDS = ("render", "check-data", "pack", "train", "evaluate", "audit", "bench", "grade")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def plain_machine():
-    """One thread and no timing: networks this small gain nothing from either."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "probe", lambda *_: Machine(torch.device("cpu"), False, False))
-        yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from conftest import SIZE, write_rooms
-from mmlib import checkpoints, data, shards, training
+from mmlib import checkpoints, data, shards
 from mmlib.__main__ import main
 from mmlib.batches import _order, draw
 from mmlib.data import DepthPairs, OraclePairs, Rooms, SegmentationPairs, Triplets, check, open_split, pack
@@ -26,19 +26,9 @@ from mmlib.trajectories import trajectory_number
 from test_scenenet import write_tree
 from test_training import same, tensors
 
+pytestmark = pytest.mark.usefixtures("plain_machine")
 SPLITS = {"d1": SegmentationPairs, "d2": DepthPairs, "test": Triplets}
 SMALL = 9_000  # bytes: one or two views of a test's set
-
-
-@pytest.fixture(scope="module", autouse=True)
-def plain_machine():
-    """One thread and one form of arithmetic."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "probe", lambda *_: Machine(torch.device("cpu"), False, False))
-        yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
