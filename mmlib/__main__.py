@@ -154,7 +154,9 @@ def bench(options) -> int:
         result = bench_loading(options.loading, preset(options.preset), options.steps, options.device)
         text = describe_loading(result)
     else:
-        result = bench(preset(options.preset), steps=options.steps, device=options.device)
+        smaller = {key: value for key in ("size", "batch") if (value := getattr(options, key))}
+        recipe = preset(options.preset, **smaller)
+        result = bench(recipe, options.steps, options.device, options.switches)
         text = describe(result)
     if options.json or not text:
         evaluation.write_json(result, options.json or "-")
@@ -176,6 +178,8 @@ def readme(options) -> int:
     print(f"wrote the model cards in {cards.CHECKPOINTS}")
     changed = report.update_instructors()
     print(f"the exercises of {report.INSTRUCTORS} {'are new' if changed else 'were up to date'}")
+    changed = report.update_machines()
+    print(f"the arithmetic of {report.MACHINES} {'is new' if changed else 'was up to date'}")
     return 0
 
 
@@ -301,6 +305,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--preset", default="course", choices=PRESETS)
     sub.add_argument("--steps", type=_positive, default=10, help="timed steps of each kind (%(default)s)")
     sub.add_argument("--device", default="auto")
+    sub.add_argument("--size", type=_positive, help="side of the images (the preset's)")
+    sub.add_argument("--batch", type=_positive, help="pairs of each set in a step (the preset's)")
+    sub.add_argument("--switches", action="store_true", help="also with each switch turned: format, compiler, codes")
     sub.add_argument("--methods", action="store_true", help="in place of it: minutes of each method of the tables")
     sub.add_argument("--domains", action="store_true", help="in place of it: what more domains cost (data/colours)")
     sub.add_argument("--processes", action="store_true", help="in place of it: one process against two, on the CPU")

@@ -53,10 +53,11 @@ def augment(raw: dict[str, torch.Tensor], size: int, random: torch.Generator) ->
     x, y = ((1 - share) * (2 * m - 1) for share, m in zip((wide, high), middle))
     zero = torch.zeros(count)
     theta = torch.stack([torch.stack([wide * mirror, zero, x], 1), torch.stack([zero, high, y], 1)], 1)
-    grid = F.affine_grid(theta, [count, 1, size, size], align_corners=False).to(device)
+    theta = theta.to(device, non_blocking=True)
+    grid = F.affine_grid(theta, [count, 1, size, size], align_corners=False)
     light = torch.exp(0.25 * mine(torch.randn(joint, 1, 1, 1, generator=random)))
-    light = (light * torch.exp(0.1 * mine(torch.randn(joint, 3, 1, 1, generator=random)))).to(device)
-    mirror = mirror.to(device)
+    light = (light * torch.exp(0.1 * mine(torch.randn(joint, 3, 1, 1, generator=random)))).to(device, non_blocking=True)
+    mirror = mirror.to(device, non_blocking=True)
     result = {}
     for name, image in raw.items():
         mode = modality(name).resample
@@ -101,6 +102,14 @@ def ahead(steps: Steps, first: int, workers: int, device: torch.device) -> Itera
         if isinstance(batch, Exception):
             raise batch
         yield batch
+
+
+def resident(sets: Sequence[Rooms], machine: Machine) -> tuple[Rooms, ...]:
+    """The sets with their images on the GPU, where they take at most a quarter of its free memory; else as they are."""
+    size = sum(raw.nbytes for rooms in sets for raw in rooms.images.values())
+    if machine.device.type != "cuda" or 4 * size > torch.cuda.mem_get_info(machine.device)[0]:
+        return tuple(sets)
+    return tuple(rooms.on(machine.device) for rooms in sets)
 
 
 def to_pair(raw: dict[str, torch.Tensor], machine: Machine) -> Pair:

@@ -3,12 +3,15 @@
 * *naive*: fp32, every translation and every consistency term encodes its input again (12 encoder passes);
 * *ours in fp32*: the same mathematics, each input encoded once, each decoder run once;
 * *ours*: with the precision and memory format that the probe chose;
-* *floor*: the convolutions of our step alone, each shape timed forward and backward in its best format.
+* *floor*: the convolutions of our step alone, each shape timed forward and backward in its best format;
+* *yardstick*: what everybody trains, a U-Net that segments, in the same form and of the same encoder (VGG-16 in preset
+  `paper`).
 """
 
 import dataclasses
 import itertools
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -21,14 +24,15 @@ import torch
 from torch import nn
 
 from . import checkpoints
+from .baselines.supervised import Supervised
 from .batches import Steps, ahead
-from .costs import Convolution, convolutions
+from .costs import Convolution, convolutions, cost, operations
 from .data import open_split, shipped
 from .domains import MixedCycles, shipped_colours
 from .experiments import OBJECTIVES
 from .grids import runs
 from .losses import berhu, cross_entropy, l2, latent_consistency
-from .machine import Machine, probe
+from .machine import FORM, Machine, probe
 from .networks import MixAndMatch
 from .objectives import ZeroPair, add_noise
 from .recipes import Recipe, preset
@@ -65,55 +69,127 @@ class NaiveZeroPair(ZeroPair):
         return terms, {"R": (torch.cat([x1, x2]), torch.cat(translated))}
 
 
-def bench(recipe: Recipe, steps: int = 10, device: str = "auto") -> dict:
+def bench(recipe: Recipe, steps: int = 10, device: str = "auto", switches: bool = False) -> dict:
     """Time `steps` steps of each kind, alternating between kinds so that the machine's drift falls on all alike.
 
-    Returns medians in seconds a step, ratios, images a second, and the shares of our step by kind of operation.
+    Beside the naive step and ours: the yardstick, a step of a U-Net on the same encoder that segments RGB alone, at the
+    same size and batch. Returns medians in seconds a step; TFLOP, TFLOP/s and their share of the rate at which this
+    device multiplies large matrices; images a second; ratios; how many operations our step has, and its milliseconds by
+    their kind; and, on CUDA, peak memory and what our step waits for. `switches`: also ours with each switch of
+    `Machine` turned over, compiled and with window codes among them. The first loss of each is compared to fp32's.
     """
     first = dataclasses.replace(recipe.phases[0], lambda_pseudo=0.0)
     recipe = recipe.replace(phases=(first,), class_balance=0.0)  # the paper's objective: the same for both
-    objectives = {"ours": ZeroPair(shipped("d1"), shipped("d2")), "naive": NaiveZeroPair(shipped("d1"), shipped("d2"))}
-    ours = probe(device, recipe.precision)
+    rooms = [shipped(split).subset(0, 100).resized(recipe.size) for split in ("d1", "d2")]
+    ours = probe(device, recipe.precision, recipe)
     plain = Machine(ours.device, bf16=False, channels_last=False)
-    trainers = {
-        "naive": Trainer(recipe, objectives["naive"], plain),
-        "ours_fp32": Trainer(recipe, objectives["ours"], plain),
-        "ours": Trainer(recipe, objectives["ours"], ours),
+    unet = recipe.replace(side_information="skip", modalities=("rgb", "segmentation"))
+    declared = {
+        "naive": (recipe, NaiveZeroPair(*rooms), plain),
+        "ours_fp32": (recipe, ZeroPair(*rooms), plain),
+        "ours": (recipe, ZeroPair(*rooms), ours),
+        "yardstick": (unet, Supervised(rooms[0], "rgb", "segmentation"), ours),
     }
+    if switches:
+        for switch, value in ours.form().items():
+            turned = dataclasses.replace(ours, **{switch: not value})
+            declared[f"{switch}_{'off' if value else 'on'}"] = (recipe, ZeroPair(*rooms), turned)
+    trainers = {name: Trainer(*parts) for name, parts in declared.items()}
+    losses = {name: _total(trainer) for name, trainer in trainers.items()}
+    memory = {name: _peak_memory(trainer) for name, trainer in trainers.items()} if ours.device.type == "cuda" else {}
     medians = _step_seconds(trainers, steps)
+    tflop = {name: cost(*parts[:2]).flops / 1e12 for name, parts in declared.items()}
+    rate = _matrix_rate(ours)
     shapes = sum(convolutions(trainers["ours"]).values(), Counter())
     floor = sum(count * _time_convolution(shape, ours.device) for shape, count in shapes.items())
     images = 4 * recipe.batch  # two pairs a room of D1 and of D2
     return {
         "recipe": recipe.name,
-        "device": _device_name(ours.device),
-        "bf16": ours.bf16,
-        "channels_last": ours.channels_last,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
+        "size": recipe.size,
+        "batch": recipe.batch,
+        **ours.form(),
         "steps": steps,
         "seconds_per_step": {**medians, "floor": floor},
-        "images_per_second": {name: images / value for name, value in medians.items()},
+        "tflop_per_step": tflop,
+        "tflop_per_second": {name: tflop[name] / value for name, value in medians.items()},
+        "matrix_tflop_per_second": rate,
+        "share_of_matrix_rate": {name: tflop[name] / value / rate for name, value in medians.items()},
+        "loss_over_fp32": {name: losses[name] / losses["ours_fp32"] for name in losses if name != "yardstick"},
+        "images_per_second": {name: images / value for name, value in medians.items() if name != "yardstick"},
         "naive_over_ours_fp32": medians["naive"] / medians["ours_fp32"],
         "naive_over_ours": medians["naive"] / medians["ours"],
         "ours_over_floor": medians["ours"] / floor,
-        "shares": _shares(trainers["ours"]),
+        "operations": operations(trainers["ours"]),
+        "milliseconds": _milliseconds(trainers["ours"], medians["ours"]),
+        **({"peak_memory": memory, "waits_for": _waits_for(trainers["ours"])} if memory else {}),
+        **_where(ours.device),
     }
 
 
 def describe(result: dict) -> str:
     """The result as a table for people."""
-    lines = [
-        f"{result['recipe']} on {result['device']}, bf16 {result['bf16']}, channels_last {result['channels_last']}"
-    ]
+    form = ", ".join(f"{name} {result[name]}" for name in FORM if name in result)
+    lines = [f"{result['recipe']} on {result.get('processor', result['device'])}, {form}"]
+    if "size" in result:
+        lines.append(f"  {result['size']} × {result['size']} pixels, batch {result['batch']} + {result['batch']}")
     for name, value in result["seconds_per_step"].items():
-        rate = result["images_per_second"].get(name)
-        lines.append(f"  {name:<10} {1000 * value:8.1f} ms a step" + (f"  {rate:8.0f} images/s" if rate else ""))
+        line = f"  {name:<20} {1000 * value:8.1f} ms a step"
+        if images := result["images_per_second"].get(name):
+            line += f"  {images:6.0f} images/s"
+        if rate := result.get("tflop_per_second", {}).get(name):
+            line += f"  {rate:8.3f} TFLOP/s, {result['share_of_matrix_rate'][name]:.0%} of the matrix rate"
+        if memory := result.get("peak_memory", {}).get(name):
+            line += f"  {memory / 1e9:.1f} GB"
+        lines.append(line)
     lines.append(f"  naive / ours in fp32   {result['naive_over_ours_fp32']:.2f}")
     lines.append(f"  naive / ours           {result['naive_over_ours']:.2f}")
     lines.append(f"  ours / floor           {result['ours_over_floor']:.2f}")
-    lines.append("  our step is spent on " + ", ".join(f"{k} {100 * v:.0f} %" for k, v in result["shares"].items()))
+    if "milliseconds" in result:
+        lines.append(f"  our step, {result['operations']:,} operations, by kind:")
+        whole = 1000 * result["seconds_per_step"]["ours"]
+        lines += [f"    {kind:<24} {ms:8.1f} ms  {ms / whole:4.0%}" for kind, ms in result["milliseconds"].items()]
+    if "waits_for" in result:
+        lines.append(f"  our step waits for the device: {result['waits_for'] or 'never'}")
     return "\n".join(lines)
+
+
+def _total(trainer: Trainer) -> float:
+    """The sum of the terms of the networks' loss in one step."""
+    terms = trainer.step()
+    return sum(value.item() for name, value in terms.items() if not name.startswith("discriminator"))
+
+
+def _peak_memory(trainer: Trainer) -> int:
+    """Bytes that training holds on CUDA at most: networks and optimisers, and what a step makes beside them."""
+    for optimizer in trainer.optimizers.values():
+        optimizer.zero_grad(set_to_none=True)
+    held = torch.cuda.memory_allocated(trainer.machine.device)
+    torch.cuda.reset_peak_memory_stats(trainer.machine.device)
+    trainer.step()
+    parts = [value for group in trainer.parts().values() for value in group.values()]
+    return torch.cuda.max_memory_allocated(trainer.machine.device) - held + sum(value.nbytes for value in parts)
+
+
+def _waits_for(trainer: Trainer) -> str:
+    """What makes the CPU wait for the GPU in a step, in PyTorch's words; nothing if nothing does."""
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        trainer.step()
+    except RuntimeError as error:
+        return str(error).splitlines()[0]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    return ""
+
+
+def _matrix_rate(machine: Machine, repeats: int = 7) -> float:
+    """TFLOP/s of a product of two large square matrices, in the form's precision."""
+    side = 8192 if machine.device.type == "cuda" else 2048
+    kind = torch.bfloat16 if machine.bf16 else torch.float32
+    a, b = (torch.randn(side, side, device=machine.device).to(kind) for _ in range(2))
+    torch.mm(a, b)  # warms up
+    seconds = min(_timed(lambda: torch.mm(a, b), machine.device) for _ in range(repeats))
+    return 2 * side**3 / seconds / 1e12
 
 
 METHODS = (
@@ -142,8 +218,7 @@ def bench_methods(preset_name: str = "ablation", steps: int = 5, device: str = "
     for name in METHODS:
         if teacher := declared[name].teacher:
             minutes[name] += minutes[teacher]
-    where = {"device": _device_name(machine.device), "threads": torch.get_num_threads()}
-    return {"preset": preset_name, "minutes": minutes, "steps": steps, **where, "versions": versions()}
+    return {"preset": preset_name, "minutes": minutes, "steps": steps, **_where(machine.device)}
 
 
 COUNTS, PAIRWISE = (3, 5, 8, 11), (3, 4)
@@ -173,8 +248,7 @@ def bench_domains(preset_name: str = "domains", steps: int = 5, device: str = "a
         computed = {key: value * factor for key, value in result["pairwise"][most].items() if key != "computed"}
         result["pairwise"][count] = {**computed, "computed": True}
     result["pairwise"] = dict(sorted(result["pairwise"].items()))
-    where = {"device": _device_name(machine.device), "threads": torch.get_num_threads()}
-    return {**result, **where, "versions": versions()}
+    return {**result, **_where(machine.device)}
 
 
 def _domains(preset_name: str, kind: str, count: int, steps: int, images: int, machine: Machine) -> dict:
@@ -234,9 +308,7 @@ def bench_loading(source: str | Path, recipe: Recipe, steps: int = 10, device: s
         "seconds_per_batch": {f"workers_{count}": value for count, value in loading.items()},
         "consumed_per_second": samples / seconds,
         "given_per_second": {f"workers_{count}": samples / value for count, value in loading.items()},
-        "device": _device_name(machine.device),
-        "threads": torch.get_num_threads(),
-        "versions": versions(),
+        **_where(machine.device),
     }
 
 
@@ -283,8 +355,23 @@ def _timed(function, device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name() if device.type == "cuda" else str(device)
+def _where(device: torch.device) -> dict:
+    """What a time was measured on and with."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    threads = {"cores": os.cpu_count(), "threads": torch.get_num_threads()}
+    return {"device": device.type, "processor": name, **threads, "versions": versions()}
+
+
+def _processor() -> str:
+    """The CPU's name, and those of its instructions that bf16 is fast by."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    found = dict(line.split(":", 1) for line in lines if ":" in line)
+    found = {key.strip(): value.strip() for key, value in found.items()}
+    bf16 = [flag for flag in ("amx_bf16", "avx512_bf16") if flag in found.get("flags", "").split()]
+    return ", ".join([found.get("model name", platform.machine()), *bf16])
 
 
 def _time_convolution(shape: Convolution, device: torch.device, repeats: int = 7) -> float:
@@ -308,25 +395,36 @@ def _time_convolution(shape: Convolution, device: torch.device, repeats: int = 7
 
 
 GROUPS = {
-    "convolutions": ("convolution", "mkldnn", "conv"),
-    "batch normalization": ("batch_norm",),
+    "batch normalization": ("batch_norm", "bn_fw", "bn_bw"),
     "pooling and unpooling": ("pool",),
-    "optimizer": ("adam", "lerp", "addcdiv", "addcmul", "_foreach"),
-    "casts and copies": ("copy_", "to_copy", "cat", "contiguous", "clone"),
+    "convolutions": ("conv", "mkldnn", "gemm", "xmma", "cutlass", "wgrad", "dgrad", "cudnn"),
+    "optimizer": ("adam", "lerp", "addcdiv", "addcmul", "_foreach", "multi_tensor"),
+    "casts and copies": ("copy", "cat", "contiguous", "clone", "nchw", "nhwc"),
     "augmentation": ("grid_sampler", "affine_grid"),
+    "compiled": ("triton",),
 }
+"""Kinds of operations, with what the names of PyTorch's operators, and of CUDA's kernels, have in them."""
 
 
-def _shares(trainer: Trainer) -> dict[str, float]:
-    """Shares of three of our steps' operator time, by kind of operation."""
+def _milliseconds(trainer: Trainer, seconds: float) -> dict[str, float]:
+    """A step's time by kind of operation: shares of three profiled steps; on CUDA those of its kernels, and the rest of
+    the step, in which the GPU waits, as `idle`."""
+    on_cuda = trainer.machine.device.type == "cuda"
     with torch.profiler.profile() as profile:
         for _ in range(3):
             trainer.step()
+        if on_cuda:
+            torch.cuda.synchronize()
     times: Counter = Counter()
     for event in profile.key_averages():
-        group = next((g for g, words in GROUPS.items() if any(w in event.key.lower() for w in words)), "the rest")
-        times[group] += event.self_cpu_time_total + getattr(event, "self_device_time_total", 0)
-    return {group: value / times.total() for group, value in times.most_common()}
+        kernel = event.device_type != torch.autograd.DeviceType.CPU
+        if kernel == on_cuda:
+            group = next((g for g, words in GROUPS.items() if any(w in event.key.lower() for w in words)), "the rest")
+            times[group] += event.self_device_time_total if on_cuda else event.self_cpu_time_total
+    if on_cuda:  # microseconds of three steps
+        parts = {group: value / 3000 for group, value in times.most_common()}
+        return {**parts, "idle": max(0.0, 1000 * seconds - sum(parts.values()))}
+    return {group: 1000 * seconds * value / times.total() for group, value in times.most_common()}
 
 
 def bench_processes(preset_name: str = "course", steps: int = 40, counts: tuple[int, ...] = (1, 2)) -> dict:
@@ -348,5 +446,5 @@ def bench_processes(preset_name: str = "course", steps: int = 40, counts: tuple[
     return {
         "preset": preset_name, "steps": steps, "seconds_per_step": seconds,
         "images_per_second": {count: images / value for count, value in seconds.items()},
-        "device": "cpu", "cores": cores, "versions": versions(),
+        **_where(torch.device("cpu")),
     }  # fmt: skip

@@ -33,21 +33,81 @@ class ConvolutionBlock(nn.Sequential):
         super().__init__(*layers, nn.ReLU(inplace=True))
 
 
-def pool(features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """2×2 max pooling: (N, C, H, W) → (N, C, H/2, W/2), and where in each (H, W) plane the maxima stood (int64)."""
-    return F.max_pool2d(features, 2, return_indices=True)
+def pool(features: torch.Tensor, codes: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    """2×2 max pooling: (N, C, H, W) → (N, C, H/2, W/2), and where in each (H, W) plane the maxima stood (int64).
+
+    With `codes` it is where in its window each stood, 0 to 3, row by row (uint8): an eighth of the memory.
+    """
+    return _CodedPool.apply(features) if codes else F.max_pool2d(features, 2, return_indices=True)
 
 
 def unpool(features: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
-    """Put each value back where its maximum stood, zeros elsewhere: (N, C, H, W) → (N, C, 2H, 2W) (section 4.2)."""
+    """Put each value back where its maximum stood, zeros elsewhere: (N, C, H, W) → (N, C, 2H, 2W) (section 4.2).
+
+    `indices`: what `pool` gave, in either form.
+    """
+    if indices.dtype == torch.uint8:
+        return _CodedUnpool.apply(features, indices)
     unpooled = F.max_unpool2d(features, indices, 2)
-    if features.is_contiguous(memory_format=torch.channels_last):  # CUDA answers NCHW whatever it was given
+    if _is_channels_last(features):  # CUDA answers NCHW whatever it was given
         unpooled = unpooled.contiguous(memory_format=torch.channels_last)
     return unpooled
 
 
+def _is_channels_last(features: torch.Tensor) -> bool:
+    return features.is_contiguous(memory_format=torch.channels_last)
+
+
+class _CodedPool(torch.autograd.Function):
+    @staticmethod
+    def forward(context, features):
+        pixels = [features[..., code // 2 :: 2, code % 2 :: 2] for code in range(4)]
+        upper, lower = torch.maximum(*pixels[:2]), torch.maximum(*pixels[2:])
+        pooled = torch.maximum(upper, lower)
+        above, below = ((pixels[k + 1] > pixels[k]).to(torch.uint8) for k in (0, 2))
+        codes = torch.where(lower > upper, 2 + below, above)  # of equals the first, as PyTorch's
+        context.save_for_backward(codes)
+        context.mark_non_differentiable(codes)
+        return pooled, codes
+
+    @staticmethod
+    def backward(context, slope, _):
+        return _spread(slope, *context.saved_tensors)
+
+
+class _CodedUnpool(torch.autograd.Function):
+    @staticmethod
+    def forward(context, features, codes):
+        context.save_for_backward(codes)
+        return _spread(features, codes)
+
+    @staticmethod
+    def backward(context, slope):
+        return _gather(slope, *context.saved_tensors), None
+
+
+def _spread(values: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+    """Each value at its code's place in its window, zeros elsewhere: (N, C, H, W) → (N, C, 2H, 2W)."""
+    count, channels, height, width = values.shape
+    memory_format = torch.channels_last if _is_channels_last(values) else torch.contiguous_format
+    spread = torch.empty(
+        count, channels, 2 * height, 2 * width,
+        dtype=values.dtype, device=values.device, memory_format=memory_format,
+    )  # fmt: skip
+    for code in range(4):
+        spread[..., code // 2 :: 2, code % 2 :: 2] = torch.where(codes == code, values, 0)
+    return spread
+
+
+def _gather(spread: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+    """The values at the codes' places, (N, C, 2H, 2W) → (N, C, H, W): inverse and gradient of `_spread`."""
+    return sum(torch.where(codes == code, spread[..., code // 2 :: 2, code % 2 :: 2], 0) for code in range(4))
+
+
 def upper_left(indices: torch.Tensor) -> torch.Tensor:
-    """Indices of the same shape (…, H, W) that point at the upper left pixel of every 2×2 window."""
+    """Indices, or codes, of the same shape (…, H, W) that point at the upper left pixel of every 2×2 window."""
+    if indices.dtype == torch.uint8:
+        return torch.zeros_like(indices)
     height, width = indices.shape[-2:]
     rows, columns = (2 * torch.arange(side, device=indices.device) for side in (height, width))
     return (rows[:, None] * 2 * width + columns).expand_as(indices).contiguous()

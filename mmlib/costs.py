@@ -147,6 +147,24 @@ def convolutions(trainer: Trainer) -> dict[str, Counter[Convolution]]:
     return calls
 
 
+def operations(trainer: Trainer) -> int:
+    """Run one step, and say how many of PyTorch's operators it called, views left out: each is at least one kernel that
+    the CPU hands to a GPU."""
+    with _OperationCounter() as counter:
+        trainer.step()
+    return counter.count
+
+
+class _OperationCounter(TorchDispatchMode):
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        self.count += not function.is_view
+        return function(*arguments, **(options or {}))
+
+
 # ── A rehearsed step ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -210,6 +228,38 @@ def cost(recipe: Recipe, objective, phase: int = 0, bf16: bool = False) -> Cost:
         activations=trainer.kept["generator"][False],
         indices=trainer.kept["generator"][True],
     )
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """A data-parallel step on several GPUs, each with the whole batch of `cost`; all of it computed.
+
+    `exchanged`: bytes that each GPU sends, and receives, to average its gradients (fp32; a ring passes each part on
+    twice). `compute` and `exchange`: seconds, one after the other where nothing of the exchange is hidden behind the
+    backward pass, and only the longer where all is.
+    """
+
+    gpus: int
+    exchanged: float
+    compute: float
+    exchange: float
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """A step with nothing hidden, and with all."""
+        return self.compute + self.exchange, max(self.compute, self.exchange)
+
+    @property
+    def speed(self) -> tuple[float, float]:
+        """Images a second against one GPU's, with nothing hidden, and with all."""
+        nothing, everything = self.seconds
+        return self.gpus * self.compute / nothing, self.gpus * self.compute / everything
+
+
+def parallel(cost: Cost, gpus: int, rate: float, bandwidth: float) -> Parallel:
+    """`rate`: FLOP/s that one GPU reaches; `bandwidth`: bytes a second that it sends while it receives as many."""
+    exchanged = 2 * (gpus - 1) / gpus * 4 * sum(cost.parameters.values())
+    return Parallel(gpus, exchanged, cost.flops / rate, exchanged / bandwidth)
 
 
 class _Stage(Machine):

@@ -291,7 +291,10 @@ class Rooms:
     def batch(self, indices: Sequence[int] | torch.Tensor) -> dict[str, torch.Tensor]:
         """The raw images of some rooms by position, in the dtypes of `mmlib.modalities` (segmentation int64)."""
         indices = torch.as_tensor(indices)
-        return {name: raw[indices].to(modality(name).raw_dtype) for name, raw in self.images.items()}
+        return {
+            name: raw[indices.to(raw.device, non_blocking=True)].to(modality(name).raw_dtype)
+            for name, raw in self.images.items()
+        }
 
     def uncropped(self, indices: Sequence[int] | torch.Tensor) -> dict[str, torch.Tensor]:
         """What `batch` cuts square windows from, for augmentation, which cuts its own; here all is square already."""
@@ -315,6 +318,12 @@ class Rooms:
         """The same rooms at size × size; the hash stays that of the data on disk."""
         other = copy.copy(self)
         other.images, other.size = resize(self.images, size, size), size
+        return other
+
+    def on(self, device: torch.device) -> Self:
+        """The same rooms with their images in the memory of a device."""
+        other = copy.copy(self)
+        other.images = {name: raw.to(device) for name, raw in self.images.items()}
         return other
 
     def describe(self, role: str = "training") -> dict:

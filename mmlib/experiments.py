@@ -57,6 +57,8 @@ class Experiment:
     `translations` are evaluated on the test split, once, when the run has ended. `ship` copies the trained network, in
     half precision, to `data/checkpoints`. `rooms` is the seed of rooms that are rendered for it alone (the oracle).
     `selects` marks a run that a choice in a recipe rests on: it is measured on `selection_pairs`, never on the test.
+    `points`: how often, at even distances, it is measured while it trains, to show how good it is after how many
+    seconds; nothing is chosen by that.
     """
 
     recipe: Recipe
@@ -65,6 +67,7 @@ class Experiment:
     ship: bool = False
     rooms: int | None = None
     selects: bool = False
+    points: int = 1
 
 
 FIRST_PHASE = COURSE.replace(phases=COURSE.phases[:1]).with_steps(2_000)
@@ -80,6 +83,7 @@ CHOICES = {
     ),
     "long": TAUGHT.replace(consistency="latent").with_steps(6_000),
 }
+TO_SEGMENTATION = (("rgb", "depth"), ("segmentation",))
 EXPERIMENTS = {
     # which consistency the preset course has: the paper's, of the last latent, or that of every pooled stage; measured
     # at the end of a first phase, before any pseudo-pair, twice
@@ -94,6 +98,9 @@ EXPERIMENTS = {
     "course": Experiment(COURSE.with_steps(6_000), ship=True),
     # its upper reference: the same f_D and g_S on true depth–segmentation pairs of 1,200 other rooms
     "oracle": Experiment(COURSE.with_steps(6_000), ("depth",), ("segmentation",), rooms=ORACLE_ROOMS),
+    # how far ten minutes on two cores go: the recipe of `make run`, shortened, and that of the tables' best row
+    "ten_minutes_course": Experiment(COURSE.with_steps(1_000), *TO_SEGMENTATION, points=10),
+    "ten_minutes_ablation": Experiment(runs("ablation")["pseudo_pairs_long"].recipe, *TO_SEGMENTATION, points=12),
 }
 
 
@@ -120,7 +127,11 @@ def run(name: str, folder: str | Path, device: str = "auto", resume: bool = Fals
     else:
         objective = Supervised(_oracle_rooms(folder / "rooms", name), "depth", "segmentation")
     tuned_on = selection_pairs(experiment.recipe.size) if experiment.ship else ()
-    fit(experiment.recipe, objective, folder, device=device, resume=resume, half=True, tuned_on=tuned_on)
+    train = functools.partial(fit, experiment.recipe, objective, folder, device=device, half=True, tuned_on=tuned_on)
+    if experiment.points > 1:
+        progress = _measured_on_the_way(experiment, train, folder / "progress.json", resume)
+    else:
+        train(resume=resume)
     model = checkpoints.load(folder / "checkpoint.safetensors")  # what is measured is what is on disk
     model.to(choose_device(device))
     if experiment.selects:
@@ -132,10 +143,26 @@ def run(name: str, folder: str | Path, device: str = "auto", resume: bool = Fals
             for row in result["translations"].values():
                 row["seen"] = True  # by the oracle, on its own rooms
     result = _report(name, result, model.record, folder)
+    if experiment.points > 1:
+        result["progress"] = progress
     evaluation.write_json(result, RESULTS / f"{name}.json")
     if experiment.ship:
         _ship(folder, name)
     return result
+
+
+def _measured_on_the_way(experiment: Experiment, train, kept: Path, resume: bool) -> list[dict]:
+    """Train piece by piece; after each: step, seconds of training so far, and mIoU on the test split by translation."""
+    points = json.loads(kept.read_text()) if resume and kept.exists() else []
+    for number in range(len(points) + 1, experiment.points + 1):
+        model = train(resume=resume or number > 1, stop_after=experiment.recipe.steps * number // experiment.points)
+        measured = evaluation.evaluate(
+            model, shipped("test", experiment.recipe.size), sources=experiment.sources, targets=experiment.targets
+        )
+        ious = {name: row["miou"] for name, row in measured["translations"].items()}
+        points.append({"step": model.record["step"], "seconds": model.record["seconds"], **ious})
+        evaluation.write_json(points, kept)
+    return points
 
 
 def _ship(folder: Path, name: str) -> None:

@@ -16,7 +16,8 @@ class Encoding:
     """What an encoder hands to a decoder: the latent representation h and the side information of every stage.
 
     `pooled[k]` is stage k's output (N, widths[k], H / 2 ** (k + 1), …), the last one being `latent`; `indices[k]` its
-    pooling indices (int64, same shape); `features[k]` its features before pooling, kept only for skip connections.
+    pooling indices (same shape; int64, or uint8 where the encoder codes them); `features[k]` its features before
+    pooling, kept only for skip connections.
     """
 
     latent: torch.Tensor
@@ -68,7 +69,12 @@ class Encoding:
 
 
 class Encoder(nn.Module):
-    """SegNet encoder (Table 7): (N, channels, H, W) → `Encoding`, latent (N, widths[-1], H / stride, W / stride)."""
+    """SegNet encoder (Table 7): (N, channels, H, W) → `Encoding`, latent (N, widths[-1], H / stride, W / stride).
+
+    `window_codes`: pooling indices as `blocks.pool` codes them; a matter of speed alone.
+    """
+
+    window_codes = False
 
     def __init__(
         self,
@@ -99,7 +105,7 @@ class Encoder(nn.Module):
             x = stage(x)
             if self.keep_features:
                 features.append(x)
-            x, where = pool(x)
+            x, where = pool(x, self.window_codes)
             pooled.append(x)
             indices.append(where)
         return Encoding(x, tuple(pooled), tuple(indices), tuple(features))

@@ -286,7 +286,9 @@ def target_loss(target: str, recipe: Recipe, sets: Sequence[Rooms]):
     if target == "segmentation" and recipe.class_balance > 0:
         rooms = next(rooms for rooms in sets if target in rooms.modalities)
         weights = class_weights(rooms, recipe.class_balance)
-        return lambda prediction, image, valid: loss(prediction, image, valid, weights.to(prediction.device))
+        return lambda prediction, image, valid: loss(
+            prediction, image, valid, weights.to(prediction.device, non_blocking=True)
+        )
     return loss
 
 

@@ -4,9 +4,12 @@ import json
 import re
 from pathlib import Path
 
-from .data import SHIPPED, written_whole
+from .costs import cost, parallel
+from .data import SHIPPED, shipped, written_whole
 from .experiments import CHECKPOINTS, RESULTS
 from .grids import PRESET
+from .objectives import ZeroPair
+from .recipes import preset
 from .tables import grid_table, render
 
 CHECKPOINT = CHECKPOINTS / "course.safetensors"
@@ -20,6 +23,9 @@ MANY_BEGIN, MANY_END = "<!-- many-domains:begin -->", "<!-- many-domains:end -->
 NOTEBOOKS = SHIPPED.parents[1] / "notebooks"
 INSTRUCTORS = NOTEBOOKS / "instructors.md"
 EXERCISES_BEGIN, EXERCISES_END = "<!-- exercises:begin -->", "<!-- exercises:end -->"
+
+MACHINES = NOTEBOOKS / "several_machines.md"
+GPUS_BEGIN, GPUS_END = "<!-- gpus:begin -->", "<!-- gpus:end -->"
 
 ROWS = (
     ("course", "rgb_to_segmentation", "RGB → segmentation", "yes, in D1"),
@@ -180,6 +186,35 @@ def update_readme(readme: str | Path = README, results: str | Path = RESULTS) ->
 def update_instructors(page: str | Path = INSTRUCTORS, notebooks: str | Path = NOTEBOOKS) -> bool:
     """Put the table of exercises between the markers of the instructors' page; whether anything changed."""
     return _put(page, EXERCISES_BEGIN, EXERCISES_END, f"\n{exercise_table(notebooks)}\n")
+
+
+PEAK, SHARES = 990e12, (0.2, 0.5)  # FLOP/s of an H100 in dense bf16, by its data sheet; the share reached is assumed
+LINKS = {"NVLink, 450 GB/s": 450e9, "a network of 50 GB/s for each GPU": 50e9}
+"""Bytes a second that a GPU sends while it receives as many, by link: the H100's data sheet; 400 Gbit/s."""
+
+
+def gpus_table() -> str:
+    """What several GPUs would give the paper's training, computed, as a Markdown table."""
+    recipe, rooms = preset("paper"), ZeroPair(shipped("d1").subset(0, 2), shipped("d2").subset(0, 2))
+    phases = [(phase.steps, cost(recipe, rooms, number)) for number, phase in enumerate(recipe.phases)]
+    lines = [
+        f"| GPUs | each sends in a step | {' | '.join(f'times as fast over {link}' for link in LINKS)} | hours |",
+        "| --- " * (3 + len(LINKS)) + "|",
+    ]
+    for gpus in (1, 2, 4, 8, 32):
+        cells = []
+        for bandwidth in LINKS.values():
+            speeds = [parallel(phases[0][1], gpus, PEAK * share, bandwidth).speed for share in SHARES]
+            cells.append(f"{min(map(min, speeds)):.1f} to {max(map(max, speeds)):.1f}")
+        hours = [sum(steps * one.flops for steps, one in phases) / (gpus * PEAK * share) / 3600 for share in SHARES]
+        sent = f"{parallel(phases[0][1], gpus, PEAK, 1.0).exchanged / 1e9:.2f} GB"
+        lines.append(f"| {gpus} | {sent} | {' | '.join(cells)} | {min(hours):.1f} to {max(hours):.1f} |")
+    return "\n".join(lines)
+
+
+def update_machines(page: str | Path = MACHINES) -> bool:
+    """Put the arithmetic of several GPUs between the markers of their page; whether anything changed."""
+    return _put(page, GPUS_BEGIN, GPUS_END, f"\n{gpus_table()}\n")
 
 
 def _put(page: str | Path, begin: str, end: str, text: str) -> bool:

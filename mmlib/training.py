@@ -22,10 +22,10 @@ from torch import nn
 from tqdm import tqdm
 
 from . import __version__, checkpoints, processes
-from .batches import Steps, ahead, generator, load_batch, to_pair
+from .batches import Steps, ahead, generator, load_batch, resident, to_pair
 from .data import Rooms
 from .losses import discriminator_gan, generator_gan
-from .machine import Machine, choose_device, probe
+from .machine import FORM, Machine, choose_device, probe
 from .networks import MixAndMatch
 from .objectives import Objective, Pair
 from .pretrained import load_rgb_encoder
@@ -93,6 +93,10 @@ class Trainer:
         if len(self.discriminators):
             self.optimizers["discriminator"] = adam(self.discriminators.parameters())
         self.average = None if recipe.teacher == "self" else copy.deepcopy(self.model).requires_grad_(False).eval()
+        for networks in (self.model, self.discriminators, self.average):
+            if networks is not None:
+                machine.switch(networks)
+        self.sets = objective.sets if workers else resident(objective.sets, machine)
         self.next_step = 0
         self._phase, self._losses = None, {}
         self.deferred = machine.device.type == "cuda"
@@ -114,8 +118,7 @@ class Trainer:
     def batches(self, step: int) -> list[Pair]:
         """The batch of each of the objective's sets that belongs to `step`."""
         if self.workers == 0:
-            sets = enumerate(self.objective.sets)
-            return [load_batch(rooms, self.recipe, self.machine, step, number) for number, rooms in sets]
+            return [load_batch(rooms, self.recipe, self.machine, step, k) for k, rooms in enumerate(self.sets)]
         if self._ahead is None:
             self._ahead = ahead(Steps(self.objective.sets, self.recipe), step, self.workers, self.machine.device)
         return [to_pair(raw, self.machine) for raw in next(self._ahead)]
@@ -255,7 +258,8 @@ def saved_run(path: str | Path) -> tuple[Recipe, dict]:
     right = {
         "data": isinstance(data, list) and all(isinstance(entry, dict) for entry in data),
         "machine": isinstance(machine, dict)
-        and {key: type(value) for key, value in machine.items()} == {"bf16": bool, "channels_last": bool},
+        and {"bf16", "channels_last"} <= machine.keys() <= set(FORM)
+        and all(type(value) is bool for value in machine.values()),
         "step": type(step) is int and 0 <= step <= recipe.steps,
         "seconds": type(seconds) in (int, float) and 0 <= seconds < math.inf,
         "rgb_weights_sha256": isinstance(saved.get("rgb_weights_sha256", ""), str),
@@ -320,7 +324,7 @@ def _fit(
         if [entry for entry in saved["data"] if entry.get("role") == "training"] != data:
             raise ValueError(f"{state_path}: trained on other data; give the same splits, or name another folder")
     # the form of the arithmetic is part of the state: a resumed run keeps it
-    form = saved["machine"] if saved else processes.from_first(_form(probe(device, recipe.precision)))
+    form = saved["machine"] if saved else processes.from_first(probe(device, recipe.precision, recipe).form())
     machine = Machine(choose_device(device), **form)
     trainer = Trainer(recipe, objective, machine, workers)
     first = processes.number() == 0
@@ -344,7 +348,7 @@ def _fit(
             **initial,
             "data": data + [rooms.describe("selection") for rooms in tuned_on],
             "selection": "checkpoint: the last step",
-            "machine": _form(machine),
+            "machine": machine.form(),
             "device": str(machine.device),
             **({"processes": processes.count()} if processes.count() > 1 else {}),
             "versions": versions(),
@@ -455,11 +459,6 @@ def _log_until(path: Path, step: int) -> bytes:
         except (ValueError, KeyError, TypeError, RecursionError):
             break  # the line that a kill cut short
     return "".join(kept).encode()
-
-
-def _form(machine: Machine) -> dict[str, bool]:
-    """The form of the arithmetic, as a state keeps it."""
-    return {"bf16": machine.bf16, "channels_last": machine.channels_last}
 
 
 def _catch_signals():

@@ -150,7 +150,7 @@ def test_audit_refuses_weights_that_are_not_the_records(trained, tmp_path, capsy
     ids=" ".join,
 )
 def test_what_a_user_can_mend_is_one_sentence(rooms_dir, tmp_path, capsys, monkeypatch, changes, words):
-    monkeypatch.setattr(training, "probe", lambda device, _: Machine(choose_device(device), False, False))
+    monkeypatch.setattr(training, "probe", lambda device, *_: Machine(choose_device(device), False, False))
     data = [] if "--data" in changes else ["--data", str(rooms_dir)]
     assert main(["train", "--preset", "smoke", "--out", str(tmp_path / "run"), *data, *changes]) == 2
     assert words in only_line(capsys)

@@ -122,3 +122,19 @@ def test_costs_are_drawn_with_units(paper):
     hours = plots.hours_by_share(3.6e18, {"a GPU": 1000}, 0.2, 0.5)
     line = hours.axes[0].lines[0].get_xydata()
     assert line[line[:, 0].round(6) == 50][0, 1] == pytest.approx(2.0)
+
+
+def test_several_gpus_by_hand():
+    one = costs.Cost({"encoder": 6, "decoder": 4}, {}, {}, {"encoder": 900, "decoder": 100}, 1000, 0, 0)
+    eight = costs.parallel(one, 8, rate=100, bandwidth=14)
+    assert eight.exchanged == 2 * 7 / 8 * 4 * 10 == 70
+    assert (eight.compute, eight.exchange) == (10, 5)
+    assert eight.seconds == (15, 10) and eight.speed == (8 * 10 / 15, 8)
+    assert costs.parallel(one, 8, 100, 3.5).speed == (8 / 3, 4)  # the exchange is longer than the arithmetic
+    assert costs.parallel(one, 1, 100, 14).speed == (1, 1)
+
+
+def test_operations_are_counted_without_views(pairs):
+    trainer = Trainer(preset("smoke"), pairs, CPU)
+    trainer.step = lambda: torch.zeros(2, 3).view(6).add(1).mul(2)  # zeros, add, mul
+    assert costs.operations(trainer) == 3

@@ -267,7 +267,7 @@ def test_what_more_domains_cost(monkeypatch):
         return [noise(name, 10 * number) for number, name in enumerate(COLOURS)]
 
     monkeypatch.setattr(bench, "shipped_colours", colours)
-    monkeypatch.setattr(bench, "probe", lambda device, precision: CPU)
+    monkeypatch.setattr(bench, "probe", lambda *_: CPU)
     result = bench.bench_domains("smoke", steps=1)
     mixed, pairwise = result["mixed"], result["pairwise"]
     assert {n: row["networks"] for n, row in mixed.items()} == {3: 9, 5: 15, 8: 24, 11: 33}

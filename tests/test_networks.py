@@ -246,6 +246,25 @@ def test_pool_and_unpool_by_hand():
     assert torch.equal(back, expected)
 
 
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_window_codes_say_the_same_as_indices(memory_format):
+    image = torch.randn(2, 3, 8, 6, dtype=torch.float64)
+    image[0, 0, :2, :2] = 1.0  # of equals the first
+    image = image.contiguous(memory_format=memory_format).requires_grad_()
+    (pooled, indices), (coded, codes) = pool(image), pool(image, codes=True)
+    assert torch.equal(coded, pooled) and codes.dtype == torch.uint8 and codes.shape == indices.shape
+    assert torch.equal(codes, indices // 6 % 2 * 2 + indices % 2) and codes[0, 0, 0, 0] == 0
+    assert torch.equal(upper_left(codes), torch.zeros_like(codes))
+    back, slope = unpool(coded, codes), torch.randn(2, 3, 8, 6, dtype=torch.float64)
+    assert torch.equal(back, unpool(pooled, indices)) and back.is_contiguous(memory_format=memory_format)
+    losses = (unpooled.mul(slope).sum() + small.square().sum() for unpooled, small in
+              ((unpool(pooled, indices), pooled), (back, coded)))  # fmt: skip
+    first, second = (torch.autograd.grad(loss, image)[0] for loss in losses)
+    assert torch.allclose(first, second)
+    other = torch.rand(1, 2, 4, 6, dtype=torch.float64, requires_grad=True)  # without equals
+    assert torch.autograd.gradcheck(lambda x: unpool(*pool(x, codes=True)), other)
+
+
 def test_upper_left_points_at_the_first_pixel_of_every_window():
     indices = pool(torch.rand(2, 3, 4, 6))[1]
     corners = upper_left(indices)

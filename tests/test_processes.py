@@ -35,7 +35,7 @@ from mmlib.data import open_split
 from mmlib.objectives import ZeroPair
 from mmlib.recipes import preset
 
-training.probe = lambda device, precision: training.Machine(torch.device("cpu"), bf16=False, channels_last=False)
+training.probe = lambda *_: training.Machine(torch.device("cpu"), bf16=False, channels_last=False)
 data, folder = sys.argv[1:]
 recipe = preset("smoke", batch=4, latent_noise=0.0, confidence=0.3, class_balance=0.5)
 pairs = ZeroPair(open_split(data, "d1"), open_split(data, "d2"))
@@ -60,7 +60,7 @@ from mmlib.objectives import ZeroPair
 from mmlib.recipes import preset
 
 # one form of arithmetic for all runs: timing could choose another for each
-training.probe = lambda device, precision: training.Machine(torch.device("cpu"), bf16=False, channels_last=False)
+training.probe = lambda *_: training.Machine(torch.device("cpu"), bf16=False, channels_last=False)
 data, folder, last = sys.argv[1:]
 pairs = ZeroPair(open_split(data, "d1"), open_split(data, "d2"))
 training.fit(preset("smoke", batch=4), pairs, folder, device="cpu", save_every=4, stop_after=int(last), progress=False)

@@ -1,15 +1,18 @@
 """The shipped network and what is reported of it: measured again, audited, and held against the promises."""
 
+import dataclasses
 import json
 import statistics
 
 import pytest
+import torch
 
 from mmlib import checkpoints, domains, evaluation, recolouring, styles, tables
 from mmlib.data import shipped
 from mmlib.experiments import CHECKPOINTS, EXPERIMENTS, RESULTS, select, selection_pairs
 from mmlib.grids import PRESET
-from mmlib.recipes import from_dict
+from mmlib.machine import FORM, Machine
+from mmlib.recipes import from_dict, preset
 from mmlib.report import COLOUR_CHECKPOINT, STYLE_CHECKPOINT
 
 COURSE = CHECKPOINTS / "course.safetensors"
@@ -106,15 +109,49 @@ def test_checkpoint_is_small():
     assert COURSE.stat().st_size <= 8e6
 
 
-def test_bench_measures_itself():
-    from mmlib.bench import bench, describe
-    from mmlib.recipes import preset
+def test_bench_measures_itself(monkeypatch):
+    from mmlib import bench
 
-    result = bench(preset("smoke"), steps=1)
-    assert result["seconds_per_step"].keys() == {"naive", "ours_fp32", "ours", "floor"}
-    assert sum(result["shares"].values()) == pytest.approx(1)
-    assert "naive / ours" in describe(result)
-    assert reported("bench")["recipe"] == "course"
+    form = Machine(torch.device("cpu"), bf16=False, channels_last=False)
+    monkeypatch.setattr(bench, "probe", lambda *_: form)
+    monkeypatch.setattr(Machine, "switch", switch_but_compile)
+    result = bench.bench(preset("smoke"), steps=1, switches=True)
+    turned = {f"{switch}_on" for switch in FORM}
+    assert result["seconds_per_step"].keys() == {"naive", "ours_fp32", "ours", "yardstick", "floor"} | turned
+    assert sum(result["milliseconds"].values()) == pytest.approx(1000 * result["seconds_per_step"]["ours"])
+    share, rate = result["share_of_matrix_rate"]["ours"], result["matrix_tflop_per_second"]
+    seconds, tflop = result["seconds_per_step"]["ours"], result["tflop_per_step"]["ours"]
+    assert share * rate * seconds == pytest.approx(tflop) and 0 < share < 1
+    assert all(abs(ratio - 1) < 0.02 for ratio in result["loss_over_fp32"].values())
+    text = bench.describe(result)
+    assert "naive / ours" in text and f"{result['operations']:,} operations" in text
+
+
+def switch_but_compile(machine, networks, switch=Machine.switch):
+    switch(dataclasses.replace(machine, compiled=False), networks)
+
+
+@pytest.mark.parametrize("path", sorted((RESULTS / "bench").glob("*.json")), ids=lambda path: path.stem)
+def test_benchmarks_say_where_they_were_measured(path):
+    result = json.loads(path.read_text())
+    assert {"device"} <= result.keys() and ("processor" in result or path.stem == "course_amx")
+
+
+def test_how_far_ten_minutes_go():
+    """Quality over seconds of training, of which no point was chosen."""
+    for name in ("ten_minutes_course", "ten_minutes_ablation"):
+        result, declared = reported(name), EXPERIMENTS[name]
+        assert from_dict(result["recipe"]) == declared.recipe and result["step"] == declared.recipe.steps
+        points = result["progress"]
+        assert [p["step"] for p in points] == [
+            declared.recipe.steps * k // declared.points for k in range(1, declared.points + 1)
+        ]
+        seconds = [point["seconds"] for point in points]
+        assert seconds == sorted(seconds) and seconds[-1] == result["seconds"]
+        row = result["translations"]["depth_to_segmentation"]
+        assert points[-1]["depth_to_segmentation"] == row["miou"] and not row["seen"]
+    reached = next(p["seconds"] for p in points if p["depth_to_segmentation"] >= 0.40)
+    assert reached <= 600
 
 
 # ── Many domains ──

@@ -1,5 +1,6 @@
 """Training: what a step touches, batches as functions of a step, and that a killed run ends as if it never was."""
 
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -17,10 +18,10 @@ import torch
 
 import mmlib
 from conftest import write_rooms
-from mmlib import checkpoints, objectives, training
+from mmlib import batches, checkpoints, machine, objectives, training
 from mmlib.batches import augment, draw, generator, load_batch
 from mmlib.bench import NaiveZeroPair
-from mmlib.data import DepthPairs, OraclePairs, SegmentationPairs, Triplets, open_split
+from mmlib.data import DepthPairs, OraclePairs, Rooms, SegmentationPairs, Triplets, open_split
 from mmlib.losses import total
 from mmlib.machine import Machine, choose_device
 from mmlib.modalities import MODALITIES
@@ -45,7 +46,7 @@ def one_thread():
 @pytest.fixture(autouse=True)
 def no_probe(monkeypatch):
     """One form of arithmetic for all runs here: timing could choose another for each."""
-    monkeypatch.setattr(training, "probe", lambda device, precision: CPU)
+    monkeypatch.setattr(training, "probe", lambda *_: CPU)
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def uninterrupted(rooms_dir, one_thread, tmp_path_factory):
     """A smoke run that nothing stopped: its folder and its tensors."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "probe", lambda device, precision: CPU)
+        patch.setattr(training, "probe", lambda *_: CPU)
         return folder, run(folder, rooms_dir)
 
 
@@ -320,7 +321,7 @@ def test_a_run_killed_before_its_first_save_keeps_the_pretrained_weights(rooms_d
     with pytest.raises(SystemExit):
         run(tmp_path / "killed", rooms_dir, rgb_weights=tmp_path / "vgg.pth")
     monkeypatch.undo()
-    monkeypatch.setattr(training, "probe", lambda device, precision: CPU)
+    monkeypatch.setattr(training, "probe", lambda *_: CPU)
     assert same(run(tmp_path / "killed", rooms_dir, resume=True), tensors(tmp_path / "whole"))
     record = checkpoints.read_record(tmp_path / "killed/checkpoint")
     assert record["rgb_weights_sha256"] == hashlib.sha256(b"weights").hexdigest()
@@ -337,6 +338,65 @@ def test_the_probe_obeys_the_recipes_precision(monkeypatch):
     before = torch.get_rng_state()
     assert not training.probe("cpu", "fp32").bf16
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_window_codes_change_no_loss(objective):
+    codes = dataclasses.replace(CPU, window_codes=True)
+    for phase in SMOKE.phases:
+        trainers = [Trainer(SMOKE.replace(phases=(phase,)), objective, form) for form in (CPU, codes)]
+        assert [next(iter(t.model.encoders.values())).window_codes for t in trainers] == [False, True]
+        for _ in range(2):
+            plain, coded = (trainer.step() for trainer in trainers)
+            assert plain.keys() == coded.keys()
+            assert all(torch.allclose(value, coded[name], rtol=1e-4) for name, value in plain.items())
+
+
+def test_the_probe_takes_the_fastest_form_that_computes_the_same(monkeypatch):
+    """On CUDA; here the forms' seconds and gradients are told."""
+    told = {  # seconds, gradient, by whether bf16, channels_last, window_codes, compiled
+        (False, False, False, False): (0.04, 1.0),
+        (False, True, False, False): (0.03, 1.0),
+        (True, False, False, False): (0.02, 1.02),
+        (True, True, False, False): (0.0, 1.2),  # wrong
+        (True, False, True, False): (0.01, 1.02),
+        (True, False, True, True): None,  # this compiler fails
+    }
+    asked = []
+
+    def slope(model, form, image):
+        asked.append(tuple(form.form().values()))
+        assert image.shape == (2, 1, 32, 32)  # the recipe's
+        if told[asked[-1]] is None:
+            raise TypeError("no compiler is here")
+        time.sleep(told[asked[-1]][0])
+        return told[asked[-1]][1]
+
+    monkeypatch.setattr(machine, "_slope", slope)
+    monkeypatch.setattr(Machine, "switch", lambda self, networks: None)
+    recipe = preset("smoke", precision="auto")
+    chosen = machine._probe(torch.device("cpu"), "auto", recipe, ("window_codes", "compiled"))
+    assert chosen.form() == {"bf16": True, "channels_last": False, "window_codes": True, "compiled": False}
+    assert set(asked) == set(told)
+
+
+def test_compiled_networks_are_those_of_the_form(objective):
+    model = Trainer(SMOKE, objective, CPU).model
+    dataclasses.replace(CPU, compiled=True).switch(model)
+    parts = [*model.encoders.values(), *model.decoders.values()]
+    assert all(part._compiled_call_impl is not None for part in parts)  # compiled at the first call
+
+
+def test_sets_lie_on_a_gpu_that_has_room_for_them(objective, monkeypatch):
+    size = sum(raw.nbytes for rooms in objective.sets for raw in rooms.images.values())
+    gpu = Machine(torch.device("cuda"), bf16=False, channels_last=False)
+    monkeypatch.setattr(Rooms, "on", lambda rooms, device: device)
+    for free, on_gpu in ((4 * size, True), (4 * size - 1, False)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 10 * size))
+        assert batches.resident(objective.sets, gpu) == ((gpu.device,) * 2 if on_gpu else objective.sets)
+    assert batches.resident(objective.sets, CPU) == objective.sets
+    monkeypatch.undo()
+    moved = objective.sets[0].on(torch.device("cpu"))
+    assert all(torch.equal(raw, moved.batch([0])[name]) for name, raw in objective.sets[0].batch([0]).items())
 
 
 # ── Resuming ──
@@ -421,8 +481,8 @@ def test_killed_processes_end_as_one_that_was_never_killed(rooms_dir, tmp_path, 
     subprocess.run(command + ["--resume"], **options, check=True, capture_output=True)
     record = checkpoints.read_record(tmp_path / "killed/checkpoint")
     # the same arithmetic here: one thread, and the form that the process chose by timing
-    machine = Machine(torch.device("cpu"), **record["machine"])
-    monkeypatch.setattr(training, "probe", lambda device, precision: machine)
+    form = Machine(torch.device("cpu"), **record["machine"])
+    monkeypatch.setattr(training, "probe", lambda *_: form)
     expected = run(tmp_path / "whole", rooms_dir, preset("smoke", steps=100), save_every=100, log_every=20)
     assert same(tensors(tmp_path / "killed"), expected)
     assert logged(tmp_path / "killed") == logged(tmp_path / "whole")
