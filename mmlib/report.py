@@ -208,7 +208,7 @@ def gpus_table() -> str:
             cells.append(f"{min(map(min, speeds)):.1f} to {max(map(max, speeds)):.1f}")
         hours = [sum(steps * one.flops for steps, one in phases) / (gpus * PEAK * share) / 3600 for share in SHARES]
         sent = f"{parallel(phases[0][1], gpus, PEAK, 1.0).exchanged / 1e9:.2f} GB"
-        lines.append(f"| {gpus} | {sent} | {' | '.join(cells)} | {min(hours):.1f} to {max(hours):.1f} |")
+        lines.append(f"| {gpus} | {sent} | {' | '.join(cells)} | {min(hours):.2f} to {max(hours):.2f} |")
     return "\n".join(lines)
 
 
