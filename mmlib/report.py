@@ -24,6 +24,7 @@ NOTEBOOKS = SHIPPED.parents[1] / "notebooks"
 INSTRUCTORS = NOTEBOOKS / "instructors.md"
 EXERCISES_BEGIN, EXERCISES_END = "<!-- exercises:begin -->", "<!-- exercises:end -->"
 
+MINUTES_BEGIN, MINUTES_END = "<!-- minutes:begin -->", "<!-- minutes:end -->"
 MACHINES = NOTEBOOKS / "several_machines.md"
 GPUS_BEGIN, GPUS_END = "<!-- gpus:begin -->", "<!-- gpus:end -->"
 
@@ -175,11 +176,33 @@ def many_domains() -> str:
     )
 
 
+MINUTES = {
+    "ten_minutes_course": "preset `course`, cut short",
+    "ten_minutes_ablation": "preset `ablation`, no pooling indices, pseudo-pairs from a quarter on",
+}
+"""The trainings that were measured on the way, with their titles."""
+
+
+def minutes_table(results: str | Path = RESULTS, goal: float = 0.4) -> str:
+    """How far minutes of training go, and when depth → segmentation reached `goal`, as a Markdown table."""
+    measured = f"depth → segmentation, zero-pair | RGB → segmentation | mIoU {goal:.0%} after"
+    lines = [f"| recipe | images | steps | minutes | {measured} |", "| --- " * 7 + "|"]
+    for name, title in MINUTES.items():
+        result = read(name, results)
+        reached = [point["seconds"] for point in result["progress"] if point["depth_to_segmentation"] >= goal]
+        cells = [title, f"{result['size']} × {result['size']}", f"{result['step']:,}", f"{result['seconds'] / 60:.1f}"]
+        for translation in ("depth_to_segmentation", "rgb_to_segmentation"):
+            cells.append(f"mIoU {100 * result['translations'][translation]['miou']:.1f} %")
+        cells.append(f"{reached[0] / 60:.1f} minutes" if reached else "–")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def update_readme(readme: str | Path = README, results: str | Path = RESULTS) -> bool:
-    """Put the headline table of `results`, the evidence, and the tables of many domains between the README's markers;
-    whether anything changed."""
+    """Put the headline table of `results`, the evidence, and the tables of many domains and of minutes between the
+    README's markers; whether anything changed."""
     tables = ((BEGIN, END, headline_table(results)), (EVIDENCE_BEGIN, EVIDENCE_END, evidence()),
-              (MANY_BEGIN, MANY_END, many_domains()))  # fmt: skip
+              (MANY_BEGIN, MANY_END, many_domains()), (MINUTES_BEGIN, MINUTES_END, minutes_table()))  # fmt: skip
     return any([_put(readme, *table) for table in tables])
 
 

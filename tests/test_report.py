@@ -41,6 +41,16 @@ def test_readme_holds_the_tables_of_the_shipped_results():
     assert between(report.BEGIN, report.END) == report.headline_table(), "run python -m mmlib readme"
     assert between(report.EVIDENCE_BEGIN, report.EVIDENCE_END) == report.evidence(), "run python -m mmlib readme"
     assert between(report.MANY_BEGIN, report.MANY_END) == report.many_domains(), "run python -m mmlib readme"
+    assert between(report.MINUTES_BEGIN, report.MINUTES_END) == report.minutes_table(), "run python -m mmlib readme"
+
+
+def test_the_arithmetic_of_several_gpus_is_as_computed(tmp_path):
+    text = report.MACHINES.read_text(encoding="utf-8")
+    table = text[text.index(report.GPUS_BEGIN) + len(report.GPUS_BEGIN) : text.index(report.GPUS_END)].strip()
+    assert table == report.gpus_table(), "run python -m mmlib readme"
+    (page := tmp_path / "page.md").write_text(f"a\n{report.GPUS_BEGIN}\nold\n{report.GPUS_END}\nb\n", encoding="utf-8")
+    assert report.update_machines(page) and not report.update_machines(page)
+    assert page.read_text(encoding="utf-8") == f"a\n{report.GPUS_BEGIN}\n\n{table}\n\n{report.GPUS_END}\nb\n"
 
 
 @pytest.mark.parametrize("checkpoint", sorted(cards.CHECKPOINTS.glob("*.safetensors")), ids=lambda path: path.stem)
@@ -53,6 +63,7 @@ def test_every_checkpoint_has_its_card(checkpoint):
 def test_update_readme_changes_the_table_alone(results):
     readme = results / "README.md"
     markers = f"{report.EVIDENCE_BEGIN}\n{report.EVIDENCE_END}\n{report.MANY_BEGIN}\n{report.MANY_END}\n"
+    markers += f"{report.MINUTES_BEGIN}\n{report.MINUTES_END}\n"
     readme.write_text(f"before\n{report.BEGIN}\nearlier\n{report.END}\nafter\n{markers}", encoding="utf-8")
     assert report.update_readme(readme, results)
     text = readme.read_text(encoding="utf-8")
@@ -60,7 +71,8 @@ def test_update_readme_changes_the_table_alone(results):
     assert headline.startswith(f"before\n{report.BEGIN}\n| ") and headline.endswith(f"|\n{report.END}")
     assert headline.count("zero-pair") == 2 and "earlier" not in text
     many = f"{report.MANY_BEGIN}\n{report.many_domains()}\n{report.MANY_END}\n"
-    assert evidence == f"{report.EVIDENCE_BEGIN}\n{report.evidence()}\n{report.EVIDENCE_END}\n{many}"
+    minutes = f"{report.MINUTES_BEGIN}\n{report.minutes_table()}\n{report.MINUTES_END}\n"
+    assert evidence == f"{report.EVIDENCE_BEGIN}\n{report.evidence()}\n{report.EVIDENCE_END}\n{many}{minutes}"
     assert not report.update_readme(readme, results)
 
 

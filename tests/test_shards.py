@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from conftest import SIZE, write_rooms
-from mmlib import checkpoints, data, shards
+from mmlib import checkpoints, data, shards, training
 from mmlib.__main__ import main
 from mmlib.batches import _order, draw
 from mmlib.data import DepthPairs, OraclePairs, Rooms, SegmentationPairs, Triplets, check, open_split, pack
@@ -397,6 +397,38 @@ def test_workers_and_a_stop_within_an_epoch_change_nothing(recipe, folders, from
 
 
 # ── Command line ──
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_set_that_vanishes_under_a_run_stops_it_and_it_goes_on_when_it_is_back(tree, tmp_path, monkeypatch, workers):
+    root = shutil.copytree(tree, tmp_path / "tree")
+    recipe = preset("smoke", size=24, steps=40, widths=(4, 8), augment=True)
+
+    def train(folder, **options):
+        d1, d2, _ = paper_sets(root, root / "wnid_to_class.txt", "51k", 24)
+        return fit(
+            recipe, ZeroPair(d1, d2), folder, device="cpu", workers=workers, save_every=2, progress=False, **options
+        )
+
+    train(tmp_path / "undisturbed")
+    step = training.Trainer.step
+
+    def vanishing(trainer):
+        if trainer.next_step == 5:
+            root.rename(tmp_path / "gone")
+        return step(trainer)
+
+    monkeypatch.setattr(training.Trainer, "step", vanishing)
+    with pytest.raises(
+        FileNotFoundError, match=r"^\S+/tree/train/0/\d/(photo|instance|depth)/\d+.(jpg|png) is missing"
+    ):
+        train(tmp_path / "run")
+    monkeypatch.undo()
+    saved = checkpoints.load_state(tmp_path / "run/state.safetensors")[1]["step"]
+    assert saved >= 4 and saved % 2 == 0  # what workers had read ahead is still trained on
+    (tmp_path / "gone").rename(root)
+    train(tmp_path / "run", resume=True)
+    assert same(tensors(tmp_path / "run"), tensors(tmp_path / "undisturbed"))
 
 
 def test_commands(tree, tmp_path, capsys):
