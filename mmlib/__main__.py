@@ -143,6 +143,8 @@ def audit(options) -> int:
 def bench(options) -> int:
     from .bench import bench, bench_domains, bench_loading, bench_methods, bench_processes, describe, describe_loading
 
+    changes = {key: value for key in ("size", "batch") if (value := getattr(options, key))}
+    recipe = preset(options.preset, **changes)
     text = ""  # of what has no form for people, JSON is shown
     if options.domains:
         result = bench_domains(steps=options.steps, device=options.device)
@@ -151,11 +153,9 @@ def bench(options) -> int:
     elif options.processes:
         result = bench_processes(options.preset, options.steps)
     elif options.loading:
-        result = bench_loading(options.loading, preset(options.preset), options.steps, options.device)
+        result = bench_loading(options.loading, recipe, options.steps, options.device)
         text = describe_loading(result)
     else:
-        smaller = {key: value for key in ("size", "batch") if (value := getattr(options, key))}
-        recipe = preset(options.preset, **smaller)
         result = bench(recipe, options.steps, options.device, options.switches)
         text = describe(result)
     if options.json or not text:

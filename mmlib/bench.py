@@ -122,7 +122,7 @@ def bench(recipe: Recipe, steps: int = 10, device: str = "auto", switches: bool 
         "operations": operations(trainers["ours"]),
         "milliseconds": _milliseconds(trainers["ours"], medians["ours"]),
         **({"peak_memory": memory, "waits_for": _waits_for(trainers["ours"])} if memory else {}),
-        **_where(ours.device),
+        **where(ours.device),
     }
 
 
@@ -218,7 +218,7 @@ def bench_methods(preset_name: str = "ablation", steps: int = 5, device: str = "
     for name in METHODS:
         if teacher := declared[name].teacher:
             minutes[name] += minutes[teacher]
-    return {"preset": preset_name, "minutes": minutes, "steps": steps, **_where(machine.device)}
+    return {"preset": preset_name, "minutes": minutes, "steps": steps, **where(machine.device)}
 
 
 COUNTS, PAIRWISE = (3, 5, 8, 11), (3, 4)
@@ -248,7 +248,7 @@ def bench_domains(preset_name: str = "domains", steps: int = 5, device: str = "a
         computed = {key: value * factor for key, value in result["pairwise"][most].items() if key != "computed"}
         result["pairwise"][count] = {**computed, "computed": True}
     result["pairwise"] = dict(sorted(result["pairwise"].items()))
-    return {**result, **_where(machine.device)}
+    return {**result, **where(machine.device)}
 
 
 def _domains(preset_name: str, kind: str, count: int, steps: int, images: int, machine: Machine) -> dict:
@@ -308,7 +308,7 @@ def bench_loading(source: str | Path, recipe: Recipe, steps: int = 10, device: s
         "seconds_per_batch": {f"workers_{count}": value for count, value in loading.items()},
         "consumed_per_second": samples / seconds,
         "given_per_second": {f"workers_{count}": samples / value for count, value in loading.items()},
-        **_where(machine.device),
+        **where(machine.device),
     }
 
 
@@ -355,7 +355,7 @@ def _timed(function, device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def _where(device: torch.device) -> dict:
+def where(device: torch.device) -> dict:
     """What a time was measured on and with."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     threads = {"cores": os.cpu_count(), "threads": torch.get_num_threads()}
@@ -446,5 +446,5 @@ def bench_processes(preset_name: str = "course", steps: int = 40, counts: tuple[
     return {
         "preset": preset_name, "steps": steps, "seconds_per_step": seconds,
         "images_per_second": {count: images / value for count, value in seconds.items()},
-        **_where(torch.device("cpu")),
+        **where(torch.device("cpu")),
     }  # fmt: skip

@@ -107,6 +107,6 @@ def wrapped(module: torch.nn.Module, device: torch.device, partly: bool = False)
     return torch.nn.parallel.DistributedDataParallel(
         module,
         device_ids=[device] if device.type == "cuda" else None,
-        broadcast_buffers=False,  # it would write to running statistics between a forward and its backward
+        forward_sync_buffers=False,  # it would write to running statistics between a forward and its backward
         find_unused_parameters=partly,
     )

@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from mmlib import checkpoints
+from mmlib.bench import where
 from mmlib.evaluation import write_json
 from mmlib.experiments import RESULTS
-from mmlib.training import versions
 
 STEPS, SEED = 2000, 0
 EVERY = (6.0, 14.0)  # seconds between two kills, of which starting Python takes about five
@@ -50,8 +50,8 @@ def main() -> int:
         for part in first
     )
     result = {
-        "steps": STEPS, "seed": SEED, "kills": kills, "identical": identical, "device": "cpu", "versions": versions(),
-        "seconds": round(time.perf_counter() - start, 1),
+        "steps": STEPS, "seed": SEED, "kills": kills, "identical": identical,
+        "seconds": round(time.perf_counter() - start, 1), **where(torch.device("cpu")),
     }  # fmt: skip
     write_json(result, RESULTS / "bench" / "soak.json")
     print(f"{STEPS} steps, {kills} kills: {'bit-identical' if identical else 'DIFFERENT'}")

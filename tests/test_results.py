@@ -149,7 +149,8 @@ def test_how_far_ten_minutes_go():
         seconds = [point["seconds"] for point in points]
         assert seconds == sorted(seconds) and seconds[-1] == result["seconds"]
         row = result["translations"]["depth_to_segmentation"]
-        assert points[-1]["depth_to_segmentation"] == row["miou"] and not row["seen"]
+        half = pytest.approx(row["miou"], abs=0.002)  # the checkpoint is stored in half precision
+        assert points[-1]["depth_to_segmentation"] == half and not row["seen"]
     reached = next(p["seconds"] for p in points if p["depth_to_segmentation"] >= 0.40)
     assert reached <= 600
 
