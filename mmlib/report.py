@@ -1,5 +1,6 @@
 """Results in words, made from `data/results/*.json`, and what the notebooks say of themselves, as tables."""
 
+import functools
 import json
 import re
 from pathlib import Path
@@ -216,6 +217,7 @@ LINKS = {"NVLink, 450 GB/s": 450e9, "a network of 50 GB/s for each GPU": 50e9}
 """Bytes a second that a GPU sends while it receives as many, by link: the H100's data sheet; 400 Gbit/s."""
 
 
+@functools.cache
 def gpus_table() -> str:
     """What several GPUs would give the paper's training, computed, as a Markdown table."""
     recipe, rooms = preset("paper"), ZeroPair(shipped("d1").subset(0, 2), shipped("d2").subset(0, 2))

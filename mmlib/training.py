@@ -100,6 +100,7 @@ class Trainer:
         self.next_step = 0
         self._phase, self._losses = None, {}
         self.deferred = machine.device.type == "cuda"
+        torch.backends.cudnn.benchmark = self.deferred  # all steps have the same shapes: let it try its algorithms
         self.first_infinite = torch.tensor(-1, device=machine.device)
 
     def learning_rate(self, step: int) -> float:

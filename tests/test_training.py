@@ -379,6 +379,7 @@ def test_the_probe_takes_the_fastest_form_that_computes_the_same(monkeypatch):
     assert set(asked) == set(told)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # the compiler's own
 def test_compiled_networks_are_those_of_the_form(objective):
     model = Trainer(SMOKE, objective, CPU).model
     dataclasses.replace(CPU, compiled=True).switch(model)
