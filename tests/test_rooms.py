@@ -1,5 +1,6 @@
 """The room generator: the same seed gives the same rooms, it resumes, and what it lacks it says in one sentence."""
 
+import functools
 import json
 import os
 import signal
@@ -101,7 +102,8 @@ def test_depth_is_ray_length_and_agrees_with_the_room(rendered):
 def test_goes_on_after_a_kill_and_grows(tmp_path, rendered, stop):
     command = [sys.executable, "-m", "mmlib", "render", "--rooms", "400", "--seed", "42", "--size", "48"]
     command += ["--out", str(tmp_path), "--modalities", "depth,segmentation", "--processes", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, text=True)
+    hears = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # tests in the background may not
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, text=True, preexec_fn=hears)
     deadline = time.monotonic() + 60
     while len(list(tmp_path.rglob("room.json"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
