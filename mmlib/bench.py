@@ -84,21 +84,21 @@ def bench(recipe: Recipe, steps: int = 10, device: str = "auto", switches: bool 
     ours = probe(device, recipe.precision, recipe)
     plain = Machine(ours.device, bf16=False, channels_last=False)
     unet = recipe.replace(side_information="skip", modalities=("rgb", "segmentation"))
-    declared = {
-        "naive": (recipe, NaiveZeroPair(*rooms), plain),
-        "ours_fp32": (recipe, ZeroPair(*rooms), plain),
-        "ours": (recipe, ZeroPair(*rooms), ours),
-        "yardstick": (unet, Supervised(rooms[0], "rgb", "segmentation"), ours),
+    kinds = {
+        "naive": (recipe, NaiveZeroPair(*rooms)),
+        "ours": (recipe, ZeroPair(*rooms)),
+        "yardstick": (unet, Supervised(rooms[0], "rgb", "segmentation")),
     }
+    forms = {"naive": plain, "ours_fp32": plain, "ours": ours, "yardstick": ours}
     if switches:
         for switch, value in ours.form().items():
-            turned = dataclasses.replace(ours, **{switch: not value})
-            declared[f"{switch}_{'off' if value else 'on'}"] = (recipe, ZeroPair(*rooms), turned)
-    trainers = {name: Trainer(*parts) for name, parts in declared.items()}
+            forms[f"{switch}_{'off' if value else 'on'}"] = dataclasses.replace(ours, **{switch: not value})
+    trainers = {name: Trainer(*kinds.get(name, kinds["ours"]), form) for name, form in forms.items()}
     losses = {name: _total(trainer) for name, trainer in trainers.items()}
     memory = {name: _peak_memory(trainer) for name, trainer in trainers.items()} if ours.device.type == "cuda" else {}
     medians = _step_seconds(trainers, steps)
-    tflop = {name: cost(*parts[:2]).flops / 1e12 for name, parts in declared.items()}
+    counted = {name: cost(*kind).flops / 1e12 for name, kind in kinds.items()}
+    tflop = {name: counted.get(name, counted["ours"]) for name in forms}
     rate = _matrix_rate(ours)
     shapes = sum(convolutions(trainers["ours"]).values(), Counter())
     floor = sum(count * _time_convolution(shape, ours.device) for shape, count in shapes.items())

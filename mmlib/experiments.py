@@ -154,11 +154,10 @@ def run(name: str, folder: str | Path, device: str = "auto", resume: bool = Fals
 def _measured_on_the_way(experiment: Experiment, train, kept: Path, resume: bool) -> list[dict]:
     """Train piece by piece; after each: step, seconds of training so far, and mIoU on the test split by translation."""
     points = json.loads(kept.read_text()) if resume and kept.exists() else []
+    test = shipped("test", experiment.recipe.size)
     for number in range(len(points) + 1, experiment.points + 1):
         model = train(resume=resume or number > 1, stop_after=experiment.recipe.steps * number // experiment.points)
-        measured = evaluation.evaluate(
-            model, shipped("test", experiment.recipe.size), sources=experiment.sources, targets=experiment.targets
-        )
+        measured = evaluation.evaluate(model, test, sources=experiment.sources, targets=experiment.targets)
         ious = {name: row["miou"] for name, row in measured["translations"].items()}
         points.append({"step": model.record["step"], "seconds": model.record["seconds"], **ious})
         evaluation.write_json(points, kept)

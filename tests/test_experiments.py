@@ -197,3 +197,17 @@ def test_figure_7_is_averaged_over_the_seeds(tmp_path, monkeypatch):
 def test_correlation_is_of_ranks():
     assert tables.correlation({"a": [(1, 10.0), (2, 20.0)], "b": [(3, 1000.0)]}) == pytest.approx(1)
     assert tables.correlation({"a": [(1, 3.0), (2, 2.0), (3, 1.0)]}) == pytest.approx(-1)
+
+
+def test_quality_on_the_way_is_measured_and_gone_on_with(tmp_path, monkeypatch):
+    declared = experiments.Experiment(preset("smoke"), *experiments.TO_SEGMENTATION, points=2)
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", declared)
+    monkeypatch.setattr(experiments, "RESULTS", tmp_path)
+    result = experiments.run("tiny", tmp_path / "run", "cpu")
+    assert [point["step"] for point in result["progress"]] == [4, 8]
+    kept = tmp_path / "run/progress.json"
+    kept.write_text(json.dumps(result["progress"][:1]))  # killed before the last was measured
+    again = experiments.run("tiny", tmp_path / "run", "cpu", resume=True)
+    assert [point["step"] for point in again["progress"]] == [4, 8]
+    last = "depth_to_segmentation"
+    assert again["progress"][-1][last] == pytest.approx(result["progress"][-1][last], abs=1e-6)

@@ -396,9 +396,6 @@ def test_workers_and_a_stop_within_an_epoch_change_nothing(recipe, folders, from
     assert same(train(recipe, folders["scenenet"], tmp_path, workers=2, resume=True), from_source)
 
 
-# ── Command line ──
-
-
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_set_that_vanishes_under_a_run_stops_it_and_it_goes_on_when_it_is_back(tree, tmp_path, monkeypatch, workers):
     root = shutil.copytree(tree, tmp_path / "tree")
@@ -429,6 +426,9 @@ def test_a_set_that_vanishes_under_a_run_stops_it_and_it_goes_on_when_it_is_back
     (tmp_path / "gone").rename(root)
     train(tmp_path / "run", resume=True)
     assert same(tensors(tmp_path / "run"), tensors(tmp_path / "undisturbed"))
+
+
+# ── Command line ──
 
 
 def test_commands(tree, tmp_path, capsys):
