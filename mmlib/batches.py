@@ -36,36 +36,51 @@ def _order(count: int, seed: int, number: int, epoch: int) -> torch.Tensor:
     return torch.randperm(count, generator=generator("cpu", seed, number, epoch))
 
 
-def augment(raw: dict[str, torch.Tensor], size: int, random: torch.Generator) -> dict[str, torch.Tensor]:
+INSIDE = "inside"
+"""Beside an augmented batch's modalities: bool (N, 1, H, W), where a window that is larger than its image shows it."""
+
+
+def augment(
+    raw: dict[str, torch.Tensor], size: int, random: torch.Generator, windows: tuple[float, float] = (0.6, 1.0)
+) -> dict[str, torch.Tensor]:
     """Crop, zoom and mirror all members of a pair alike; vary the light of RGB alone.
 
-    Raw images (N, C, H, W) of any equal size → raw images of size × size; square windows of 60 to 100 % of the shorter
-    side, anywhere in the image. `random` is that of the batch of all processes, of which these images are this one's
-    share.
+    Raw images (N, C, H, W) of any equal size → raw images of size × size; square windows, anywhere in the image, whose
+    side is a share of the shorter one, drawn from `windows`. Depth is scaled as the window is: what is enlarged is
+    nearer (Eigen et al. 2014, section 3.4). Beyond 1 a window shows the image's border, repeated, which the mask
+    `INSIDE` leaves out. `random` is that of the batch of all processes, of which these images are this one's share.
     """
     first = next(iter(raw.values()))
     device, (count, _, *sides) = first.device, first.shape
     joint = count * processes.count()
     scale, *middle = (mine(numbers) for numbers in torch.rand(3, joint, generator=random))
-    scale = 0.6 + 0.4 * scale
+    scale = windows[0] + (windows[1] - windows[0]) * scale
     mirror = torch.where(mine(torch.rand(joint, generator=random)) < 0.5, -1.0, 1.0)
-    high, wide = (scale * (min(sides) / side) for side in sides)  # the window's share of each side
-    x, y = ((1 - share) * (2 * m - 1) for share, m in zip((wide, high), middle))
-    zero = torch.zeros(count)
-    theta = torch.stack([torch.stack([wide * mirror, zero, x], 1), torch.stack([zero, high, y], 1)], 1)
-    theta = theta.to(device, non_blocking=True)
-    grid = F.affine_grid(theta, [count, 1, size, size], align_corners=False)
     light = torch.exp(0.25 * mine(torch.randn(joint, 1, 1, 1, generator=random)))
     light = (light * torch.exp(0.1 * mine(torch.randn(joint, 3, 1, 1, generator=random)))).to(device, non_blocking=True)
-    mirror = mirror.to(device, non_blocking=True)
+    mirrors = (mirror < 0).to(device, non_blocking=True).view(-1, 1, 1, 1)
+    whole = windows == (1.0, 1.0) and sides == [size, size]  # nothing to resample
+    if not whole:
+        high, wide = (scale * (min(sides) / side) for side in sides)  # the window's share of each side
+        x, y = ((1 - share) * (2 * m - 1) for share, m in zip((wide, high), middle))
+        zero = torch.zeros(count)
+        theta = torch.stack([torch.stack([wide * mirror, zero, x], 1), torch.stack([zero, high, y], 1)], 1)
+        grid = F.affine_grid(theta.to(device, non_blocking=True), [count, 1, size, size], align_corners=False)
+        zoom = scale.to(device, non_blocking=True).view(-1, 1, 1, 1)
     result = {}
     for name, image in raw.items():
-        mode = modality(name).resample
-        sampled = F.grid_sample(image.float(), grid, mode, padding_mode="border", align_corners=False)
+        record = modality(name)
+        if whole:
+            sampled = torch.where(mirrors, image.flip(-1), image)
+        else:
+            sampled = F.grid_sample(image.float(), grid, record.resample, padding_mode="border", align_corners=False)
         if name == "rgb":
             sampled = (sampled * light).round().clamp(0, 255)
-        mirrored = modality(name).mirrored(sampled)
-        result[name] = torch.where(mirror.view(-1, 1, 1, 1) < 0, mirrored, sampled).to(image.dtype)
+        if not whole:
+            sampled = record.zoomed(sampled, zoom)
+        result[name] = torch.where(mirrors, record.mirrored(sampled), sampled).to(image.dtype)
+    if windows[1] > 1:
+        result[INSIDE] = (grid.abs() <= 1).all(-1).unsqueeze(1)
     return result
 
 
@@ -74,7 +89,8 @@ def raw_batch(rooms: Rooms, recipe: Recipe, step: int, number: int) -> dict[str,
     drawn = mine(draw(rooms, recipe.batch, step, recipe.seed, number))
     if not recipe.augment:
         return rooms.batch(drawn)
-    return augment(rooms.uncropped(drawn), recipe.size, generator("cpu", recipe.seed, step, number, 1))
+    random = generator("cpu", recipe.seed, step, number, 1)
+    return augment(rooms.uncropped(drawn), recipe.size, random, recipe.windows_at(step))
 
 
 class Steps(Dataset):
@@ -115,8 +131,9 @@ def resident(sets: Sequence[Rooms], machine: Machine) -> tuple[Rooms, ...]:
 def to_pair(raw: dict[str, torch.Tensor], machine: Machine) -> Pair:
     """Raw images as a pair on the device. They travel as they are stored, RGB in 8 bits, and become numbers there."""
     raw = {name: image.to(machine.device, non_blocking=True) for name, image in raw.items()}
+    inside = raw.pop(INSIDE, True)
     images = {name: machine.place(modality(name).to_input(image)) for name, image in raw.items()}
-    return Pair(images, {name: modality(name).valid(image) for name, image in raw.items()})
+    return Pair(images, {name: modality(name).valid(image) & inside for name, image in raw.items()})
 
 
 def load_batch(rooms: Rooms, recipe: Recipe, machine: Machine, step: int, number: int) -> Pair:

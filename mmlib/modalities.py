@@ -42,7 +42,8 @@ class Modality:
     pixels that count in losses and metrics. `loss` names an entry of `mmlib.losses.LOSSES`, `metric` one of
     `mmlib.evaluation.METRICS`, `loss_weight` a λ of `mmlib.recipes.Phase`, or is its own. `letter` is the paper's: R,
     S, D. `soft_target` makes a teacher's output a target for pseudo-pairs. `resample` is how its pixels may be
-    interpolated, `mirrored(raw)` what else a mirror does to them, besides moving them. `pixels` names an entry of
+    interpolated, `mirrored(raw)` what else a mirror does to them, besides moving them, and `zoomed(raw, share)` what
+    else it does to show a share (N, 1, 1, 1) of the image's side as all of it. `pixels` names an entry of
     `mmlib.data.PIXEL_MODES`; `from_stored` turns stored pixels (channels, H, W) into raw ones, which a batch holds as
     `raw_dtype`, and `to_stored` goes back where it can; `problem(raw)` says what is wrong with one raw image, or
     returns None.
@@ -69,6 +70,7 @@ class Modality:
     raw_dtype: torch.dtype = torch.uint8
     problem: Callable[[torch.Tensor], str | None] = lambda raw: None
     mirrored: Callable[[torch.Tensor], torch.Tensor] = lambda raw: raw
+    zoomed: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = lambda raw, share: raw
 
 
 def _everywhere(raw: torch.Tensor) -> torch.Tensor:
@@ -138,6 +140,7 @@ DEPTH = Modality(
     pixels="16-bit grey",
     from_stored=lambda millimetres: millimetres.float() / 1000.0,
     to_stored=lambda metres: (metres * 1000.0).round(),
+    zoomed=lambda metres, share: metres * share,
     raw_dtype=torch.float32,
     problem=_depth_problem,
 )

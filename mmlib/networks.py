@@ -148,21 +148,19 @@ class Decoder(nn.Module):
 
 
 class RGBDecoder(nn.Module):
-    """RGB decoder (Table 5): one convolution a stage, no side information (footnote 4): `Encoding` → (N, 3, H, W).
+    """RGB decoder (Table 5), no side information (footnote 4): `Encoding` → (N, 3, H, W).
 
     The table gives stride-1 3×3 convolutions between sizes that double, and not what doubles them. We repeat values
-    (nearest neighbour) before each convolution: unlike a strided transposed convolution it leaves no checkerboard, and
-    it keeps the table's kernel and stride. No normalization at the output; tanh, for RGB in [−1, 1].
+    (nearest neighbour) before each stage: unlike a strided transposed convolution it leaves no checkerboard, and it
+    keeps the table's kernel and stride. No normalization at the output; tanh, for RGB in [−1, 1]. `convolutions` of
+    each encoder stage make it the encoder's mirror; without, a stage has one, as in the table.
     """
 
-    def __init__(self, channels: int, widths: tuple[int, ...]):
+    def __init__(self, channels: int, widths: tuple[int, ...], convolutions: tuple[int, ...] | None = None):
         super().__init__()
-        # Table 5's outputs 512, 256, 128, 64, 3: each stage hands over the width that the next one works at
-        outputs = [*reversed(widths[:-1]), channels]
-        self.stages = nn.ModuleList()
-        for stage, (i, o) in enumerate(zip([widths[-1], *outputs[:-1]], outputs)):
-            last = stage == len(widths) - 1
-            self.stages.append(nn.Conv2d(i, o, 3, padding=1) if last else ConvolutionBlock(i, o))
+        stages = Decoder(channels, widths, convolutions or (1,) * len(widths), "none").stages
+        # a stage of one convolution is that convolution: so it is named in checkpoints
+        self.stages = nn.ModuleList(stage[0] if len(stage) == 1 else stage for stage in stages)
 
     def forward(self, encoding: Encoding) -> torch.Tensor:
         x = encoding.latent
@@ -203,7 +201,9 @@ class MixAndMatch(nn.Module):
             decoders = {
                 name: Decoder(record.channels, *shape, recipe.side_information)
                 if record.decoder_uses_side_information
-                else RGBDecoder(record.channels, recipe.widths)
+                else RGBDecoder(
+                    record.channels, recipe.widths, recipe.convolutions if recipe.mirrored_rgb_decoder else None
+                )
                 for name, record in records.items()
             }
             first, *others = encoders.values()

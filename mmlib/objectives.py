@@ -143,7 +143,7 @@ class ZeroPair(Objective):
 
         terms = {}
         if phase.lambda_latent > 0:
-            for name, x_h in by_set(f_R, x).items():
+            for name, x_h in by_set(f_R if recipe.anchor_gradient else f_R.detach(), x).items():
                 terms[f"latent/R{letter[name]}"] = latent_consistency(x_h, f[name], recipe.consistency)
 
         f_R = add_noise(f_R, recipe.latent_noise, random)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 
 from .untrusted import BATCH, LAYERS, NAME, PHASES, SIDE, STEPS, WIDTH
@@ -9,6 +10,7 @@ from .untrusted import BATCH, LAYERS, NAME, PHASES, SIDE, STEPS, WIDTH
 SIDE_INFORMATION = ("none", "skip", "pooling")
 CONSISTENCY = ("latent", "all_stages", "features", "indices")
 TEACHERS = ("self", "average")
+OPTIMIZERS = ("adam", "muon")
 PRECISIONS = ("auto", "fp32", "bf16")
 
 
@@ -53,8 +55,12 @@ class Recipe:
     the first tenth of the steps, then falls as a cosine; `linear_decay`: it is constant for half of them, then falls to
     zero, as CycleGAN's and pix2pix's. `teacher` of pseudo-pairs: the networks themselves (`self`), or their `average`
     over the past steps, whose weights decay by `teacher_decay` a step; `confidence` is the probability from which on a
-    class that it names counts. `augment`: crops, mirrors, light. `class_balance` b weighs each class by frequency **
-    −b.
+    class that it names counts. `augment`: windows, mirrors, light; `windows` is the range of the square windows' side as
+    a share of the image's shorter one (1 to 1: the whole image), and depth is scaled with them; the last `full_frames`
+    of the steps, a share, have the whole image. `class_balance` b weighs each class by frequency ** −b. `optimizer`:
+    `adam` for all weights, or `muon` for the convolutions', at `muon_rate`, and Adam for the others; one schedule for
+    both. `anchor_gradient`: latent consistency moves the encoder of RGB, too, as in the paper; without, only the others
+    move. `mirrored_rgb_decoder`: g_R has the convolutions of the encoder's stages in place of Table 5's one per stage.
     """
 
     name: str
@@ -75,7 +81,13 @@ class Recipe:
     one_cycle: bool = False
     linear_decay: bool = False
     augment: bool = False
+    windows: tuple[float, float] = (0.6, 1.0)
+    full_frames: float = 0.0
     class_balance: float = 0.0
+    optimizer: str = "adam"
+    muon_rate: float = 0.06
+    anchor_gradient: bool = True
+    mirrored_rgb_decoder: bool = False
     teacher: str = "self"
     teacher_decay: float = 0.998
     confidence: float = 0.0
@@ -89,6 +101,7 @@ class Recipe:
             ("side_information", SIDE_INFORMATION),
             ("consistency", CONSISTENCY),
             ("teacher", TEACHERS),
+            ("optimizer", OPTIMIZERS),
             ("precision", PRECISIONS),
         ):
             if getattr(self, name) not in known:
@@ -104,6 +117,13 @@ class Recipe:
         self._check_limits()
         if self.teacher_decay >= 1:
             raise ValueError(f"recipe: teacher_decay = {self.teacher_decay} must be below 1")
+        if (
+            not all(type(side) in (int, float) for side in self.windows)
+            or not 0 < self.windows[0] <= self.windows[-1] <= 4
+        ):
+            raise ValueError(f"recipe: windows = {self.windows} must be two shares above 0, the larger at most 4")
+        if self.full_frames > 1:
+            raise ValueError(f"recipe: full_frames = {self.full_frames} must be at most 1, a share")
         if self.confidence > 1:
             raise ValueError(f"recipe: confidence = {self.confidence} must be at most 1, a probability")
         if self.size < self.stride or self.size % self.stride:
@@ -158,6 +178,22 @@ class Recipe:
             step -= phase.steps
         return self.phases[-1]
 
+    def schedule(self, step: int) -> float:
+        """The learning rate at `step` as a share of its largest: constant; or one cycle, a linear rise over the first
+        tenth, then a cosine to zero; or constant and a linear decay to zero over the second half."""
+        if self.linear_decay:
+            return min(1.0, 2 * (1 - step / self.steps))
+        if not self.one_cycle:
+            return 1.0
+        rise = max(1, self.steps // 10)
+        if step < rise:
+            return (step + 1) / rise
+        return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, self.steps - rise)))
+
+    def windows_at(self, step: int) -> tuple[float, float]:
+        """The range of windows that augmentation cuts at `step` (from 0)."""
+        return (1.0, 1.0) if step >= (1 - self.full_frames) * self.steps else self.windows
+
     def with_steps(self, steps: int) -> "Recipe":
         """The same recipe stretched or cut to `steps` in all, its phases in the same proportion."""
         phases, start, done = [], 0, 0
@@ -203,7 +239,7 @@ def from_dict(record: dict) -> Recipe:
 def _check_types(record) -> None:
     """Reject a value of another type than its field's, with the field's name."""
     kinds = {str: str, int: int, bool: bool, float: (int, float), tuple[int, ...]: tuple, tuple[str, ...]: tuple,
-             tuple[Phase, ...]: tuple}  # fmt: skip
+             tuple[float, float]: tuple, tuple[Phase, ...]: tuple}  # fmt: skip
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
         if not isinstance(value, kinds[field.type]) or (isinstance(value, bool) and field.type is not bool):

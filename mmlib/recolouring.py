@@ -5,8 +5,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from skimage.color import deltaE_ciede2000, rgb2lab
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from .data import SHIPPED, Rooms
 from .domains import COLOURS, MASK, domain
@@ -50,6 +48,8 @@ class ColourNames:
 
 def lab(raw: torch.Tensor) -> np.ndarray:
     """Raw RGB (N, 3, H, W) → CIELAB (N, H, W, 3), D65."""
+    from skimage.color import rgb2lab  # noqa: PLC0415 - only colours and styles need it
+
     return rgb2lab(raw.permute(0, 2, 3, 1).numpy())
 
 
@@ -104,6 +104,8 @@ def recolouring(made: torch.Tensor, truth: torch.Tensor, source: torch.Tensor, m
     `colour_error`: mean CIEDE2000 within the mask; `named`: the share whose colour `names` calls by the target's name;
     `psnr` (dB) and `ssim` to the truth; `background`: mean CIEDE2000 to the source outside the mask.
     """
+    from skimage.color import deltaE_ciede2000  # noqa: PLC0415
+
     inside = mask[:, 0].numpy() > 0
     a, b, c = lab(made), lab(truth), lab(source)
     return {
@@ -120,6 +122,8 @@ MOST = 60.0
 
 def likeness(made: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
     """Mean `psnr` (dB) and `ssim` (Wang et al. 2004) of raw RGB images (N, 3, H, W) to the truth."""
+    from skimage.metrics import peak_signal_noise_ratio, structural_similarity  # noqa: PLC0415
+
     pairs = [(a.permute(1, 2, 0).numpy(), b.permute(1, 2, 0).numpy()) for a, b in zip(made, truth, strict=True)]
     psnr = [MOST if (a == b).all() else min(peak_signal_noise_ratio(b, a, data_range=255), MOST) for a, b in pairs]
     ssim = [structural_similarity(a, b, channel_axis=-1, data_range=255) for a, b in pairs]

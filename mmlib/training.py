@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from . import __version__, checkpoints, processes
+from . import __version__, checkpoints, muon, processes
 from .batches import Steps, ahead, generator, load_batch, resident, to_pair
 from .data import Rooms
 from .losses import discriminator_gan, generator_gan
@@ -89,7 +89,15 @@ class Trainer:
             torch.manual_seed(recipe.seed + 1)
             self.discriminators = machine.place(nn.ModuleDict(objective.discriminators(recipe)))
         adam = functools.partial(torch.optim.Adam, lr=recipe.learning_rate, betas=(0.5, 0.999), fused=True)
-        self.optimizers = {"generator": adam(self.model.parameters())}
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        if recipe.optimizer == "muon" and (matrices := muon.matrices(self.model)):
+            self.optimizers["muon"] = muon.Muon(matrices, recipe.muon_rate)
+            kept = set(matrices)
+            others = [weight for weight in self.model.parameters() if weight not in kept]
+            self.optimizers["generator"] = adam(others, betas=(0.9, 0.99))
+        else:
+            self.optimizers["generator"] = adam(self.model.parameters())
+        self._networks = tuple(self.optimizers)
         if len(self.discriminators):
             self.optimizers["discriminator"] = adam(self.discriminators.parameters())
         self.average = None if recipe.teacher == "self" else copy.deepcopy(self.model).requires_grad_(False).eval()
@@ -104,17 +112,8 @@ class Trainer:
         self.first_infinite = torch.tensor(-1, device=machine.device)
 
     def learning_rate(self, step: int) -> float:
-        """Constant; or one cycle: a linear rise over the first tenth, then a cosine to zero; or a linear decay to zero
-        over the second half."""
-        recipe = self.recipe
-        if recipe.linear_decay:
-            return recipe.learning_rate * min(1.0, 2 * (1 - step / recipe.steps))
-        if not recipe.one_cycle:
-            return recipe.learning_rate
-        rise = max(1, recipe.steps // 10)
-        if step < rise:
-            return recipe.learning_rate * (step + 1) / rise
-        return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, recipe.steps - rise)))
+        """The rate of Adam at a step; Muon's follows the same schedule."""
+        return self.recipe.learning_rate * self.recipe.schedule(step)
 
     def batches(self, step: int) -> list[Pair]:
         """The batch of each of the objective's sets that belongs to `step`."""
@@ -141,9 +140,9 @@ class Trainer:
         """
         step, recipe, machine = self.next_step, self.recipe, self.machine
         phase = recipe.phase(step)
-        for optimizer in self.optimizers.values():
+        for name, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = self.learning_rate(step)
+                group["lr"] = recipe.schedule(step) * (recipe.muon_rate if name == "muon" else recipe.learning_rate)
         self.model.train()
         self.discriminators.train()
         self.objective.freeze(self.model, phase)
@@ -155,12 +154,12 @@ class Trainer:
         with machine.autocast():
             terms, judged = self._losses["generator"](batches, recipe, phase, random, self.average)
         self.discriminators.requires_grad_(True)
-        self._update("generator", self.objective.total(terms, phase), terms, step)
+        self._update(self._networks, self.objective.total(terms, phase), terms, step)
         self._average()
         if judged:
             with machine.autocast():
                 losses = self._losses["discriminator"](judged, random)
-            self._update("discriminator", sum(losses.values()), losses, step)
+            self._update(("discriminator",), sum(losses.values()), losses, step)
             terms |= losses
         self.next_step += 1
         return terms
@@ -172,20 +171,26 @@ class Trainer:
             return
         keep = min(self.recipe.teacher_decay, (1 + self.next_step) / (10 + self.next_step))  # short at the beginning
         mine, theirs = self.average.state_dict().values(), self.model.state_dict().values()
+        pairs = [(a, b) for a, b in zip(mine, theirs) if a.is_floating_point()]
+        torch._foreach_lerp_(*map(list, zip(*pairs)), 1 - keep)
         for a, b in zip(mine, theirs):
-            a.lerp_(b, 1 - keep) if a.is_floating_point() else a.copy_(b)
+            if not a.is_floating_point():
+                a.copy_(b)
 
-    def _update(self, name: str, loss: torch.Tensor, terms: dict[str, torch.Tensor], step: int) -> None:
-        optimizer, infinite = self.optimizers[name], ~torch.isfinite(loss.detach())
+    def _update(self, names: Sequence[str], loss: torch.Tensor, terms: dict[str, torch.Tensor], step: int) -> None:
+        optimizers, infinite = [self.optimizers[name] for name in names], ~torch.isfinite(loss.detach())
         if not self.deferred and infinite:
             wrong = [f"{term} = {value.item()}" for term, value in terms.items() if not torch.isfinite(value)]
-            self._not_finite(step, ", ".join(wrong) or name)
+            self._not_finite(step, ", ".join(wrong) or names[0])
         if self.deferred:
-            optimizer.found_inf = infinite.float()  # the fused kernel leaves such an update out
             self.first_infinite = torch.where((self.first_infinite < 0) & infinite, step, self.first_infinite)
-        optimizer.zero_grad(set_to_none=True)
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimizer.step()
+        for optimizer in optimizers:
+            if self.deferred:
+                optimizer.found_inf = infinite.float()  # such an update is left out without asking
+            optimizer.step()
 
     def check(self) -> None:
         """`FloatingPointError` where a loss was not finite since the last check: on a GPU, where asking at each step
@@ -221,7 +226,8 @@ class Trainer:
         for name, optimizer in self.optimizers.items():
             known = parts[f"optimizer_{name}"] = {}
             for i, weight in enumerate(weight for group in optimizer.param_groups for weight in group["params"]):
-                entries = {f"{i}.step": weight.new_empty(()), f"{i}.exp_avg": weight, f"{i}.exp_avg_sq": weight}
+                adams = {f"{i}.step": weight.new_empty(()), f"{i}.exp_avg": weight, f"{i}.exp_avg_sq": weight}
+                entries = {f"{i}.momentum_buffer": weight} if name == "muon" else adams
                 if any(f"optimizer_{name}:{entry}" in held for entry in entries):
                     known |= entries
         return {f"{part}:{name}": tensor for part, group in parts.items() for name, tensor in group.items()}
@@ -312,7 +318,7 @@ def _fit(
     for rooms in objective.sets:
         if len(rooms) < 2:
             raise ValueError(f"split {rooms.split}: {len(rooms)} rooms are too few to train on; at least 2 are needed")
-    if not recipe.augment:
+    if not recipe.augment or recipe.windows == (1.0, 1.0):  # nothing is cut from them
         objective = copy.copy(objective)
         objective.sets = tuple(rooms.resized(recipe.size) for rooms in objective.sets)
     data = [*objective.inherited, *(rooms.describe() for rooms in objective.sets)]

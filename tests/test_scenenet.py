@@ -374,8 +374,10 @@ def test_photo_depth_and_class_stay_registered_under_augmentation(tree):
     rooms = opened(tree)
     raw = {name: image.repeat(4, 1, 1, 1) for name, image in rooms.uncropped(range(12)).items()}
     seen = augment(raw, 24, generator("cpu", 3))
-    instances = seen["depth"].long()  # metres: instance 1 is 1 m away
-    assert torch.equal(seen["depth"], instances.float())
+    # metres: instance 1 is 1 m away, and nearer by the window's share, which is 1 or less and the same in an image
+    shares = torch.rand(3, 48, generator=generator("cpu", 3))[0].view(-1, 1, 1, 1) * 0.4 + 0.6
+    instances = (seen["depth"] / shares).round().long()
+    assert torch.allclose(seen["depth"], instances * shares)
     assert torch.equal(seen["segmentation"], torch.from_numpy(CLASS_OF)[instances])
     assert not torch.equal(seen["depth"], raw["depth"][..., 4:28])
     # colours: the light varies by image and channel, so each instance keeps one colour within an image
@@ -393,9 +395,9 @@ def test_training_windows_reach_what_the_central_square_does_not(tmp_path):
     write_view(tmp_path / "train/0/0", 0, instances)
     rooms = opened(tmp_path)
     assert rooms.batch([0])["depth"].unique().tolist() == [1.0]
-    seen = augment(rooms.uncropped([0] * 64), 24, generator("cpu", 0))["depth"]
+    seen = augment(rooms.uncropped([0] * 64), 24, generator("cpu", 0), (1.0, 1.0))["depth"]
     assert seen.unique().tolist() == [1.0, 2.0, 3.0]
-    recipe = preset("smoke", size=32, batch=2, augment=True)
+    recipe = preset("smoke", size=32, batch=2, augment=True, windows=(1.0, 1.0))
     pairs = [load_batch(opened(tmp_path, SceneNetDepthPairs, 32), recipe, CPU, step, 1) for step in range(30)]
     assert torch.cat([pair.images["depth"].flatten() for pair in pairs]).unique().tolist() == [
         -1.0,
@@ -406,7 +408,7 @@ def test_training_windows_reach_what_the_central_square_does_not(tmp_path):
 
 def test_training_windows_are_square_and_square_images_are_augmented_as_before():
     def window(image, seed, size=8):
-        return augment({"depth": image}, size, generator("cpu", seed))["depth"]
+        return augment({"segmentation": image}, size, generator("cpu", seed))["segmentation"]
 
     columns, rows = torch.arange(64.0).repeat(1, 1, 32, 1), torch.arange(32.0)[:, None].repeat(1, 1, 1, 64)
     for seed in range(20):

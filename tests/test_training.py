@@ -239,7 +239,8 @@ def test_augmentation_keeps_pairs_aligned():
     classes = moved["segmentation"]
     for before, after in zip(raw["segmentation"], classes, strict=True):
         assert set(after.unique().tolist()) <= set(before.unique().tolist())
-    assert torch.equal(moved["depth"], 0.5 + 0.25 * classes.float())
+    share = (moved["depth"] / (0.5 + 0.25 * classes.float())).flatten(1)  # what is enlarged is as much nearer
+    assert torch.allclose(share, share[:, :1].expand_as(share)) and 0.6 <= share.min() < 0.7 and 0.9 < share.max() <= 1
     # RGB is interpolated and lit: compare it inside blocks, up to one factor an image and channel
     window = torch.nn.functional.unfold(classes.float(), 5).view(12, 25, 36, 36)
     inside = (window == window[:, 12:13]).all(1, keepdim=True)
@@ -260,13 +261,41 @@ def test_augmentation_mirrors_zooms_and_relights():
     raw = aligned_raw(count=64)
     moved = augment(raw, 48, generator("cpu", 2))
     columns = torch.arange(48.0).view(1, 1, 1, -1).expand(64, 1, 48, 48)
-    where = augment({"depth": columns.contiguous()}, 48, generator("cpu", 2))["depth"][:, 0, 24]
+    where = augment({"segmentation": columns.contiguous()}, 48, generator("cpu", 2))["segmentation"][:, 0, 24]
     step = (where[:, -1] - where[:, 0]) / 47
     assert (step > 0).any() and (step < 0).any()  # mirrored or not
     assert 0.55 < step.abs().min() < 0.7 and 0.9 < step.abs().max() < 1.05  # windows of 60 to 100 %
     assert where.min() >= 0 and where.max() <= 47
     light = moved["rgb"][:, 2].float().mean((1, 2)) / 60  # the blue channel was even
     assert light.std() > 0.1 and 0.8 < light.mean() < 1.25
+
+
+def test_windows_larger_than_the_image_mark_what_they_do_not_show():
+    raw = aligned_raw(count=32)
+    moved = augment(raw, 48, generator("cpu", 3), (0.75, 1.33))
+    inside = moved.pop(batches.INSIDE)
+    shown = inside.float().mean((1, 2, 3))  # of the window: 1 where it is smaller than the image
+    assert (shown == 1).any() and 0.5 < shown.min() < 0.65
+    share = (moved["depth"] / (0.5 + 0.25 * moved["segmentation"].float())).flatten(1).median(1).values
+    assert torch.allclose(shown[share > 1], 1 / share[share > 1] ** 2, atol=0.05)
+    pair = batches.to_pair({**moved, batches.INSIDE: inside}, CPU)
+    assert all(torch.equal(valid, inside) for name, valid in pair.valid.items() if name == "rgb")
+    assert not (pair.valid["depth"] & ~inside).any() and not (pair.valid["segmentation"] & ~inside).any()
+
+
+def test_whole_images_are_mirrored_and_relit_alone():
+    raw = aligned_raw()
+    moved = augment(raw, 48, generator("cpu", 1), (1.0, 1.0))
+    for name in ("depth", "segmentation"):
+        kept = [torch.equal(a, b) for a, b in zip(moved[name], raw[name])]
+        turned = [torch.equal(a, b.flip(-1)) for a, b in zip(moved[name], raw[name])]
+        assert all(k or t for k, t in zip(kept, turned)) and any(kept) and any(turned)
+    assert batches.INSIDE not in moved and not torch.equal(moved["rgb"], raw["rgb"])
+
+
+def test_the_last_steps_have_the_whole_images(objective):
+    recipe = preset("smoke", windows=(0.5, 0.6), full_frames=0.25)
+    assert [recipe.windows_at(step) for step in (0, 5, 6, 7)] == [(0.5, 0.6)] * 2 + [(1.0, 1.0)] * 2
 
 
 def test_a_batch_is_a_function_of_seed_and_step(objective):
