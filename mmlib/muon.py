@@ -1,8 +1,8 @@
 """Muon: momentum whose update of a weight matrix is made orthogonal (Jordan et al. 2024).
 
-Source: kellerjordan.github.io/posts/muon, and the authors' `cifar10-airbench`. A convolution's weight is a matrix, a row
-per output channel. `torch.optim.Muon`
-takes 2-D weights alone, one after the other; here those of equal shape are stacked, because a CPU pays for each call.
+Source: kellerjordan.github.io/posts/muon, and the authors' `cifar10-airbench`. A convolution's weight is a matrix
+with a row per output channel. `torch.optim.Muon` takes 2-D weights alone, one after the other; here those of equal
+shape are stacked, because a CPU pays for each call.
 """
 
 import math

@@ -55,9 +55,9 @@ class Recipe:
     the first tenth of the steps, then falls as a cosine; `linear_decay`: it is constant for half of them, then falls to
     zero, as CycleGAN's and pix2pix's. `teacher` of pseudo-pairs: the networks themselves (`self`), or their `average`
     over the past steps, whose weights decay by `teacher_decay` a step; `confidence` is the probability from which on a
-    class that it names counts. `augment`: windows, mirrors, light; `windows` is the range of the square windows' side as
-    a share of the image's shorter one (1 to 1: the whole image), and depth is scaled with them; the last `full_frames`
-    of the steps, a share, have the whole image. `class_balance` b weighs each class by frequency ** −b. `optimizer`:
+    class that it names counts. `augment`: windows, mirrors, light; `windows` is the range of the square windows' side
+    as a share of the image's shorter one (1 to 1: the whole image), and depth is scaled with them; the last
+    `full_frames` of the steps, a share, have the whole image. `class_balance` b weighs each class by frequency ** −b. `optimizer`:
     `adam` for all weights, or `muon` for the convolutions', at `muon_rate`, and Adam for the others; one schedule for
     both. `anchor_gradient`: latent consistency moves the encoder of RGB, too, as in the paper; without, only the others
     move. `mirrored_rgb_decoder`: g_R has the convolutions of the encoder's stages in place of Table 5's one per stage.
@@ -117,10 +117,8 @@ class Recipe:
         self._check_limits()
         if self.teacher_decay >= 1:
             raise ValueError(f"recipe: teacher_decay = {self.teacher_decay} must be below 1")
-        if (
-            not all(type(side) in (int, float) for side in self.windows)
-            or not 0 < self.windows[0] <= self.windows[-1] <= 4
-        ):
+        numbers = len(self.windows) == 2 and all(type(side) in (int, float) for side in self.windows)
+        if not numbers or not 0 < self.windows[0] <= self.windows[1] <= 4:
             raise ValueError(f"recipe: windows = {self.windows} must be two shares above 0, the larger at most 4")
         if self.full_frames > 1:
             raise ValueError(f"recipe: full_frames = {self.full_frames} must be at most 1, a share")

@@ -1,4 +1,4 @@
-"""What only a GPU can show: gradients, autocast, window codes, compiled networks and resuming there agree with the CPU."""
+"""What only a GPU can show: gradients, autocast, window codes, compiled networks and resuming there."""
 
 import dataclasses
 
