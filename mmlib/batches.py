@@ -84,6 +84,11 @@ def augment(
     return result
 
 
+def as_needed(rooms: Rooms, recipe: Recipe) -> Rooms:
+    """The rooms as a recipe's batches are made of: at its size, where no windows are cut from them."""
+    return rooms.resized(recipe.size) if not recipe.augment or recipe.windows == (1.0, 1.0) else rooms
+
+
 def raw_batch(rooms: Rooms, recipe: Recipe, step: int, number: int) -> dict[str, torch.Tensor]:
     """This process's share of the batch of set `number` that belongs to `step`: raw images, cropped and mirrored."""
     drawn = mine(draw(rooms, recipe.batch, step, recipe.seed, number))

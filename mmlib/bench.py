@@ -25,7 +25,7 @@ from torch import nn
 
 from . import checkpoints
 from .baselines.supervised import Supervised
-from .batches import Steps, ahead
+from .batches import Steps, ahead, as_needed
 from .costs import Convolution, convolutions, cost, operations
 from .data import open_split, shipped
 from .domains import MixedCycles, shipped_colours
@@ -290,8 +290,7 @@ def bench_loading(source: str | Path, recipe: Recipe, steps: int = 10, device: s
     sets = [open_split(source, "d1"), open_split(source, "d2")]
     machine = probe(device, recipe.precision)
     recipe = recipe.replace(phases=(dataclasses.replace(recipe.phases[0], steps=steps + 2 * AHEAD),))
-    if not recipe.augment or recipe.windows == (1.0, 1.0):
-        sets = [rooms.resized(recipe.size) for rooms in sets]
+    sets = [as_needed(rooms, recipe) for rooms in sets]
     samples = sum(min(recipe.batch, len(rooms)) for rooms in sets)
     trainer = Trainer(recipe, ZeroPair(*sets), machine)
     ready = trainer.batches(0)
@@ -378,8 +377,9 @@ def _time_convolution(shape: Convolution, device: torch.device, repeats: int = 7
     """Seconds of one convolution, forward and backward, in the fastest of four forms."""
     inputs, outputs, kernel, stride, count, height, width, bias, image_gradient, weight_gradient = shape
     medians = []
-    for dtype in (torch.float32, torch.bfloat16):
-        for memory_format in (torch.contiguous_format, torch.channels_last):
+    on_cuda = device.type == "cuda"  # there the last of the forms is the fastest, and trying all takes minutes
+    for dtype in (torch.float32, torch.bfloat16)[on_cuda:]:
+        for memory_format in (torch.contiguous_format, torch.channels_last)[on_cuda:]:
             layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=bias).requires_grad_(weight_gradient)
             layer = layer.to(device, dtype, memory_format=memory_format)
             x = torch.randn(count, inputs, height, width, device=device, dtype=dtype)

@@ -26,14 +26,14 @@ from .baselines.cyclegan import CycleGAN
 from .baselines.pix2pix import Pix2Pix
 from .baselines.student import Student
 from .baselines.supervised import Supervised
-from .data import SHIPPED, DepthPairs, OraclePairs, Rooms, SegmentationPairs, joined, shipped
+from .data import SHIPPED, DepthPairs, OraclePairs, Rooms, SegmentationPairs, joined, open_split, shipped
 from .domains import COLOURS, Domain, MixedCycles, folder_domains, networks, shipped_colours
 from .grids import ALPHA, FIVE, GRIDS, Run, runs
 from .machine import choose_device
 from .modalities import modality
 from .networks import MixAndMatch
 from .objectives import Objective, PlugIn, ZeroPair
-from .recipes import PRESETS, Recipe, from_dict, preset
+from .recipes import PRESETS, Phase, Recipe, from_dict, preset
 from .recolouring import measure_colours, shipped_scenes
 from .styles import PHOTO, measure_styles, style_domains
 from .training import fit, saved_run
@@ -55,8 +55,9 @@ class Experiment:
     """A training run and what is reported of it.
 
     `translations` are evaluated on the test split, once, when the run has ended. `ship` copies the trained network, in
-    half precision, to `data/checkpoints`. `rooms` is the seed of rooms that are rendered for it alone (the oracle).
-    `selects` marks a run that a choice in a recipe rests on: it is measured on `selection_pairs`, never on the test.
+    half precision, to `data/checkpoints`. `objective` is what it minimises, and `teacher` the experiment whose network
+    labels images for it. `selects` marks a run that a choice in a recipe rests on: it is measured on `selection_pairs`,
+    never on the test.
     `points`: how often, at even distances, it is measured while it trains, to show how good it is after how many
     seconds; nothing is chosen by that.
     """
@@ -65,11 +66,42 @@ class Experiment:
     sources: tuple[str, ...] | None = None
     targets: tuple[str, ...] | None = None
     ship: bool = False
-    rooms: int | None = None
     selects: bool = False
     points: int = 1
+    objective: str = "zero_pair"
+    teacher: str = ""
 
 
+def shipped_suite() -> dict[str, "Experiment"]:
+    """The network that ships, and what it is held against: the same networks, images and steps by the paper's method
+    alone, three seeds; the oracle, with as many steps; and the pseudo-label student, whose two trainings together take
+    the arithmetic of the shipped network's.
+
+    Three stages keep the detail that RGB → RGB and small things need; all choices were made by seen translations.
+    """
+    weights = {"lambda_latent": 10.0, "lambda_l2": 10.0, "lambda_gan": 0.0}
+    recipe = COURSE.replace(
+        widths=(32, 64, 128), convolutions=(2, 2, 3), batch=64, side_information="none", consistency="latent",
+        learning_rate=4e-3, windows=(0.75, 1.33), full_frames=0.15, optimizer="muon", anchor_gradient=False,
+        mirrored_rgb_decoder=True, teacher="average",
+        phases=(Phase(steps=SHIPPED_STEPS // 4, **weights),
+                Phase(steps=SHIPPED_STEPS - SHIPPED_STEPS // 4, lambda_pseudo=1.0, **weights)),
+    )  # fmt: skip
+    alone = recipe.replace(teacher="self", phases=(Phase(steps=SHIPPED_STEPS, **weights),))
+    plain = alone.replace(anchor_gradient=True)
+    long = alone.with_steps(SHIPPED_STEPS * SHIPPED_COST // 2)
+    return {
+        "course": Experiment(recipe, ship=True),
+        **{f"plain_{seed}": Experiment(plain.replace(seed=seed)) for seed in range(3)},
+        "oracle": Experiment(alone, ("depth",), ("segmentation",), objective="oracle"),
+        "teacher": Experiment(long, ("rgb",), ("segmentation",), objective="rgb_to_segmentation"),
+        "student": Experiment(long, ("depth",), ("segmentation",), objective="depth_student", teacher="teacher"),
+    }
+
+
+SHIPPED_STEPS = 2000
+SHIPPED_COST = 6
+"""FLOPs of a step of the shipped network over those of a step of one translation, rounded down (`costs.cost`)."""
 FIRST_PHASE = COURSE.replace(phases=COURSE.phases[:1]).with_steps(2_000)
 TAUGHT = COURSE.replace(
     teacher="average",
@@ -94,10 +126,7 @@ EXPERIMENTS = {
     },
     # what was tried in place of the recipe of `course`: pseudo-pairs by an averaged teacher, from a quarter on
     **{f"choice_{choice}": Experiment(recipe, selects=True) for choice, recipe in CHOICES.items()},
-    # the shipped network: the course preset, four times as long as `make run` trains
-    "course": Experiment(COURSE.with_steps(6_000), ship=True),
-    # its upper reference: the same f_D and g_S on true depth–segmentation pairs of 1,200 other rooms
-    "oracle": Experiment(COURSE.with_steps(6_000), ("depth",), ("segmentation",), rooms=ORACLE_ROOMS),
+    **shipped_suite(),
     # how far ten minutes on two cores go: the recipe of `make run`, shortened, and that of the tables' best row
     "ten_minutes_course": Experiment(COURSE.with_steps(1_000), *TO_SEGMENTATION, points=10),
     "ten_minutes_ablation": Experiment(runs("ablation")["pseudo_pairs_long"].recipe, *TO_SEGMENTATION, points=12),
@@ -114,18 +143,33 @@ def selection_pairs(size: int) -> tuple[SegmentationPairs, DepthPairs]:
     return segmentation.subset(0, half), depth.subset(half)
 
 
-def run(name: str, folder: str | Path, device: str = "auto", resume: bool = False) -> dict:
-    """Train, measure and write `data/results/NAME.json`; `folder` keeps state, log and checkpoint.
+def _objective(experiment: Experiment, name: str, folder: Path, data: Path, device: torch.device) -> Objective:
+    """What an experiment minimises on the training sets of `data`."""
+    if experiment.objective == "oracle":
+        known = data / "oracle.zip"
+        rooms = (
+            OraclePairs(known, ("depth", "segmentation")) if known.exists() else _oracle_rooms(folder / "rooms", name)
+        )
+        return Supervised(rooms, "depth", "segmentation")
+    d1, d2 = (open_split(data, split) for split in ("d1", "d2"))
+    if experiment.objective == "rgb_to_segmentation":
+        return Supervised(d1, "rgb", "segmentation")
+    if experiment.objective == "depth_student":
+        teacher = checkpoints.load(folder.parent / experiment.teacher / "checkpoint.safetensors")
+        return Student(d2, teacher.to(device), "depth", "segmentation")
+    return ZeroPair(d1, d2)
 
-    The oracle renders its rooms into `folder/rooms` first. `ValueError` names the known experiments.
+
+def run(name: str, folder: str | Path, device: str = "auto", resume: bool = False, data: str | Path = SHIPPED) -> dict:
+    """Train on the sets of `data`, measure and write `data/results/NAME.json`; `folder` keeps state, log, checkpoint.
+
+    The oracle reads `data/oracle.zip`, or renders 1,200 rooms into `folder/rooms`; a student needs its teacher's folder
+    beside its own. `ValueError` names the known experiments.
     """
     if name not in EXPERIMENTS:
         raise ValueError(f"unknown experiment {name!r}: known are {', '.join([*EXPERIMENTS, *GRIDS])}")
     experiment, folder = EXPERIMENTS[name], Path(folder)
-    if experiment.rooms is None:
-        objective = ZeroPair(shipped("d1"), shipped("d2"))
-    else:
-        objective = Supervised(_oracle_rooms(folder / "rooms", name), "depth", "segmentation")
+    objective = _objective(experiment, name, folder, Path(data), choose_device(device))
     tuned_on = selection_pairs(experiment.recipe.size) if experiment.ship else ()
     train = functools.partial(fit, experiment.recipe, objective, folder, device=device, half=True, tuned_on=tuned_on)
     if experiment.points > 1:
@@ -139,7 +183,7 @@ def run(name: str, folder: str | Path, device: str = "auto", resume: bool = Fals
     else:
         test = shipped("test", model.recipe.size)
         result = evaluation.evaluate(model, test, sources=experiment.sources, targets=experiment.targets)
-        if experiment.rooms is not None:
+        if experiment.objective == "oracle":
             for row in result["translations"].values():
                 row["seen"] = True  # by the oracle, on its own rooms
     result = _report(name, result, model.record, folder)

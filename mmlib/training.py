@@ -22,7 +22,7 @@ from torch import nn
 from tqdm import tqdm
 
 from . import __version__, checkpoints, muon, processes
-from .batches import Steps, ahead, generator, load_batch, resident, to_pair
+from .batches import Steps, ahead, as_needed, generator, load_batch, resident, to_pair
 from .data import Rooms
 from .losses import discriminator_gan, generator_gan
 from .machine import FORM, Machine, choose_device, probe
@@ -97,7 +97,6 @@ class Trainer:
             self.optimizers["generator"] = adam(others, betas=(0.9, 0.99))
         else:
             self.optimizers["generator"] = adam(self.model.parameters())
-        self._networks = tuple(self.optimizers)
         if len(self.discriminators):
             self.optimizers["discriminator"] = adam(self.discriminators.parameters())
         self.average = None if recipe.teacher == "self" else copy.deepcopy(self.model).requires_grad_(False).eval()
@@ -154,12 +153,12 @@ class Trainer:
         with machine.autocast():
             terms, judged = self._losses["generator"](batches, recipe, phase, random, self.average)
         self.discriminators.requires_grad_(True)
-        self._update(self._networks, self.objective.total(terms, phase), terms, step)
+        self._update("generator", self.objective.total(terms, phase), terms, step)
         self._average()
         if judged:
             with machine.autocast():
                 losses = self._losses["discriminator"](judged, random)
-            self._update(("discriminator",), sum(losses.values()), losses, step)
+            self._update("discriminator", sum(losses.values()), losses, step)
             terms |= losses
         self.next_step += 1
         return terms
@@ -177,11 +176,17 @@ class Trainer:
             if not a.is_floating_point():
                 a.copy_(b)
 
-    def _update(self, names: Sequence[str], loss: torch.Tensor, terms: dict[str, torch.Tensor], step: int) -> None:
-        optimizers, infinite = [self.optimizers[name] for name in names], ~torch.isfinite(loss.detach())
+    def _update(self, name: str, loss: torch.Tensor, terms: dict[str, torch.Tensor], step: int) -> None:
+        """Change the weights of the networks (`generator`) or of the discriminators by the gradient of their loss."""
+        optimizers = [
+            optimizer
+            for key, optimizer in self.optimizers.items()
+            if (key == name) or {key, name} == {"muon", "generator"}
+        ]
+        infinite = ~torch.isfinite(loss.detach())
         if not self.deferred and infinite:
             wrong = [f"{term} = {value.item()}" for term, value in terms.items() if not torch.isfinite(value)]
-            self._not_finite(step, ", ".join(wrong) or names[0])
+            self._not_finite(step, ", ".join(wrong) or name)
         if self.deferred:
             self.first_infinite = torch.where((self.first_infinite < 0) & infinite, step, self.first_infinite)
         for optimizer in optimizers:
@@ -318,9 +323,8 @@ def _fit(
     for rooms in objective.sets:
         if len(rooms) < 2:
             raise ValueError(f"split {rooms.split}: {len(rooms)} rooms are too few to train on; at least 2 are needed")
-    if not recipe.augment or recipe.windows == (1.0, 1.0):  # nothing is cut from them
-        objective = copy.copy(objective)
-        objective.sets = tuple(rooms.resized(recipe.size) for rooms in objective.sets)
+    objective = copy.copy(objective)
+    objective.sets = tuple(as_needed(rooms, recipe) for rooms in objective.sets)
     data = [*objective.inherited, *(rooms.describe() for rooms in objective.sets)]
     saved = None
     if state_path.exists():
