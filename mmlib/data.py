@@ -511,23 +511,44 @@ def written_whole(path: str | Path) -> Iterator[io.BufferedWriter]:
                 os.unlink(temporary)
 
 
-def pack(directory: str | Path, zip_path: str | Path, modalities: Sequence[str], split: str | None = None) -> Path:
-    """Write a split's zip from a rendered directory: only those modalities, and always the same bytes.
+def pack(
+    sources: str | Path | Sequence[str | Path],
+    zip_path: str | Path,
+    modalities: Sequence[str],
+    split: str | None = None,
+) -> Path:
+    """Write a split's zip from a rendered directory, or from several directories and zips: only those modalities, and
+    always the same bytes.
 
     The index is rewritten with these modalities and the split's name (the zip's stem if not given). Files are stored as
-    they are (images are compressed already) in sorted order without times; the zip appears whole or not at all.
+    they are (images are compressed already) in sorted order without times; the zip appears whole or not at all. Of
+    several sources each has a folder of its own. `ValueError` where two hold the same room, or images of other sizes.
     """
-    zip_path = Path(zip_path)
+    zip_path, parts = Path(zip_path), [sources] if isinstance(sources, str | Path) else list(sources)
     modalities = list(dict.fromkeys(modalities))
-    with _Files(directory) as files:
-        index = files.index()
-        files.require(index, modalities)
-        index |= {"modalities": modalities, "split": split or zip_path.stem}
-        names = sorted(_file_name(entry, modality(name)) for entry in index["rooms"] for name in modalities)
-        with written_whole(zip_path) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-            archive.writestr(zipfile.ZipInfo("index.json"), json.dumps(index, sort_keys=True))
-            for name in names:
-                archive.writestr(zipfile.ZipInfo(name), files.read(name, image_bytes(index["size"])))
+    with contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(_Files(part)) for part in parts]
+        indices = [files.index() for files in opened]
+        named: dict[str, tuple[_Files, str]] = {}
+        for place, (files, index) in enumerate(zip(opened, indices)):
+            files.require(index, modalities)
+            for entry in index["rooms"]:
+                inside = dict(entry)
+                if len(parts) > 1:
+                    entry["path"] = f"{place}/{entry['path']}"
+                for name in modalities:
+                    named[_file_name(entry, modality(name))] = (files, _file_name(inside, modality(name)))
+        rooms = [entry for index in indices for entry in index["rooms"]]
+        merged = {**indices[0], "rooms": rooms, "modalities": modalities, "split": split or zip_path.stem}
+        if len({index["size"] for index in indices}) > 1:
+            raise ValueError(f"{zip_path}: {', '.join(map(str, parts))} hold images of different sizes")
+        _check_rooms(merged, str(zip_path))
+        stream = stack.enter_context(written_whole(zip_path))
+        archive = stack.enter_context(zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED))
+        archive.writestr(zipfile.ZipInfo("index.json"), json.dumps(merged, sort_keys=True))
+        for name in sorted(named):
+            files, inside_name = named[name]
+            archive.writestr(zipfile.ZipInfo(name), files.read(inside_name, image_bytes(merged["size"])))
     return zip_path
 
 

@@ -149,7 +149,7 @@ def records(folder: str | Path = RECORDS) -> list[dict]:
 def records_table(folder: str | Path = RECORDS) -> str:
     """The records as a Markdown table; *lines* are those of the whole library, and what the change added to them."""
     lines = [
-        "| date | what changed | lines | device | minutes | × yardstick | depth → segmentation, 3 seeds |",
+        "| date | what changed | lines | device | minutes | × yardstick | depth → segmentation, by seed |",
         "| --- " * 7 + "|",
     ]
     before = None
@@ -157,8 +157,9 @@ def records_table(folder: str | Path = RECORDS) -> str:
         finals = ", ".join(f"{100 * value:.1f} %" for value in record["depth_to_segmentation"])
         added = "" if before is None else f" ({record['lines'] - before:+,})"
         before = record["lines"]
+        ratio = "–" if record["ratio"] is None else f"{record['ratio']:,.0f}"  # the first was made without a yardstick
         lines.append(
             f"| {record['date']} | {record['change']} | {record['lines']:,}{added} | {record['processor']} "
-            f"| {record['seconds'] / 60:.2f} | {record['ratio']:,.0f} | {finals} |"
+            f"| {record['seconds'] / 60:.2f} | {ratio} | {finals} |"
         )
     return "\n".join(lines)

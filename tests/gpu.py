@@ -47,7 +47,7 @@ def train(seconds: float, out: Path, size: int = 128) -> None:
     from mmlib.objectives import ZeroPair
     from mmlib.training import Trainer, fit
 
-    recipe = EXPERIMENTS["course"].recipe.replace(size=size)
+    recipe = EXPERIMENTS["large"].recipe.replace(size=size)
     if SMOKE:
         recipe = recipe.replace(size=32, batch=2, widths=(16, 16), convolutions=(1, 1))
     sets = [shipped(split) for split in ("d1", "d2")]

@@ -1,6 +1,8 @@
 """The shipped data set, made again: `python -m mmlib.rooms.shipped FOLDER` renders, packs and describes all splits.
 
-Rendering takes about an hour on two cores and resumes where it stopped; `FOLDER` keeps the rendered files.
+Rendering takes about an hour on two cores and resumes where it stopped; `FOLDER` keeps the rendered files. With
+`--large` it makes, in `FOLDER/large`, what the largest network was trained on: the shipped training sets with more
+rooms, which do not ship, and the rooms of its oracle.
 """
 
 import argparse
@@ -25,6 +27,23 @@ SPLITS = {
 }
 """Split → seed, rooms, modalities. Room i of a split has seed 1,000,000 · seed + i: no room is in two splits, but that
 `test_surfaces` adds modalities to the rooms of `test`. Seed 5 is of rooms for oracles, which are not shipped."""
+
+
+LARGE = {
+    "d1": (8, 1400, ("rgb", "segmentation")),
+    "d2": (9, 1400, ("rgb", "depth")),
+    "oracle": (5, 2600, ("depth", "segmentation")),
+}
+"""The rooms beside the shipped ones, by split, as in `SPLITS`."""
+
+
+def make_large(folder: str | Path) -> None:
+    """Render `LARGE` and pack it with the shipped rooms of the same split into `folder/large`."""
+    for split, (seed, rooms, modalities) in LARGE.items():
+        place = Path(folder) / f"{split}_more"
+        render(rooms, seed, 96, place, modalities)
+        parts = [SHIPPED / f"{split}.zip", place] if split in SPLITS else [place]
+        print(pack(parts, Path(folder) / "large" / f"{split}.zip", modalities, split))
 
 
 def make(folder: str | Path, splits: Sequence[str] = tuple(SPLITS)) -> None:
@@ -80,5 +99,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", help="where the rendered files are kept")
     parser.add_argument("--only", nargs="+", choices=SPLITS, default=tuple(SPLITS), help="the splits to make (all)")
+    parser.add_argument("--large", action="store_true", help="make the largest network's rooms in place of these")
     arguments = parser.parse_args()
-    make(arguments.folder, arguments.only)
+    if arguments.large:
+        make_large(arguments.folder)
+    else:
+        make(arguments.folder, arguments.only)
