@@ -151,6 +151,20 @@ def test_packed_zip_holds_no_other_modality(rooms_dir, tmp_path):
     assert twice.read_bytes() == packed.read_bytes()
 
 
+def test_several_sources_are_packed_as_one_split(rooms_dir, tmp_path):
+    others = write_rooms(tmp_path / "others", [200, 201])
+    first = pack(rooms_dir, tmp_path / "first.zip", ("rgb", "segmentation"))
+    both = SegmentationPairs(pack([first, others], tmp_path / "d1.zip", ("rgb", "segmentation")))
+    assert both.rooms == [*range(100, 106), 200, 201] and both.split == "d1"
+    assert torch.equal(both.images["rgb"][:6], SegmentationPairs(first).images["rgb"])
+    assert torch.equal(both.images["segmentation"][6:], Triplets(others).images["segmentation"])
+    with pytest.raises(ValueError, match=r"twice\.zip lists a room twice"):
+        pack([first, rooms_dir], tmp_path / "twice.zip", ("rgb", "segmentation"))
+    with pytest.raises(ValueError, match="hold images of different sizes"):
+        pack([first, write_rooms(tmp_path / "large", [300], 48)], tmp_path / "sizes.zip", ("rgb", "segmentation"))
+    assert not (tmp_path / "twice.zip").exists() and not (tmp_path / "sizes.zip").exists()
+
+
 def test_failed_pack_leaves_what_was_there(rooms_copy, tmp_path):
     target = tmp_path / "d2.zip"
     target.write_bytes(b"old")
