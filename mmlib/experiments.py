@@ -28,7 +28,7 @@ from .baselines.student import Student
 from .baselines.supervised import Supervised
 from .data import SHIPPED, DepthPairs, OraclePairs, Rooms, SegmentationPairs, joined, open_split, shipped
 from .domains import COLOURS, Domain, MixedCycles, folder_domains, networks, shipped_colours
-from .grids import ALPHA, FIVE, GRIDS, Run, runs
+from .grids import ALPHA, FIVE, GRIDS, Row, Run, runs
 from .machine import choose_device
 from .modalities import modality
 from .networks import MixAndMatch
@@ -311,6 +311,8 @@ def run_folders(
 
 ALPHAS = tuple(k / 10 for k in range(11))
 EXAMPLES = (0, 1, 2, 3)  # the test rooms of the qualitative figures
+PICTURED = {"translations": "examples", "through_rgb": "examples_through_rgb", "fused": "examples_fused"}
+"""By the part of a result that a row measures, the part that keeps pictures of it."""
 
 OBJECTIVES = {
     "zero_pair": lambda run, teacher, rooms: ZeroPair(shipped("d1"), shipped("d2")),
@@ -459,7 +461,8 @@ def train_run(preset_name: str, name: str, seed: int, folder: str | Path, device
     ship = run.ship and seed == 0
     fit(recipe, objective, place, device=device, resume=True, progress=False, half=ship, rgb_weights=weights)
     model = checkpoints.load(place / "checkpoint.safetensors", build=objective.networks).to(choose_device(device))
-    measured = measure(model, run, objective)
+    pictured = [row for grid in GRIDS.values() for row in grid if row.run == name and seed == 0]
+    measured = measure(model, run, objective, pictured)
     result = _report(name, {"preset": preset_name, **measured}, model.record, place)
     result["parameters"] = sum(weight.numel() for weight in model.parameters())
     evaluation.write_json(result, result_path(preset_name, name, seed))
@@ -468,8 +471,8 @@ def train_run(preset_name: str, name: str, seed: int, folder: str | Path, device
     return result
 
 
-def measure(model, run: Run, objective: Objective) -> dict:
-    """All that tables and figures ask of a run's networks, on the test split."""
+def measure(model, run: Run, objective: Objective, pictured: Collection[Row]) -> dict:
+    """All that tables and figures ask of a run's networks, on the test split, and pictures of what `pictured` show."""
     kind = _measured_on(run)
     if kind in ("colours", "styles", "five"):
         test = TEST[kind](model.recipe.size)
@@ -498,17 +501,12 @@ def measure(model, run: Run, objective: Objective) -> dict:
         }
     if validation:
         result["validation"] = validation
+    through = Cascade(model)
     if run.objective in ("zero_pair", "pix2pix"):
-        through = Cascade(model)
         ways = (("depth", "segmentation"), ("segmentation", "depth"))[: 1 if run.objective == "pix2pix" else 2]
         parts = [evaluation.evaluate(through, test, sources=[s], targets=[t], device=device) for s, t in ways]
         result["through_rgb"] = _translations(parts)
-        result["examples_through_rgb"] = examples(through, test, ways, device)
-    pairs = MEASURED.get(run.objective, [(s, t) for s in model.modalities for t in model.modalities])
-    result["examples"] = examples(model, test, pairs, device)
     if run.fuses:
-        ways = (("rgb+depth", "segmentation"), ("rgb+segmentation", "depth"))
-        result["examples_fused"] = examples(model, test, ways, device)
         result["fused"] = {
             f"rgb+{second}_to_{target}": {
                 lender: evaluation.fusion(model, test, "rgb", second, target, ALPHAS, lender)
@@ -516,6 +514,9 @@ def measure(model, run: Run, objective: Objective) -> dict:
             }
             for second, target in (("depth", "segmentation"), ("segmentation", "depth"))
         }
+    for part, kept in PICTURED.items():
+        if pairs := {tuple(row.translation.split("_to_")) for row in pictured if row.measured == part}:
+            result[kept] = examples(through if part == "through_rgb" else model, test, sorted(pairs), device)
     return result
 
 

@@ -6,7 +6,7 @@ import statistics
 from statistics import mean, stdev
 
 from .evaluation import seen
-from .experiments import RESULTS, stored
+from .experiments import PICTURED, RESULTS, stored
 from .grids import (
     ALPHA,
     COLOUR_MEASURES,
@@ -185,13 +185,15 @@ def fusion_table(preset: str = "ablation", seeds: int = 3) -> str:
     return "\n".join(lines)
 
 
-def pictures(name: str, preset: str = "ablation", seed: int = 0) -> dict[str, str]:
-    """What the rows of a grid make of the rooms `experiments.EXAMPLES`, for `plots.qualitative`: title → PNG."""
-    kept = {"translations": "examples", "through_rgb": "examples_through_rgb", "fused": "examples_fused"}
+def pictures(name: str, preset: str = "ablation") -> dict[str, str]:
+    """What the rows of a grid, seed 0, make of the rooms `experiments.EXAMPLES`, for `plots.qualitative`: title → PNG.
+
+    Results of other seeds keep no pictures.
+    """
     found = {}
     for row in GRIDS[name]:
-        if result := stored(preset, row.run, seed):
-            found[row.title] = result[kept[row.measured]][row.translation]
+        if result := stored(preset, row.run, 0):
+            found[row.title] = result[PICTURED[row.measured]][row.translation]
     return found
 
 

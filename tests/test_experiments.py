@@ -51,6 +51,14 @@ def test_a_grid_trains_teachers_first_and_nothing_twice(small, capsys):
     assert said[-1] == "small: 5 of 5 results are there already"
     table = tables.grid_table("small", "smoke", 1)
     assert len(table.splitlines()) == 2 + 4 and "–" not in table.splitlines()[2]
+    assert tables.pictures("small", "smoke").keys() == {row.title for row in GRIDS["small"]}
+
+
+def test_pictures_are_kept_of_what_rows_show_by_seed_0(small):
+    first, second = (experiments.train_run("smoke", "pix2pix", seed, small / "runs", "cpu") for seed in (0, 1))
+    assert first["examples"].keys() == {"rgb_to_segmentation"}
+    assert first["examples_through_rgb"].keys() == {"depth_to_segmentation"}
+    assert not any(name.startswith("examples") for name in second)
 
 
 def test_results_of_another_recipe_are_made_anew(small):

@@ -1,10 +1,15 @@
 """Pictures are drawn, and say what they should in words."""
 
+import io
+
+import numpy as np
 import torch
+from PIL import Image
 
 from mmlib import plots
-from mmlib.data import DepthPairs, SegmentationPairs
+from mmlib.data import DepthPairs, SegmentationPairs, shipped
 from mmlib.evaluation import evaluate
+from mmlib.plots.picture import packed
 
 PNG = b"\x89PNG"
 
@@ -59,3 +64,18 @@ def test_results_and_curves_are_labelled(model, rooms, tmp_path):
     figure = plots.loss_curves(log, [1])
     assert titles(figure)[:2] == ["rgb", "latent"] and figure.axes[0].get_xlabel() == "step"
     assert plots.diagram().png().startswith(PNG)
+
+
+def test_a_packed_photograph_is_of_near_colours_without_a_palette():
+    photo = Image.fromarray(shipped("test").batch([0])["rgb"][0].permute(1, 2, 0).numpy())
+    packed_photo = Image.open(io.BytesIO(packed(photo)))
+    assert packed_photo.mode == "RGB"
+    assert np.abs(np.asarray(packed_photo, int) - np.asarray(photo, int)).max() <= 2
+
+
+def test_a_packed_class_map_has_a_palette_of_near_colours():
+    drawn = plots.class_image(shipped("test").batch([0])["segmentation"][0])
+    classes = Image.fromarray((255 * drawn).round().astype(np.uint8))
+    packed_classes = Image.open(io.BytesIO(packed(classes.convert("RGBA"))))
+    assert packed_classes.mode == "P"
+    assert np.abs(np.asarray(packed_classes.convert("RGB"), int) - np.asarray(classes, int)).max() <= 2

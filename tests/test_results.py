@@ -10,7 +10,7 @@ import torch
 from mmlib import checkpoints, domains, evaluation, recolouring, styles, tables
 from mmlib.data import shipped
 from mmlib.experiments import CHECKPOINTS, EXPERIMENTS, RESULTS, select, selection_pairs
-from mmlib.grids import PRESET
+from mmlib.grids import GRIDS, PRESET
 from mmlib.machine import FORM, Machine
 from mmlib.recipes import from_dict, preset
 from mmlib.report import COLOUR_CHECKPOINT, STYLE_CHECKPOINT
@@ -55,6 +55,11 @@ def test_the_shipped_network_never_saw_the_pair(model):
     hashes = {(entry["role"], entry["split"]): entry["sha256"] for entry in model.record["data"]}
     roles = {"d1": "training", "d2": "training", "validation": "selection"}
     assert hashes == {(role, split): shipped(split).sha256 for split, role in roles.items()}
+
+
+@pytest.mark.parametrize("name", ["table1", "table2", "table3", "table4", "figure7"])
+def test_results_keep_the_pictures_of_every_row(name):
+    assert tables.pictures(name).keys() == {row.title for row in GRIDS[name]}
 
 
 def test_choices_rest_on_seen_pairs_alone():

@@ -3,8 +3,10 @@
 import base64
 import io
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image, ImageChops, ImageStat
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 STYLES = ("-", "--", ":", "-.")
@@ -12,6 +14,7 @@ HATCHES = ("", "//", "..", "xx")
 MARKERS = ("o", "^", "s", "D", "v", "P")
 NO_HIT = "#999999"
 NAMES = {"rgb": "RGB"}
+STEP = 5  # between the levels of a channel that a picture keeps, from 0 to 255
 
 
 class Picture(Figure):
@@ -23,15 +26,29 @@ class Picture(Figure):
         self.alt = alt
 
     def png(self) -> bytes:
-        """The picture as a PNG file."""
-        buffer = io.BytesIO()
+        """The picture as a PNG file, small as `packed` makes it."""
         # as savefig, without its rehearsal of the whole drawing, which would double the time of an explorer's answer
-        FigureCanvasAgg(self).print_png(buffer, metadata={"Software": None})
-        return buffer.getvalue()
+        canvas = FigureCanvasAgg(self)
+        canvas.draw()
+        return packed(Image.fromarray(np.asarray(canvas.buffer_rgba())))
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         data = {"image/png": base64.b64encode(self.png()).decode(), "text/plain": f"<Picture: {self.alt}>"}
         return data, {"image/png": {"alt": self.alt}}
+
+
+def packed(image: Image.Image) -> bytes:
+    """A drawn image as a PNG file of about half the usual size, in which nobody sees a difference.
+
+    Every channel is rounded to multiples of `STEP`. Charts and class maps get a palette of 256 colours, too: it changes
+    the mean pixel by less than 0.15 levels, at the rims of letters and lines. Photographs would become patchy by it.
+    """
+    rounded = image.convert("RGB").point([STEP * round(level / STEP) for level in range(256)] * 3)
+    coloured = rounded.quantize(256)
+    difference = ImageStat.Stat(ImageChops.difference(rounded, coloured.convert("RGB"))).mean
+    stream = io.BytesIO()
+    (coloured if max(difference) < 0.15 else rounded).save(stream, "PNG")
+    return stream.getvalue()
 
 
 def label(name: str) -> str:
