@@ -39,20 +39,18 @@ class Muon(torch.optim.Optimizer):
                 if weight.grad is not None:
                     shapes.setdefault(tuple(weight.shape), []).append(weight)
             for (rows, *others), weights in shapes.items():
-                states = [self.state[weight] for weight in weights]
-                for weight, state in zip(weights, states):
-                    if not state:
-                        state["momentum_buffer"] = torch.zeros_like(weight)
-                gradient = torch.stack([_matrix(weight.grad) for weight in weights])
-                before = torch.stack([_matrix(state["momentum_buffer"]) for state in states])
+                for weight in weights:
+                    if weight not in self.state:
+                        self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+                buffers = [self.state[weight]["momentum_buffer"] for weight in weights]
+                gradient, before = (torch.stack(list(map(_matrix, x))) for x in ([w.grad for w in weights], buffers))
                 moved = torch.add(gradient, before, alpha=group["momentum"])
                 update = orthogonal(gradient.add_(moved, alpha=group["momentum"]), group["iterations"])
                 update *= -group["lr"] * max(1.0, rows / math.prod(others)) ** 0.5
                 if self.found_inf is not None:
                     moved, update = (torch.where(self.found_inf > 0, x, y) for x, y in ((before, moved), (0.0, update)))
-                for weight, state, m, u in zip(weights, states, moved, update):
-                    state["momentum_buffer"].copy_(_convolution(m, weight))
-                    weight.add_(_convolution(u, weight))
+                torch._foreach_copy_(buffers, [_convolution(m, weights[0]) for m in moved])
+                torch._foreach_add_(weights, [_convolution(u, weights[0]) for u in update])
 
 
 def _matrix(weight: torch.Tensor) -> torch.Tensor:
@@ -76,8 +74,9 @@ def orthogonal(update: torch.Tensor, iterations: int) -> torch.Tensor:
     x = update / (update.norm(dim=(1, 2), keepdim=True) + 1e-7)
     gram, product = x @ x.mT, None
     for _ in range(iterations):
+        if product is not None:
+            gram = polynomial @ gram @ polynomial
         polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         polynomial.diagonal(dim1=1, dim2=2).add_(a)
         product = polynomial if product is None else polynomial @ product
-        gram = polynomial @ gram @ polynomial
     return product @ x
