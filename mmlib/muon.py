@@ -70,13 +70,19 @@ def orthogonal(update: torch.Tensor, iterations: int) -> torch.Tensor:
     """
     if update.shape[1] > update.shape[2]:
         return orthogonal(update.mT, iterations).mT
-    a, b, c = COEFFICIENTS
     x = update / (update.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    gram, product = x @ x.mT, None
-    for _ in range(iterations):
-        if product is not None:
-            gram = polynomial @ gram @ polynomial
-        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-        polynomial.diagonal(dim1=1, dim2=2).add_(a)
-        product = polynomial if product is None else polynomial @ product
+    gram = x @ x.mT
+    product = polynomial = _polynomial(gram)
+    for _ in range(iterations - 1):
+        gram = polynomial @ gram @ polynomial
+        polynomial = _polynomial(gram)
+        product = polynomial @ product
     return product @ x
+
+
+def _polynomial(gram: torch.Tensor) -> torch.Tensor:
+    """a I + b G + c G² of square matrices (N, n, n)."""
+    a, b, c = COEFFICIENTS
+    polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+    polynomial.diagonal(dim1=1, dim2=2).add_(a)
+    return polynomial
