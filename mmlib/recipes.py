@@ -309,7 +309,7 @@ PRESETS = {
         class_balance=0.25,
         optimizer="muon",
         anchor_gradient=False,
-        phases=(Phase(steps=300, lambda_latent=40.0, lambda_l2=10.0, lambda_gan=0.0),),
+        phases=(Phase(steps=370, lambda_latent=40.0, lambda_l2=10.0, lambda_gan=0.0),),
     ),
     # Half the side, three stages, neither GAN nor pseudo-pairs: variants of the paper's method live in a notebook, in
     # a minute each.
