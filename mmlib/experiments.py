@@ -75,8 +75,8 @@ LARGE = COURSE.replace(
     learning_rate=4e-3, windows=(1.0, 1.0), optimizer="muon", anchor_gradient=False, mirrored_rgb_decoder=True,
     phases=(Phase(steps=2_000, lambda_latent=10.0, lambda_l2=10.0, lambda_gan=0.0),),
 )  # fmt: skip
-"""The best network's: three stages, which keep the detail that RGB → RGB and small things need, and the paper's method
-without pooling indices, GAN or pseudo-pairs. All choices were made by seen translations."""
+"""What `make gpu` trains: three stages, which keep the detail that RGB → RGB and small things need, and the paper's
+method without pooling indices, GAN or pseudo-pairs. All choices were made by seen translations."""
 FIRST_PHASE = COURSE.replace(phases=COURSE.phases[:1]).with_steps(2_000)
 TAUGHT = COURSE.replace(
     teacher="average",
@@ -105,9 +105,6 @@ EXPERIMENTS = {
     "course": Experiment(COURSE.with_steps(6_000), ship=True),
     # its upper reference: the same f_D and g_S on true depth–segmentation pairs of 1,200 other rooms
     "oracle": Experiment(COURSE.with_steps(6_000), ("depth",), ("segmentation",), objective="oracle"),
-    # the best network, and the oracle of as many steps, on `python -m mmlib.rooms.shipped FOLDER --large`
-    "large": Experiment(LARGE, ship=True),
-    "large_oracle": Experiment(LARGE, ("depth",), ("segmentation",), objective="oracle"),
     # how far ten minutes on two cores go: the recipe of `make run`, shortened, and that of the tables' best row
     "ten_minutes_course": Experiment(COURSE.with_steps(1_000), *TO_SEGMENTATION, points=10),
     "ten_minutes_ablation": Experiment(runs("ablation")["pseudo_pairs_long"].recipe, *TO_SEGMENTATION, points=12),

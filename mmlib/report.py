@@ -11,6 +11,7 @@ from .experiments import CHECKPOINTS, RESULTS
 from .grids import PRESET
 from .objectives import ZeroPair
 from .recipes import preset
+from .speedrun import records_table
 from .tables import grid_table, render
 
 CHECKPOINT = CHECKPOINTS / "course.safetensors"
@@ -26,6 +27,8 @@ INSTRUCTORS = NOTEBOOKS / "instructors.md"
 EXERCISES_BEGIN, EXERCISES_END = "<!-- exercises:begin -->", "<!-- exercises:end -->"
 
 MINUTES_BEGIN, MINUTES_END = "<!-- minutes:begin -->", "<!-- minutes:end -->"
+RECORDS_BEGIN, RECORDS_END = "<!-- records:begin -->", "<!-- records:end -->"
+SHAPES_BEGIN, SHAPES_END = "<!-- shapes:begin -->", "<!-- shapes:end -->"
 MACHINES = NOTEBOOKS / "several_machines.md"
 GPUS_BEGIN, GPUS_END = "<!-- gpus:begin -->", "<!-- gpus:end -->"
 
@@ -199,11 +202,47 @@ def minutes_table(results: str | Path = RESULTS, goal: float = 0.4) -> str:
     return "\n".join(lines)
 
 
+SHAPES = {
+    "s_none": "RGB → segmentation alone, whole images",
+    "s_win_in": "the same, windows of 60 to 100 %, whole images in the last 15 % of the steps",
+    "s_win_both": "the same, windows of 75 to 133 %, whole images in the last 15 %",
+    "s_cutmix": "the same, whole images, CutMix in half of them",
+    "s_cutmix_both": "the same, windows of 75 to 133 % and CutMix",
+    "s_slow": "the same, whole images, Muon at a third of the rate",
+    "m_four": "all nine, four stages of 16 to 128 channels",
+    "m_three": "all nine, three stages of 24 to 96",
+    "m_three_table5": "the same with Table 5's RGB decoder",
+    "m_three_all": "the same with consistency of all stages",
+    "m_three_pseudo": "the same with pseudo-pairs from a quarter on",
+    "m_three_r10": "the same with λ_R = 10",
+    "m_wide": "all nine, three stages of 32 to 128",
+}
+"""The trials of `data/results/gpu/shapes.json`, with their titles."""
+
+
+def shapes_table(results: str | Path = RESULTS) -> str:
+    """What trials on a GPU measured on validation's seen pairs, as a Markdown table."""
+    runs = {run["name"]: run for run in read("gpu/shapes", results)["runs"]}
+    heads = ("steps", "RGB → segmentation", "RGB → depth", "RGB → RGB", "agreement of depth → segmentation")
+    lines = [f"| trial | {' | '.join(heads)} |", "| --- " * (1 + len(heads)) + "|"]
+    for name, title in SHAPES.items():
+        run, rows = runs[name], runs[name]["translations"]
+        cells = [f"{run['steps']:,}"]
+        for row, measure in (("rgb_to_segmentation", "miou"), ("rgb_to_depth", "delta1"), ("rgb_to_rgb", "psnr")):
+            value = rows.get(row, {}).get(measure)
+            cells.append("" if value is None else f"{value:.1f} dB" if measure == "psnr" else f"{100 * value:.1f} %")
+        agreed = run.get("agreement", {}).get("depth_to_segmentation")
+        cells.append(f"{100 * agreed['miou']:.1f} %" if agreed else "")
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def update_readme(readme: str | Path = README, results: str | Path = RESULTS) -> bool:
-    """Put the headline table of `results`, the evidence, and the tables of many domains and of minutes between the
-    README's markers; whether anything changed."""
+    """Put the headline table of `results`, the evidence, and the tables of many domains, of minutes, of records and of
+    shapes between the README's markers; whether anything changed."""
     tables = ((BEGIN, END, headline_table(results)), (EVIDENCE_BEGIN, EVIDENCE_END, evidence()),
-              (MANY_BEGIN, MANY_END, many_domains()), (MINUTES_BEGIN, MINUTES_END, minutes_table()))  # fmt: skip
+              (MANY_BEGIN, MANY_END, many_domains()), (MINUTES_BEGIN, MINUTES_END, minutes_table()),
+              (RECORDS_BEGIN, RECORDS_END, records_table()), (SHAPES_BEGIN, SHAPES_END, shapes_table()))  # fmt: skip
     return any([_put(readme, *table) for table in tables])
 
 

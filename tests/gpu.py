@@ -1,7 +1,7 @@
 """What only a GPU can say, in at most nine minutes: `make gpu`, or `python3 tests/gpu.py OUT` where there is no make.
 
 It needs Python 3.11, PyTorch 2.11, pytest and the library's few packages, no Jupyter. In OUT it leaves the outcome of
-the tests that need CUDA, the paper preset's bench, a speedrun, and the shipped recipe at 128×128 pixels, trained for
+the tests that need CUDA, the paper preset's bench, a speedrun, and the largest recipe at 128×128 pixels, trained for
 the time that is left, with its evaluation. Each stage has its own seconds, and one that fails or is cut stops no other.
 `SMOKE=1` runs every stage on the CPU, tiny, in about a minute.
 """
@@ -36,18 +36,18 @@ def stage(name: str, seconds: float, out: Path, *arguments: str) -> None:
 
 
 def train(seconds: float, out: Path, size: int = 128) -> None:
-    """Train the shipped recipe at `size` for about so many seconds, as many steps as fit, and evaluate it."""
+    """Train the largest recipe at `size` for about so many seconds, as many steps as fit, and evaluate it."""
     import torch
 
     from mmlib.batches import as_needed
     from mmlib.data import shipped
     from mmlib.evaluation import evaluate, table, write_json
-    from mmlib.experiments import EXPERIMENTS
+    from mmlib.experiments import LARGE
     from mmlib.machine import probe
     from mmlib.objectives import ZeroPair
     from mmlib.training import Trainer, fit
 
-    recipe = EXPERIMENTS["large"].recipe.replace(size=size)
+    recipe = LARGE.replace(size=size)
     if SMOKE:
         recipe = recipe.replace(size=32, batch=2, widths=(16, 16), convolutions=(1, 1))
     sets = [shipped(split) for split in ("d1", "d2")]

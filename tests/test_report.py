@@ -16,6 +16,7 @@ from mmlib.data import Triplets, pack
 from mmlib.evaluation import evaluate, write_json
 from mmlib.networks import MixAndMatch
 from mmlib.recipes import preset
+from mmlib.speedrun import records_table
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -42,6 +43,8 @@ def test_readme_holds_the_tables_of_the_shipped_results():
     assert between(report.EVIDENCE_BEGIN, report.EVIDENCE_END) == report.evidence(), "run python -m mmlib readme"
     assert between(report.MANY_BEGIN, report.MANY_END) == report.many_domains(), "run python -m mmlib readme"
     assert between(report.MINUTES_BEGIN, report.MINUTES_END) == report.minutes_table(), "run python -m mmlib readme"
+    assert between(report.RECORDS_BEGIN, report.RECORDS_END) == records_table(), "run python -m mmlib readme"
+    assert between(report.SHAPES_BEGIN, report.SHAPES_END) == report.shapes_table(), "run python -m mmlib readme"
 
 
 def test_the_arithmetic_of_several_gpus_is_as_computed(tmp_path):
