@@ -145,7 +145,16 @@ def audit(options) -> int:
 
 
 def bench(options) -> int:
-    from .bench import bench, bench_domains, bench_loading, bench_methods, bench_processes, describe, describe_loading
+    from .bench import (
+        bench,
+        bench_domains,
+        bench_loading,
+        bench_methods,
+        bench_optimizer,
+        bench_processes,
+        describe,
+        describe_loading,
+    )  # fmt: skip
 
     changes = {key: value for key in ("size", "batch") if (value := getattr(options, key))}
     recipe = preset(options.preset, **changes)
@@ -154,6 +163,8 @@ def bench(options) -> int:
         result = bench_domains(steps=options.steps, device=options.device)
     elif options.methods:
         result = bench_methods(options.preset, options.steps, options.device)
+    elif options.optimizer:
+        result = bench_optimizer(recipe, options.steps, options.device)
     elif options.processes:
         result = bench_processes(options.preset, options.steps)
     elif options.loading:
@@ -327,6 +338,7 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--switches", action="store_true", help="also with each switch turned: format, compiler, codes")
     sub.add_argument("--methods", action="store_true", help="in place of it: minutes of each method of the tables")
     sub.add_argument("--domains", action="store_true", help="in place of it: what more domains cost (data/colours)")
+    sub.add_argument("--optimizer", action="store_true", help="in place of it: Muon's share of a step, idle and busy")
     sub.add_argument("--processes", action="store_true", help="in place of it: one process against two, on the CPU")
     sub.add_argument("--loading", metavar="DATA", help="in place of it: samples/s that a set gives and a step consumes")
     sub.add_argument("--json", metavar="FILE")

@@ -427,6 +427,38 @@ def _milliseconds(trainer: Trainer, seconds: float) -> dict[str, float]:
     return {group: 1000 * seconds * value / times.total() for group, value in times.most_common()}
 
 
+def bench_optimizer(recipe: Recipe, steps: int = 20, device: str = "auto") -> dict:
+    """The share of Muon in a step of a recipe, with the other cores idle and with one of them busy.
+
+    Seconds are medians of `steps`; a step and Muon's part of it, repeated on the same gradients, take turns.
+    """
+    rooms = [as_needed(shipped(split).subset(0, 100), recipe) for split in ("d1", "d2")]
+    trainer = Trainer(recipe.replace(optimizer="muon"), ZeroPair(*rooms), probe(device, recipe.precision))
+    seconds: dict[str, dict[str, float]] = {}
+    for load in ("idle", "busy"):
+        busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if load == "busy" else None
+        try:
+            taken: dict[str, list[float]] = {"step": [], "muon": []}
+            for repeat in range(steps + 2):
+                for name, part in (("step", trainer.step), ("muon", trainer.optimizers["muon"].step)):
+                    elapsed = _timed(part, trainer.machine.device)
+                    if repeat >= 2:  # the first two warm up
+                        taken[name].append(elapsed)
+        finally:
+            if busy:
+                busy.kill()
+                busy.wait()
+        seconds[load] = {name: statistics.median(values) for name, values in taken.items()}
+    share = {load: times["muon"] / times["step"] for load, times in seconds.items()}
+    return {
+        "recipe": recipe.to_dict(),
+        "steps": steps,
+        "seconds": seconds,
+        "muon_share": share,
+        **where(trainer.machine.device),
+    }
+
+
 def bench_processes(preset_name: str = "course", steps: int = 40, counts: tuple[int, ...] = (1, 2)) -> dict:
     """Images a second of one training in 1 and in 2 processes on the CPU, with the same batch in all and the cores
     shared out: each by `torchrun -m mmlib train`, from the seconds that its record gives for `steps` more steps."""

@@ -52,10 +52,13 @@ def runs(name: str) -> dict[str, Run]:
         "none": Run(first.replace(side_information="none")),
         "skip": Run(first.replace(side_information="skip")),
         **{
-            f"{kind}_pretrained": Run(first.replace(side_information=kind), pretrained=True)
+            f"{kind}_pretrained": Run(first.replace(side_information=kind), pretrained=True, fuses=kind == "pooling")
             for kind in SIDE_INFORMATION
         },
-        **{f"{kind}_deep": Run(deep.replace(side_information=kind)) for kind in SIDE_INFORMATION},
+        **{
+            f"{kind}_deep": Run(deep.replace(side_information=kind), fuses=kind == "pooling")
+            for kind in SIDE_INFORMATION
+        },
         "translations": Run(untied.replace(autoencoders=False)),
         "autoencoders": Run(untied),
         "consistency": Run(first.replace(latent_noise=0.0)),

@@ -66,7 +66,8 @@ def test_every_checkpoint_has_its_card(checkpoint):
 def test_update_readme_changes_the_table_alone(results):
     readme = results / "README.md"
     markers = f"{report.EVIDENCE_BEGIN}\n{report.EVIDENCE_END}\n{report.MANY_BEGIN}\n{report.MANY_END}\n"
-    markers += f"{report.MINUTES_BEGIN}\n{report.MINUTES_END}\n"
+    markers += f"{report.MINUTES_BEGIN}\n{report.MINUTES_END}\n{report.RECORDS_BEGIN}\n{report.RECORDS_END}\n"
+    markers += f"{report.SHAPES_BEGIN}\n{report.SHAPES_END}\n"
     readme.write_text(f"before\n{report.BEGIN}\nearlier\n{report.END}\nafter\n{markers}", encoding="utf-8")
     assert report.update_readme(readme, results)
     text = readme.read_text(encoding="utf-8")
