@@ -1,16 +1,20 @@
 """Muon: orthogonal updates, in any memory format, of the right weights; resumed to the bit."""
 
+import json
+
 import pytest
 import torch
 from torch import nn
 
 from mmlib import checkpoints
+from mmlib.bench import bench_optimizer
 from mmlib.data import open_split
+from mmlib.experiments import RESULTS
 from mmlib.machine import Machine
 from mmlib.muon import Muon, matrices, orthogonal
 from mmlib.networks import MixAndMatch
 from mmlib.objectives import ZeroPair
-from mmlib.recipes import preset
+from mmlib.recipes import from_dict, preset
 from mmlib.training import Trainer, fit
 
 RECIPE = preset("smoke", widths=(16, 16), optimizer="muon")
@@ -105,3 +109,14 @@ def test_a_state_that_adam_wrote_is_not_gone_on_with_by_muon(objective, tmp_path
         ValueError, match=r"trained by another recipe; it differs in optimizer \(adam there, muon here\)"
     ):
         fit(RECIPE, objective, tmp_path, device="cpu", progress=False, resume=True)
+
+
+def test_its_share_of_a_step_is_measured_idle_and_busy():
+    result = bench_optimizer(RECIPE, steps=2, device="cpu")
+    assert result["seconds"].keys() == result["muon_share"].keys() == {"idle", "busy"}
+    assert all(0 < share < 1 for share in result["muon_share"].values())
+
+
+def test_its_measured_share_of_a_step_of_preset_ablation_is_small():
+    measured = json.loads((RESULTS / "bench" / "muon.json").read_text())
+    assert from_dict(measured["recipe"]) == preset("ablation") and max(measured["muon_share"].values()) <= 0.08

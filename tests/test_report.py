@@ -76,7 +76,10 @@ def test_update_readme_changes_the_table_alone(results):
     assert headline.count("zero-pair") == 2 and "earlier" not in text
     many = f"{report.MANY_BEGIN}\n{report.many_domains()}\n{report.MANY_END}\n"
     minutes = f"{report.MINUTES_BEGIN}\n{report.minutes_table()}\n{report.MINUTES_END}\n"
-    assert evidence == f"{report.EVIDENCE_BEGIN}\n{report.evidence()}\n{report.EVIDENCE_END}\n{many}{minutes}"
+    records = f"{report.RECORDS_BEGIN}\n{records_table()}\n{report.RECORDS_END}\n"
+    shapes = f"{report.SHAPES_BEGIN}\n{report.shapes_table()}\n{report.SHAPES_END}\n"
+    begun = f"{report.EVIDENCE_BEGIN}\n{report.evidence()}\n{report.EVIDENCE_END}\n"
+    assert evidence == begun + many + minutes + records + shapes
     assert not report.update_readme(readme, results)
 
 

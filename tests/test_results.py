@@ -73,6 +73,14 @@ def test_choices_rest_on_seen_pairs_alone():
             assert report["alignment"].keys() == {"rgb – segmentation", "rgb – depth"}
 
 
+def test_trials_on_a_gpu_were_measured_on_seen_pairs_of_validation_alone():
+    trials = reported("gpu/shapes")
+    assert trials["split"] == "validation" and trials["processor"]
+    for run in trials["runs"]:
+        assert from_dict(run["recipe"]).size == 96 and run["steps"] == from_dict(run["recipe"]).steps
+        assert all(row["seen"] for row in run["translations"].values())
+
+
 def test_the_course_has_the_consistency_that_translates_most_seen_pairs_better():
     """On the mean of two seeds; the lead is narrow, and alignment is undecided between the forms (notebook 04)."""
     means = {}
