@@ -33,6 +33,10 @@ from .recipes import Phase, Recipe, from_dict
 from .untrusted import brief
 
 
+UPDATED_BY = {"generator": ("generator", "muon"), "discriminator": ("discriminator",)}
+"""The optimisers, by name, that change the networks and the discriminators; Muon only where the recipe asks for it."""
+
+
 class NetworksLosses(nn.Module):
     """All losses of encoders and decoders in one forward, which is what several processes can share."""
 
@@ -178,11 +182,7 @@ class Trainer:
 
     def _update(self, name: str, loss: torch.Tensor, terms: dict[str, torch.Tensor], step: int) -> None:
         """Change the weights of the networks (`generator`) or of the discriminators by the gradient of their loss."""
-        optimizers = [
-            optimizer
-            for key, optimizer in self.optimizers.items()
-            if (key == name) or {key, name} == {"muon", "generator"}
-        ]
+        optimizers = [self.optimizers[key] for key in UPDATED_BY[name] if key in self.optimizers]
         infinite = ~torch.isfinite(loss.detach())
         if not self.deferred and infinite:
             wrong = [f"{term} = {value.item()}" for term, value in terms.items() if not torch.isfinite(value)]
