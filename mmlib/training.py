@@ -32,7 +32,6 @@ from .pretrained import load_rgb_encoder
 from .recipes import Phase, Recipe, from_dict
 from .untrusted import brief
 
-
 UPDATED_BY = {"generator": ("generator", "muon"), "discriminator": ("discriminator",)}
 """The optimisers, by name, that change the networks and the discriminators; Muon only where the recipe asks for it."""
 
