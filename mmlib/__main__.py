@@ -99,11 +99,8 @@ def experiment(options) -> int:
             run_grid(options.name, options.seeds, grid_preset, options.out, options.device, options.processes)
         print(render(options.name, grid_preset, options.seeds))
     else:
-        print(
-            evaluation.table(
-                run(options.name, options.out / options.name, options.device, options.resume, options.data)
-            )
-        )
+        folder = options.out / options.name
+        print(evaluation.table(run(options.name, folder, options.device, options.resume, options.data)))
     return 0
 
 
@@ -145,34 +142,25 @@ def audit(options) -> int:
 
 
 def bench(options) -> int:
-    from .bench import (
-        bench,
-        bench_domains,
-        bench_loading,
-        bench_methods,
-        bench_optimizer,
-        bench_processes,
-        describe,
-        describe_loading,
-    )  # fmt: skip
+    from . import bench as timing
 
     changes = {key: value for key in ("size", "batch") if (value := getattr(options, key))}
     recipe = preset(options.preset, **changes)
     text = ""  # of what has no form for people, JSON is shown
     if options.domains:
-        result = bench_domains(steps=options.steps, device=options.device)
+        result = timing.bench_domains(steps=options.steps, device=options.device)
     elif options.methods:
-        result = bench_methods(options.preset, options.steps, options.device)
+        result = timing.bench_methods(options.preset, options.steps, options.device)
     elif options.optimizer:
-        result = bench_optimizer(recipe, options.steps, options.device)
+        result = timing.bench_optimizer(recipe, options.steps, options.device)
     elif options.processes:
-        result = bench_processes(options.preset, options.steps)
+        result = timing.bench_processes(options.preset, options.steps)
     elif options.loading:
-        result = bench_loading(options.loading, recipe, options.steps, options.device)
-        text = describe_loading(result)
+        result = timing.bench_loading(options.loading, recipe, options.steps, options.device)
+        text = timing.describe_loading(result)
     else:
-        result = bench(recipe, options.steps, options.device, options.switches)
-        text = describe(result)
+        result = timing.bench(recipe, options.steps, options.device, options.switches)
+        text = timing.describe(result)
     if options.json or not text:
         evaluation.write_json(result, options.json or "-")
     if text:

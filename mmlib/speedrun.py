@@ -141,7 +141,7 @@ def keep(result: dict, name: str, change: str, records: str | Path = RECORDS) ->
 
 
 def records(folder: str | Path = RECORDS) -> list[dict]:
-    """All records, the slowest first."""
+    """All records by date, those of CPUs first; of one date the slowest first."""
     found = [json.loads(path.read_text(encoding="utf-8")) for path in Path(folder).glob("*.json")]
     return sorted(found, key=lambda record: (record["device"] != "cpu", record["date"], -record["seconds"]))
 

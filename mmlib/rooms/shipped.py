@@ -1,8 +1,8 @@
 """The shipped data set, made again: `python -m mmlib.rooms.shipped FOLDER` renders, packs and describes all splits.
 
 Rendering takes about an hour on two cores and resumes where it stopped; `FOLDER` keeps the rendered files. With
-`--large` it makes, in `FOLDER/large`, what the largest network was trained on: the shipped training sets with more
-rooms, which do not ship, and the rooms of its oracle.
+`--large` it makes, in `FOLDER/large`, sets for longer trainings: the shipped training sets with more rooms, which do
+not ship, and the rooms of an oracle.
 """
 
 import argparse
@@ -99,7 +99,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", help="where the rendered files are kept")
     parser.add_argument("--only", nargs="+", choices=SPLITS, default=tuple(SPLITS), help="the splits to make (all)")
-    parser.add_argument("--large", action="store_true", help="make the largest network's rooms in place of these")
+    parser.add_argument("--large", action="store_true", help="make the larger training sets in place of these")
     arguments = parser.parse_args()
     if arguments.large:
         make_large(arguments.folder)
