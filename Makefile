@@ -33,7 +33,7 @@ run: $(READY)  ## train for STEPS=1500 steps in notebook 04, headless, and leave
 	  -p steps $(STEPS) -p device $(DEVICE) -p out $(OUT) \
 	  notebooks/04_zero_pair_training.ipynb $(OUT)/04_zero_pair_training.ipynb
 	@echo
-	@$(BIN)/python -c 'import json, sys; from mmlib.evaluation import table; print(table(json.load(open(sys.argv[1]))))' \
+	@$(BIN)/python -c 'import json, sys; from mmlib import table; print(table(json.load(open(sys.argv[1]))))' \
 	  $(OUT)/metrics.json
 	@echo "Everything is in $(OUT): the executed notebook, checkpoint, log, metrics.json and figures."
 

@@ -8,7 +8,8 @@ import os
 import sys
 from pathlib import Path
 
-from . import checkpoints, data, evaluation
+from . import checkpoints, evaluation, files
+from .data import packing, sets, shipped
 from .recipes import PRESETS, Recipe, preset
 
 
@@ -26,14 +27,14 @@ def render(options) -> int:
 
 
 def check_data(options) -> int:
-    problems = data.check(options.data)
+    problems = packing.check(options.data)
     print("\n".join(problems) if problems else f"{options.data}: every file is in order")
     return 1 if problems else 0
 
 
 def scenenet(options) -> int:
-    from .scenenet import check, describe, paper_sets
-    from .shards import write
+    from .data.scenenet import check, describe, paper_sets
+    from .data.shards import write
 
     sets = paper_sets(options.root, options.classes, options.set, protobufs=options.protobuf)
     print(describe(sets))
@@ -46,12 +47,13 @@ def scenenet(options) -> int:
 
 
 def pack(options) -> int:
-    print(data.pack(options.directory, options.zip, tuple(options.modalities.split(","))))
+    print(packing.pack(options.directory, options.zip, tuple(options.modalities.split(","))))
     return 0
 
 
 def train(options) -> int:
-    from .objectives import PlugIn, ZeroPair, plugged_in
+    from .methods.plug_in import PlugIn, plugged_in
+    from .objectives import ZeroPair
     from .training import fit
 
     keys = [field.name for field in dataclasses.fields(Recipe)] + ["steps"]
@@ -61,10 +63,10 @@ def train(options) -> int:
     if options.add:
         base = checkpoints.load(options.to)
         recipe = plugged_in(base.recipe, options.add).replace(**changes)
-        objective = PlugIn(data.open_split(options.data, options.add), base)
+        objective = PlugIn(shipped.open_split(options.data, options.add), base)
     else:
         recipe = preset(options.preset, **changes)
-        objective = ZeroPair(data.open_split(options.data, "d1"), data.open_split(options.data, "d2"))
+        objective = ZeroPair(shipped.open_split(options.data, "d1"), shipped.open_split(options.data, "d2"))
     fit(recipe, objective, options.out, device=options.device, workers=options.workers, resume=options.resume,
         rgb_weights=options.rgb_weights, save_every=options.save_every)  # fmt: skip
     if int(os.environ.get("RANK", 0)) == 0:  # of torchrun's processes the first alone writes
@@ -73,23 +75,23 @@ def train(options) -> int:
 
 
 def evaluate(options) -> int:
-    from .machine import choose_device
+    from .hardware.compute import choose_device
 
     model = checkpoints.load(options.checkpoint).to(choose_device(options.device))
-    rooms = data.open_split(options.data, options.split, model.recipe.size)
+    rooms = shipped.open_split(options.data, options.split, model.recipe.size)
     if options.split == "test" and not set(model.modalities) <= set(rooms.modalities):
-        rooms = data.joined(rooms, data.open_split(options.data, "test_surfaces", model.recipe.size))
+        rooms = sets.joined(rooms, shipped.open_split(options.data, "test_surfaces", model.recipe.size))
     result = {"checkpoint": Path(options.checkpoint).name, **evaluation.evaluate(model, rooms)}
-    evaluation.write_json(result, options.json)
+    files.write_json(result, options.json)
     if options.json != "-":
         print(evaluation.table(result))
     return 0
 
 
 def experiment(options) -> int:
-    from .experiments import run, run_grid
-    from .grids import GRIDS, PRESET
-    from .tables import render
+    from .evidence.experiments import run, run_grid
+    from .evidence.grids import GRIDS, PRESET
+    from .evidence.tables import render
 
     if options.domains:
         return _experiment_on_folders(options)
@@ -106,9 +108,9 @@ def experiment(options) -> int:
 
 def _experiment_on_folders(options) -> int:
     """Figure 6 of images of one's own: seen and unseen translations of the first image of each domain."""
-    from . import plots
-    from .domains import folder_domains
-    from .experiments import run_folders
+    from .course import plots
+    from .data.domains import folder_domains
+    from .methods.mixed_cycles import run_folders
 
     if options.name != "styles":
         raise ValueError(f"--domains belongs to the experiment styles, not to {options.name}")
@@ -120,29 +122,31 @@ def _experiment_on_folders(options) -> int:
     for rooms in folder_domains(options.domains, model.recipe.size, anchor, "test"):
         shown |= rooms.batch([0])
     picture = plots.all_translations(model, shown, functools.partial(evaluation.seen, anchor=anchor))
-    checkpoints.write(options.out / "domains" / "translations.png", picture.png())
+    files.write(options.out / "domains" / "translations.png", picture.png())
     print(f"wrote checkpoint.safetensors and translations.png in {options.out / 'domains'}; the anchor is {anchor}")
     return 0
 
 
 def distil(options) -> int:
-    from .experiments import DISTILLATION, RGB_ENCODER
-    from .pretrained import distil
+    from .evidence.experiments import DISTILLATION, RGB_ENCODER
+    from .methods.distillation import distil
 
-    sets = (data.shipped("d1"), data.shipped("d2"))
+    sets = (shipped.shipped("d1"), shipped.shipped("d2"))
     distil(options.vgg, DISTILLATION, sets, options.out, RGB_ENCODER, device=options.device, resume=True)
     print(f"wrote {RGB_ENCODER} and its record")
     return 0
 
 
 def audit(options) -> int:
+    from .audit import audit, describe_audit
+
     record = checkpoints.verified_record(options.checkpoint)
-    print(evaluation.describe_audit(record))
-    return 1 if evaluation.audit(record) else 0
+    print(describe_audit(record))
+    return 1 if audit(record) else 0
 
 
 def bench(options) -> int:
-    from . import bench as timing
+    from .evidence import bench as timing
 
     changes = {key: value for key in ("size", "batch") if (value := getattr(options, key))}
     recipe = preset(options.preset, **changes)
@@ -162,51 +166,52 @@ def bench(options) -> int:
         result = timing.bench(recipe, options.steps, options.device, options.switches)
         text = timing.describe(result)
     if options.json or not text:
-        evaluation.write_json(result, options.json or "-")
+        files.write_json(result, options.json or "-")
     if text:
         print(text)
     return 0
 
 
 def speedrun(options) -> int:
-    from . import speedrun as runs
+    from .evidence import speedrun as runs
 
     result = runs.speedrun(preset(options.preset), options.seeds, options.device)
     print(runs.describe(result))
     if options.json:
-        evaluation.write_json(result, options.json)
+        files.write_json(result, options.json)
     if options.record:
         print(f"wrote {runs.keep(result, options.record, options.change)}")
     return 0 if result["reached"] else 1
 
 
 def readme(options) -> int:
-    from . import cards, plots, report
+    from .course import headers, plots
+    from .evidence import cards, pages
 
-    model = checkpoints.load(report.CHECKPOINT)
-    rooms = data.shipped("test", model.recipe.size)
+    model = checkpoints.load(shipped.CHECKPOINT)
+    rooms = shipped.shipped("test", model.recipe.size)
     picture = plots.translations(model, rooms.batch(range(options.rooms)), ["rgb", "depth"], ["segmentation"])
-    checkpoints.write(report.PICTURE, picture.png())
-    changed = report.update_readme()
-    print(f"wrote {report.PICTURE}; the headline of {report.README} {'is new' if changed else 'was up to date'}")
+    files.write(pages.PICTURE, picture.png())
+    changed = pages.update_readme()
+    print(f"wrote {pages.PICTURE}; the headline of {pages.README} {'is new' if changed else 'was up to date'}")
     cards.write_cards()
     print(f"wrote the model cards in {cards.CHECKPOINTS}")
-    changed = report.update_instructors()
-    print(f"the exercises of {report.INSTRUCTORS} {'are new' if changed else 'were up to date'}")
-    changed = report.update_machines()
-    print(f"the arithmetic of {report.MACHINES} {'is new' if changed else 'was up to date'}")
+    changed = headers.update_instructors()
+    print(f"the exercises of {headers.INSTRUCTORS} {'are new' if changed else 'were up to date'}")
+    changed = pages.update_machines()
+    print(f"the arithmetic of {pages.MACHINES} {'is new' if changed else 'was up to date'}")
     return 0
 
 
 def grade(options) -> int:
-    from .exercises import grades
+    from .course.exercises import grades
 
     print(grades(options.notebooks, options.json))
     return 0
 
 
 def execute(options) -> int:
-    from .course import execute
+    from .course.notebooks import execute
 
     for path in options.notebooks:
         print(f"{path}: {execute(path)} s", flush=True)
@@ -214,14 +219,14 @@ def execute(options) -> int:
 
 
 def run_course(options) -> int:
-    from .course import run
+    from .course.notebooks import run
 
     run(options.out, **{name: _literal(value) for name, value in options.parameters})
     return 0
 
 
 def pages(options) -> int:
-    from .course import pages
+    from .course.notebooks import pages
 
     print(f"the contents page: {pages(options.out)}")
     return 0
@@ -269,7 +274,9 @@ def parser() -> argparse.ArgumentParser:
     sub = command(train, "train", "Train a mix-and-match network on D1 and D2, or plug a modality into one.")
     sub.add_argument("--preset", default="course", choices=PRESETS, help="recipe to start from (%(default)s)")
     sub.add_argument("--out", required=True, type=_folder, help="folder for checkpoint, state and log")
-    sub.add_argument("--data", default=data.SHIPPED, help="folder with d1 and d2, zips or shards, or a rendered folder")
+    sub.add_argument(
+        "--data", default=shipped.SHIPPED, help="folder with d1 and d2, zips or shards, or a rendered folder"
+    )
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")
     sub.add_argument("--resume", action="store_true", help="go on where a killed run stopped")
     sub.add_argument("--workers", type=int, default=0, help="processes that prepare batches ahead (%(default)s)")
@@ -288,7 +295,7 @@ def parser() -> argparse.ArgumentParser:
     sub = command(evaluate, "evaluate", "Measure all translations of a checkpoint.")
     sub.add_argument("checkpoint")
     sub.add_argument(
-        "--data", default=data.SHIPPED, help="folder with the split's zip or shards, a zip, or a rendered folder"
+        "--data", default=shipped.SHIPPED, help="folder with the split's zip or shards, a zip, or a rendered folder"
     )
     sub.add_argument("--split", default="test", choices=("validation", "test"), help="(%(default)s)")
     sub.add_argument("--json", default="-", metavar="FILE", help="- is standard output (%(default)s)")
@@ -297,7 +304,9 @@ def parser() -> argparse.ArgumentParser:
     sub = command(experiment, "experiment", "Train and measure what data/results/NAME.json reports.")
     sub.add_argument("name", help="which: an unknown one lists them")
     sub.add_argument("--out", default="runs/experiments", type=_folder, help="folder for states and logs (%(default)s)")
-    sub.add_argument("--data", default=data.SHIPPED, help="folder with d1 and d2, of an experiment outside the tables")
+    sub.add_argument(
+        "--data", default=shipped.SHIPPED, help="folder with d1 and d2, of an experiment outside the tables"
+    )
     sub.add_argument("--seeds", type=_positive, default=3, help="how many, from 0: of a table or figure (%(default)s)")
     sub.add_argument("--preset", choices=PRESETS, help="of a table or figure (ablation; domains for colours, styles)")
     sub.add_argument("--domains", metavar="DIR", help="styles on images of your own: trainA, trainB, … or one a domain")
@@ -411,7 +420,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"mmlib: {error}", file=sys.stderr)
         return 2
     except (MemoryError, RuntimeError) as error:
-        from .training import out_of_memory
+        from .hardware.guards import out_of_memory
 
         if not out_of_memory(error):
             raise

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .hardware.window_codes import CodedPool, CodedUnpool, is_channels_last
+
 
 class ImageConvolution(nn.Conv2d):
     """A network's first convolution: it computes in fp32 even under autocast, and hands over autocast's precision.
@@ -38,7 +40,7 @@ def pool(features: torch.Tensor, codes: bool = False) -> tuple[torch.Tensor, tor
 
     With `codes` it is where in its window each stood, 0 to 3, row by row (uint8): an eighth of the memory.
     """
-    return _CodedPool.apply(features) if codes else F.max_pool2d(features, 2, return_indices=True)
+    return CodedPool.apply(features) if codes else F.max_pool2d(features, 2, return_indices=True)
 
 
 def unpool(features: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
@@ -47,61 +49,11 @@ def unpool(features: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
     `indices`: what `pool` gave, in either form.
     """
     if indices.dtype == torch.uint8:
-        return _CodedUnpool.apply(features, indices)
+        return CodedUnpool.apply(features, indices)
     unpooled = F.max_unpool2d(features, indices, 2)
-    if _is_channels_last(features):  # CUDA answers NCHW whatever it was given
+    if is_channels_last(features):  # CUDA answers NCHW whatever it was given
         unpooled = unpooled.contiguous(memory_format=torch.channels_last)
     return unpooled
-
-
-def _is_channels_last(features: torch.Tensor) -> bool:
-    return features.is_contiguous(memory_format=torch.channels_last)
-
-
-class _CodedPool(torch.autograd.Function):
-    @staticmethod
-    def forward(context, features):
-        pixels = [features[..., code // 2 :: 2, code % 2 :: 2] for code in range(4)]
-        upper, lower = torch.maximum(*pixels[:2]), torch.maximum(*pixels[2:])
-        pooled = torch.maximum(upper, lower)
-        above, below = ((pixels[k + 1] > pixels[k]).to(torch.uint8) for k in (0, 2))
-        codes = torch.where(lower > upper, 2 + below, above)  # of equals the first, as PyTorch's
-        context.save_for_backward(codes)
-        context.mark_non_differentiable(codes)
-        return pooled, codes
-
-    @staticmethod
-    def backward(context, slope, _):
-        return _spread(slope, *context.saved_tensors)
-
-
-class _CodedUnpool(torch.autograd.Function):
-    @staticmethod
-    def forward(context, features, codes):
-        context.save_for_backward(codes)
-        return _spread(features, codes)
-
-    @staticmethod
-    def backward(context, slope):
-        return _gather(slope, *context.saved_tensors), None
-
-
-def _spread(values: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-    """Each value at its code's place in its window, zeros elsewhere: (N, C, H, W) → (N, C, 2H, 2W)."""
-    count, channels, height, width = values.shape
-    memory_format = torch.channels_last if _is_channels_last(values) else torch.contiguous_format
-    spread = torch.empty(
-        count, channels, 2 * height, 2 * width,
-        dtype=values.dtype, device=values.device, memory_format=memory_format,
-    )  # fmt: skip
-    for code in range(4):
-        spread[..., code // 2 :: 2, code % 2 :: 2] = torch.where(codes == code, values, 0)
-    return spread
-
-
-def _gather(spread: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
-    """The values at the codes' places, (N, C, 2H, 2W) → (N, C, H, W): inverse and gradient of `_spread`."""
-    return sum(torch.where(codes == code, spread[..., code // 2 :: 2, code % 2 :: 2], 0) for code in range(4))
 
 
 def upper_left(indices: torch.Tensor) -> torch.Tensor:
@@ -150,6 +102,7 @@ class Discriminator(nn.Module):
     With a `pool` it is shown older images, too.
     """
 
+    compiles = True
     pool: ImagePool | None = None
 
     def shown(self, made: torch.Tensor, random: torch.Generator) -> torch.Tensor:

@@ -6,6 +6,7 @@ metrics). A *training state* is one file more, `state.safetensors`: all that `tr
 
 import hashlib
 import json
+import math
 import warnings
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -15,17 +16,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch.overrides import TorchFunctionMode
 
-from .data import written_whole
+from .files import DIMENSIONS, FILE_BYTES, JSON_BYTES, brief, json_object, read_file, require_file, write
+from .hardware.compute import FORM
 from .modalities import forgotten_on_failure
 from .networks import MixAndMatch
 from .recipes import Recipe, from_dict
-from .untrusted import DIMENSIONS, FILE_BYTES, JSON_BYTES, brief, json_object, read_file, require_file
-
-
-def write(path: str | Path, content: bytes) -> None:
-    """Write a file whole or not at all; `OSError` says which path and why."""
-    with written_whole(path) as stream:
-        stream.write(content)
 
 
 def save_checkpoint(path: str | Path, model: torch.nn.Module, record: dict, half: bool = False) -> None:
@@ -247,3 +242,25 @@ def _digest(tensors: dict[str, torch.Tensor], text: str) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def saved_run(path: str | Path) -> tuple[Recipe, dict]:
+    """The recipe and the record of a training state; `ValueError` where it says less than resuming needs."""
+    saved = read_state_record(path)
+    try:
+        recipe = from_dict(saved.get("recipe"))
+    except ValueError as error:
+        raise ValueError(f"{path}: {brief(error)}") from error
+    data, machine, step, seconds = (saved.get(key) for key in ("data", "machine", "step", "seconds"))
+    right = {
+        "data": isinstance(data, list) and all(isinstance(entry, dict) for entry in data),
+        "machine": isinstance(machine, dict)
+        and {"bf16", "channels_last"} <= machine.keys() <= set(FORM)
+        and all(type(value) is bool for value in machine.values()),
+        "step": type(step) is int and 0 <= step <= recipe.steps,
+        "seconds": type(seconds) in (int, float) and 0 <= seconds < math.inf,
+        "rgb_weights_sha256": isinstance(saved.get("rgb_weights_sha256", ""), str),
+    }
+    if wrong := [key for key, is_right in right.items() if not is_right]:
+        raise ValueError(f"{path}: its record has no usable {', '.join(wrong)}; train again or copy it again")
+    return recipe, saved

@@ -1,18 +1,20 @@
-"""The objective of section 4.3, term by term: pure functions `(prediction, target, valid) -> scalar`, and their sum.
+"""The objective of section 4.3, term by term: pure functions `(prediction, target, valid) -> scalar`.
 
 Predictions and targets are in network form, `valid` is bool (N, 1, H, W). Every loss is a mean over the valid pixels
 alone, computed in float32; a batch without any gives 0, with a gradient of 0, and never NaN. With several processes it
 is a process's part of the mean over all their pixels: averaged over them it is what one process would have.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 
-from . import processes
-from .modalities import known_modalities, modality
-from .networks import Encoding
-from .processes import joint_max, joint_mean
-from .recipes import Phase
+from .hardware import processes
+from .hardware.processes import joint_max, joint_mean
+
+if TYPE_CHECKING:
+    from .networks import Encoding
 
 
 def masked_mean(values: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
@@ -70,7 +72,7 @@ def discriminator_gan(scores_of_real: torch.Tensor, scores_of_fake: torch.Tensor
     return ((scores_of_real.float() - 1) ** 2).mean() + (scores_of_fake.float() ** 2).mean()
 
 
-def latent_consistency(first: Encoding, second: Encoding, stages: str = "latent") -> torch.Tensor:
+def latent_consistency(first: "Encoding", second: "Encoding", stages: str = "latent") -> torch.Tensor:
     """L_LAT of one paired set: mean squared distance of the latents of the same scene (section 4.3).
 
     `stages="latent"` compares h alone, as the paper writes; `"all_stages"` also every pooled stage before it (the
@@ -87,7 +89,7 @@ def latent_consistency(first: Encoding, second: Encoding, stages: str = "latent"
     return sum(F.mse_loss(a.float(), b.float()) for a, b in pairs) / len(pairs)
 
 
-def index_consistency(first: Encoding, second: Encoding) -> torch.Tensor:
+def index_consistency(first: "Encoding", second: "Encoding") -> torch.Tensor:
     """Agreement of pooling indices as a loss, in nats: both encoders should find a window's maximum at the same place.
 
     Cross-entropy of the softmax over the four pixels of a window against the other encoder's index, either way, over
@@ -109,36 +111,3 @@ def index_consistency(first: Encoding, second: Encoding) -> torch.Tensor:
 def windows(features: torch.Tensor) -> torch.Tensor:
     """(N, C, H, W) → (N, C, H / 2, W / 2, 4): the pixels of each 2×2 window, row by row."""
     return features.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).transpose(3, 4).flatten(4)
-
-
-def pseudo_pair(translated: torch.Tensor, teacher: torch.Tensor, target: str, confidence: float = 0.0) -> torch.Tensor:
-    """L_PSEUDO: an unseen translation against what the seen one says of the same room, no gradient to the teacher.
-
-    T_DS(z) learns from T_RS(x) on D2, T_SD(y) from T_RD(x) on D1: the pseudo-pairs of the journal version (Wang et al.,
-    IJCV 2020). No true depth–segmentation pair is involved. Of classes, the target is their distribution, and pixels
-    count where the teacher's favourite has at least the probability `confidence`; a depth says nothing of how sure it
-    is, so it counts everywhere.
-    """
-    record = modality(target)
-    said = record.soft_target(teacher.detach().float())
-    counts = torch.ones_like(said[:, :1], dtype=torch.bool)
-    if record.loss == "cross_entropy":
-        counts = said.amax(1, keepdim=True) >= confidence
-    return LOSSES[record.loss](translated, said, counts)
-
-
-def total(terms: dict[str, torch.Tensor], phase: Phase) -> torch.Tensor:
-    """L = λ_R L_RGB + λ_S L_SEG + λ_D L_DEPTH + λ_A L_LAT, with L_RGB = λ_L2 L_L2 + λ_GAN L_GAN (section 4.3).
-
-    A term is named by its kind and its translation: `rgb/SR`, `gan/*R`, `depth/RD`, `segmentation/RS`, `latent/RS`,
-    and `pseudo_segmentation/DS`, whose weight is λ_pseudo · λ_S.
-    """
-    weights = {
-        name: getattr(phase, record.loss_weight) if isinstance(record.loss_weight, str) else record.loss_weight
-        for name, record in known_modalities().items()
-    }
-    weights |= {f"pseudo_{name}": phase.lambda_pseudo * weight for name, weight in weights.items()}
-    weights["gan"] = phase.lambda_gan * weights["rgb"]
-    weights["rgb"] *= phase.lambda_l2
-    weights["latent"] = phase.lambda_latent
-    return sum(weights[name.split("/")[0]] * value for name, value in terms.items())

@@ -40,13 +40,13 @@ class Modality:
 
     `to_input(raw)` → float32 (N, channels, H, W); `to_raw(output)` goes back; `valid(raw)` → bool (N, 1, H, W), the
     pixels that count in losses and metrics. `loss` names an entry of `mmlib.losses.LOSSES`, `metric` one of
-    `mmlib.evaluation.METRICS`, `loss_weight` a λ of `mmlib.recipes.Phase`, or is its own. `letter` is the paper's: R,
+    `mmlib.metrics.METRICS`, `loss_weight` a λ of `mmlib.recipes.Phase`, or is its own. `letter` is the paper's: R,
     S, D. `soft_target` makes a teacher's output a target for pseudo-pairs. `resample` is how its pixels may be
     interpolated, `mirrored(raw)` what else a mirror does to them, besides moving them, and `zoomed(raw, share)` what
     else it does to show a share (N, 1, 1, 1) of the image's side as all of it. `pixels` names an entry of
-    `mmlib.data.PIXEL_MODES`; `from_stored` turns stored pixels (channels, H, W) into raw ones, which a batch holds as
-    `raw_dtype`, and `to_stored` goes back where it can; `problem(raw)` says what is wrong with one raw image, or
-    returns None.
+    `mmlib.data.images.PIXEL_MODES`; `from_stored` turns stored pixels (channels, H, W) into raw ones, which a batch
+    holds as `raw_dtype`, and `to_stored` goes back where it can; `problem(raw)` says what is wrong with one raw image,
+    or returns None.
     """
 
     name: str

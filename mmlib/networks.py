@@ -75,6 +75,7 @@ class Encoder(nn.Module):
     """
 
     window_codes = False
+    compiles = True
 
     def __init__(
         self,
@@ -118,6 +119,8 @@ class Decoder(nn.Module):
     encoder's features of the same size, as U-Net does; `none` only repeats values (Table 1's three variants).
     """
 
+    compiles = True
+
     def __init__(
         self, channels: int, widths: tuple[int, ...], convolutions: tuple[int, ...], side_information: str = "pooling"
     ):
@@ -155,6 +158,8 @@ class RGBDecoder(nn.Module):
     keeps the table's kernel and stride. No normalization at the output; tanh, for RGB in [−1, 1]. `convolutions` of
     each encoder stage make it the encoder's mirror; without, a stage has one, as in the table.
     """
+
+    compiles = True
 
     def __init__(self, channels: int, widths: tuple[int, ...], convolutions: tuple[int, ...] | None = None):
         super().__init__()
@@ -261,8 +266,8 @@ class Disturbed:
     """A trained network whose decoders get less than they were trained with: to see what each part is worth.
 
     `indices=False` replaces the pooling indices by ones that say nothing; `noise` is the standard deviation of Gaussian
-    noise on the latent, the same in every call. It offers what `mmlib.evaluation.evaluate` and `mmlib.plots` ask of a
-    model.
+    noise on the latent, the same in every call. It offers what `mmlib.evaluation.evaluate` and `mmlib.course.plots` ask
+    of a model.
     """
 
     def __init__(self, model: MixAndMatch, indices: bool = True, noise: float = 0.0, seed: int = 0):

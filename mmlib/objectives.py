@@ -1,34 +1,24 @@
 """Objectives: what a training minimises, on which sets, with which networks. `ZeroPair` is the paper's (section 4.3).
 
-`mmlib.training.fit` takes any `Objective`; the baselines of `mmlib.baselines` are others.
+`mmlib.training.fit` takes any `Objective`; the baselines of `mmlib.methods` are others.
 """
 
-import dataclasses
 import functools
 import itertools
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from . import processes
 from .blocks import PatchDiscriminator
-from .data import AnchoredPairs, DepthPairs, Rooms, SegmentationPairs
-from .losses import LOSSES, latent_consistency, pseudo_pair, total
-from .modalities import modality
+from .data.batches import Pair
+from .data.sets import AnchoredPairs, DepthPairs, Rooms, SegmentationPairs
+from .hardware import processes
+from .hardware.processes import mine
+from .losses import LOSSES, latent_consistency
+from .modalities import known_modalities, modality
 from .networks import Encoding, MixAndMatch
-from .processes import mine
 from .recipes import Phase, Recipe
-
-
-@dataclass
-class Pair:
-    """A batch of one training set on the device: network-form images and valid masks, by modality name."""
-
-    images: dict[str, torch.Tensor]
-    valid: dict[str, torch.Tensor]
 
 
 def add_noise(encoding: Encoding, deviation: float, random: torch.Generator) -> Encoding:
@@ -191,86 +181,6 @@ class ZeroPair(Objective):
         return average.translate(x, "rgb", target)
 
 
-def plugged_in(recipe: Recipe, name: str, steps: int = 1000) -> Recipe:
-    """The recipe by which a modality is plugged into a network of that recipe.
-
-    It has one phase, with the weights of the last one, in which the frozen network teaches the unseen translations.
-    """
-    last = dataclasses.replace(recipe.phases[-1], lambda_pseudo=1.0, lambda_gan=0.0, steps=steps)
-    return recipe.replace(modalities=(*recipe.modalities, modality(name).name), phases=(last,), teacher="self")
-
-
-class PlugIn(Objective):
-    """A new modality's encoder and decoder against a trained, frozen network, from pairs of RGB with it (section 3.3).
-
-    Only f_N and g_N are trained: by T_RN and T_NN, by T_NR through the frozen decoder, by latent consistency with the
-    frozen f_R, and, with `lambda_pseudo`, by what the frozen network says of the same rooms in every other modality.
-    No old weight and no old statistic changes, so no old translation does.
-    """
-
-    def __init__(self, pairs: AnchoredPairs, base: MixAndMatch):
-        if not isinstance(pairs, AnchoredPairs):
-            raise TypeError("a modality is plugged in from AnchoredPairs, RGB with that modality; nothing else")
-        name = pairs.modalities[1]
-        if name in base.modalities:
-            raise ValueError(f"{name} is in the network already: it knows {', '.join(base.modalities)}")
-        rooms = sorted(pairs.rooms)
-        try:
-            seen = [entry for entry in base.record["data"] if entry["role"] == "training"]
-            runs = [(entry["split"], first, last) for entry in seen for first, last in entry["rooms"]]
-            shared = [split for split, *run in runs if bisect_left(rooms, run[0]) < bisect_right(rooms, run[1])]
-        except (KeyError, TypeError, ValueError):
-            raise ValueError("the network's record does not say on which rooms it was trained: copy it again") from None
-        if shared:
-            raise ValueError(
-                f"split {pairs.split} shares rooms with {shared[0]}, on which the network was trained: give "
-                f"pairs of RGB and {name} of other rooms"
-            )
-        self.sets: tuple[Rooms, ...] = (pairs,)
-        self.base, self.name, self.inherited = base, name, tuple(seen)
-
-    def networks(self, recipe: Recipe) -> MixAndMatch:
-        """The frozen network's, with an encoder and a decoder more."""
-        model = MixAndMatch.from_recipe(recipe)
-        new = (f"encoders.{self.name}.", f"decoders.{self.name}.")
-        try:
-            missing, extra = model.load_state_dict(self.base.state_dict(), strict=False)
-            fits = not extra and all(key.startswith(new) for key in missing)
-        except RuntimeError:  # tensors of other shapes
-            fits = False
-        if not fits:
-            raise ValueError(f"recipe: its networks are not the frozen ones with {self.name} more: use plugged_in's")
-        return model
-
-    def freeze(self, model: MixAndMatch, phase: Phase) -> None:
-        model.requires_grad_(False).eval()
-        for part in (model.encoders[self.name], model.decoders[self.name]):
-            part.requires_grad_(True).train()
-
-    def terms(self, model: MixAndMatch, batches: list[Pair], recipe, phase, random, average=None):
-        (pair,) = batches
-        x, y, valid, name = pair.images["rgb"], pair.images[self.name], pair.valid[self.name], self.name
-        letter = modality(name).letter
-        with torch.no_grad():
-            f_R = model.encode(x, "rgb")
-        f_N = model.encode(y, name)
-        terms = {f"latent/R{letter}": latent_consistency(f_R, f_N, recipe.consistency)}
-        x_h, f_N = (add_noise(f, recipe.latent_noise, random) for f in (f_R, f_N))
-        from_rgb, own = model.decode(Encoding.cat([x_h, f_N]), name).chunk(2)
-        loss = LOSSES[modality(name).loss]
-        terms[f"{name}/R{letter}"], terms[f"{name}/{letter}{letter}"] = loss(from_rgb, y, valid), loss(own, y, valid)
-        terms[f"rgb/{letter}R"] = LOSSES[modality("rgb").loss](model.decode(f_N, "rgb"), x, pair.valid["rgb"])
-        if phase.lambda_pseudo > 0:
-            for target in self.base.modalities:
-                if target != "rgb":
-                    with torch.no_grad():
-                        said = model.decode(f_R, target)
-                    terms[f"pseudo_{target}/{letter}{modality(target).letter}"] = pseudo_pair(
-                        model.decode(f_N, target), said, target, recipe.confidence
-                    )
-        return terms, {}
-
-
 def by_set(encoding: Encoding, images: dict[str, torch.Tensor]) -> dict[str, Encoding]:
     """The encoding of the sets' images, one set after the other, taken apart again."""
     parts, first = {}, 0
@@ -300,3 +210,36 @@ def class_weights(rooms: Rooms, balance: float) -> torch.Tensor:
     frequency = counts / counts.sum().clamp_min(1)
     weights = torch.where(frequency > 0, frequency.clamp_min(1e-12) ** -balance, 0.0)
     return (weights / (weights * frequency).sum().clamp_min(1e-12)).float()
+
+
+def pseudo_pair(translated: torch.Tensor, teacher: torch.Tensor, target: str, confidence: float = 0.0) -> torch.Tensor:
+    """L_PSEUDO: an unseen translation against what the seen one says of the same room, no gradient to the teacher.
+
+    T_DS(z) learns from T_RS(x) on D2, T_SD(y) from T_RD(x) on D1: the pseudo-pairs of the journal version (Wang et al.,
+    IJCV 2020). No true depth–segmentation pair is involved. Of classes, the target is their distribution, and pixels
+    count where the teacher's favourite has at least the probability `confidence`; a depth says nothing of how sure it
+    is, so it counts everywhere.
+    """
+    record = modality(target)
+    said = record.soft_target(teacher.detach().float())
+    counts = torch.ones_like(said[:, :1], dtype=torch.bool)
+    if record.loss == "cross_entropy":
+        counts = said.amax(1, keepdim=True) >= confidence
+    return LOSSES[record.loss](translated, said, counts)
+
+
+def total(terms: dict[str, torch.Tensor], phase: Phase) -> torch.Tensor:
+    """L = λ_R L_RGB + λ_S L_SEG + λ_D L_DEPTH + λ_A L_LAT, with L_RGB = λ_L2 L_L2 + λ_GAN L_GAN (section 4.3).
+
+    A term is named by its kind and its translation: `rgb/SR`, `gan/*R`, `depth/RD`, `segmentation/RS`, `latent/RS`,
+    and `pseudo_segmentation/DS`, whose weight is λ_pseudo · λ_S.
+    """
+    weights = {
+        name: getattr(phase, record.loss_weight) if isinstance(record.loss_weight, str) else record.loss_weight
+        for name, record in known_modalities().items()
+    }
+    weights |= {f"pseudo_{name}": phase.lambda_pseudo * weight for name, weight in weights.items()}
+    weights["gan"] = phase.lambda_gan * weights["rgb"]
+    weights["rgb"] *= phase.lambda_l2
+    weights["latent"] = phase.lambda_latent
+    return sum(weights[name.split("/")[0]] * value for name, value in terms.items())

@@ -5,7 +5,7 @@ import json
 import math
 from dataclasses import dataclass
 
-from .untrusted import BATCH, LAYERS, NAME, PHASES, SIDE, STEPS, WIDTH
+from .files import BATCH, LAYERS, NAME, PHASES, SIDE, STEPS, WIDTH
 
 SIDE_INFORMATION = ("none", "skip", "pooling")
 CONSISTENCY = ("latent", "all_stages", "features", "indices")
@@ -20,7 +20,7 @@ class Phase:
 
     `freeze_rgb_encoder` holds f_R still, its batch normalization too. `lambda_pseudo` weighs pseudo-pairs against true
     pairs of the same modality (journal version, IJCV 2020; 0 = the CVPR paper). `one_autoencoder`: of domains
-    (`mmlib.domains`), all encoders are one, all decoders are one, and they but reconstruct.
+    (`mmlib.methods.mixed_cycles`), all encoders are one, all decoders are one, and they but reconstruct.
     """
 
     steps: int
@@ -309,7 +309,7 @@ PRESETS = {
     ),
     # The networks of `course` without their last stage (with it a latent would have 3 × 3 pixels, and in as many steps
     # RGB → segmentation learns far less), at half its side, without GAN or pseudo-pairs: for the tables of
-    # `mmlib.grids`, in minutes a run.
+    # `mmlib.evidence.grids`, in minutes a run.
     "ablation": Recipe(
         name="ablation",
         size=48,
@@ -366,7 +366,7 @@ PRESETS |= {
         name="tables", batch=16, windows=(1.0, 1.0), optimizer="muon", steps=1000
     ),
     # The same networks without indices, trained to a depth → segmentation mIoU of 0.40 as fast as we know how
-    # (`mmlib.speedrun`).
+    # (`mmlib.evidence.speedrun`).
     "speedrun": PRESETS["ablation"].replace(
         name="speedrun", batch=32, side_information="none", windows=(1.0, 1.0), optimizer="muon", anchor_gradient=False,
         phases=(Phase(steps=370, lambda_latent=40.0, lambda_l2=10.0, lambda_gan=0.0),),

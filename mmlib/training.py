@@ -8,10 +8,7 @@ import copy
 import functools
 import hashlib
 import json
-import math
 import os
-import platform
-import signal
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -21,16 +18,20 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from . import __version__, checkpoints, muon, processes
-from .batches import Steps, ahead, as_needed, generator, load_batch, resident, to_pair
-from .data import Rooms
+from . import checkpoints, muon
+from .checkpoints import saved_run
+from .data.batches import Pair, Steps, ahead, as_needed, generator, load_batch, resident, to_pair
+from .data.sets import Rooms
+from .hardware import processes
+from .hardware.compute import Machine, choose_device
+from .hardware.guards import catch_signals, out_of_memory
+from .hardware.probing import probe
+from .hardware.versions import versions
 from .losses import discriminator_gan, generator_gan
-from .machine import FORM, Machine, choose_device, probe
 from .networks import MixAndMatch
-from .objectives import Objective, Pair
+from .objectives import Objective
 from .pretrained import load_rgb_encoder
-from .recipes import Phase, Recipe, from_dict
-from .untrusted import brief
+from .recipes import Phase, Recipe
 
 UPDATED_BY = {"generator": ("generator", "muon"), "discriminator": ("discriminator",)}
 """The optimisers, by name, that change the networks and the discriminators; Muon only where the recipe asks for it."""
@@ -73,8 +74,8 @@ class DiscriminatorsLosses(nn.Module):
 class Trainer:
     """Networks, discriminators and their optimisers, and one `step` of training.
 
-    With several processes (`mmlib.processes`) each has a share of the recipe's batch, and gradients are averaged.
-    `workers` prepare batches ahead, of consecutive steps. `ValueError` where a batch cannot be shared out.
+    With several processes (`mmlib.hardware.processes`) each has a share of the recipe's batch, and gradients are
+    averaged. `workers` prepare batches ahead, of consecutive steps. `ValueError` where a batch cannot be shared out.
     """
 
     def __init__(self, recipe: Recipe, objective: Objective, machine: Machine, workers: int = 0):
@@ -253,33 +254,6 @@ class Trainer:
         self.next_step = step
 
 
-def versions() -> dict[str, str]:
-    """Versions that a result depends on."""
-    return {"mmlib": __version__, "torch": torch.__version__, "python": platform.python_version()}
-
-
-def saved_run(path: str | Path) -> tuple[Recipe, dict]:
-    """The recipe and the record of a training state; `ValueError` where it says less than resuming needs."""
-    saved = checkpoints.read_state_record(path)
-    try:
-        recipe = from_dict(saved.get("recipe"))
-    except ValueError as error:
-        raise ValueError(f"{path}: {brief(error)}") from error
-    data, machine, step, seconds = (saved.get(key) for key in ("data", "machine", "step", "seconds"))
-    right = {
-        "data": isinstance(data, list) and all(isinstance(entry, dict) for entry in data),
-        "machine": isinstance(machine, dict)
-        and {"bf16", "channels_last"} <= machine.keys() <= set(FORM)
-        and all(type(value) is bool for value in machine.values()),
-        "step": type(step) is int and 0 <= step <= recipe.steps,
-        "seconds": type(seconds) in (int, float) and 0 <= seconds < math.inf,
-        "rgb_weights_sha256": isinstance(saved.get("rgb_weights_sha256", ""), str),
-    }
-    if wrong := [key for key, is_right in right.items() if not is_right]:
-        raise ValueError(f"{path}: its record has no usable {', '.join(wrong)}; train again or copy it again")
-    return recipe, saved
-
-
 def fit(
     recipe: Recipe,
     objective,
@@ -382,7 +356,7 @@ def _fit(
     often = 0.5 if sys.stdout.isatty() else 5.0  # seconds; each refresh is a line where standard output is a log
     bar = tqdm(total=recipe.steps, initial=trainer.next_step, unit="step", disable=not (progress and first),
                mininterval=often, file=sys.stdout, dynamic_ncols=False, ncols=125)  # fmt: skip
-    interrupted = _catch_signals()
+    interrupted = catch_signals()
     if not saved:
         save_state()  # from now on a killed run goes on with the same arithmetic and initial weights
     try:
@@ -414,11 +388,6 @@ def _fit(
     if first:
         checkpoints.save_checkpoint(folder / "checkpoint.safetensors", trainer.model, trainer.model.record, half)
     return trainer.model.eval()
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether an error of PyTorch says that memory could not be had."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _too_large(recipe: Recipe, objective: Objective, machine: Machine, step: int) -> str:
@@ -469,23 +438,3 @@ def _log_until(path: Path, step: int) -> bytes:
         except (ValueError, KeyError, TypeError, RecursionError):
             break  # the line that a kill cut short
     return "".join(kept).encode()
-
-
-def _catch_signals():
-    """Turn the first Ctrl-C or SIGTERM into a flag that the loop reads between two steps, so that no step is left half
-    done, and all of several processes stop after the same one."""
-    caught, before = [], {}
-    try:
-        for kind in (signal.SIGINT, signal.SIGTERM):
-            before[kind] = signal.signal(kind, lambda *_: caught.append(True))
-    except ValueError:  # not the main thread: leave the signals alone
-        return lambda restore=False: False
-
-    def interrupted(restore: bool = False) -> bool:
-        if restore:
-            for kind, handler in before.items():
-                signal.signal(kind, handler)
-            return False
-        return bool(processes.joint_max(torch.tensor(float(bool(caught)))).item())
-
-    return interrupted

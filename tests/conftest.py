@@ -9,11 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mmlib import training
-from mmlib.data import Triplets
-from mmlib.machine import Machine
-from mmlib.networks import MixAndMatch
-from mmlib.recipes import preset
+from mmlib import MixAndMatch, Triplets, preset, training
+from mmlib.hardware.compute import Machine
 
 SIZE = 32
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))

@@ -33,14 +33,18 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmlib import training  # noqa: E402
-from mmlib.checkpoints import load, save_checkpoint  # noqa: E402
-from mmlib.data import OraclePairs, open_split  # noqa: E402
-from mmlib.domains import networks  # noqa: E402
-from mmlib.modalities import modality  # noqa: E402
-from mmlib.networks import MixAndMatch  # noqa: E402
-from mmlib.objectives import ZeroPair  # noqa: E402
-from mmlib.recipes import preset  # noqa: E402
+from mmlib import (
+    MixAndMatch,  # noqa: E402
+    ZeroPair,  # noqa: E402
+    load,  # noqa: E402
+    modality,  # noqa: E402
+    open_split,  # noqa: E402
+    preset,  # noqa: E402
+    training,  # noqa: E402
+)
+from mmlib.checkpoints import save_checkpoint  # noqa: E402
+from mmlib.data.sets import OraclePairs  # noqa: E402
+from mmlib.methods.mixed_cycles import networks  # noqa: E402
 
 SECONDS, MEGABYTES = 10, 300
 """Of a processor, for one case; of memory, for all together."""

@@ -39,13 +39,12 @@ def train(seconds: float, out: Path, size: int = 128) -> None:
     """Train the largest recipe at `size` for about so many seconds, as many steps as fit, and evaluate it."""
     import torch
 
-    from mmlib.batches import as_needed
-    from mmlib.data import shipped
-    from mmlib.evaluation import evaluate, table, write_json
-    from mmlib.experiments import LARGE
-    from mmlib.machine import probe
-    from mmlib.objectives import ZeroPair
-    from mmlib.training import Trainer, fit
+    from mmlib import ZeroPair, evaluate, fit, shipped, table
+    from mmlib.data.batches import as_needed
+    from mmlib.evidence.experiments import LARGE
+    from mmlib.files import write_json
+    from mmlib.hardware.probing import probe
+    from mmlib.training import Trainer
 
     recipe = LARGE.replace(size=size)
     if SMOKE:

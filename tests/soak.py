@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from mmlib import checkpoints
-from mmlib.bench import where
-from mmlib.evaluation import write_json
-from mmlib.experiments import RESULTS
+from mmlib.data.shipped import RESULTS
+from mmlib.evidence.bench.timing import where
+from mmlib.files import write_json
 
 STEPS, SEED = 2000, 0
 EVERY = (6.0, 14.0)  # seconds between two kills, of which starting Python takes about five

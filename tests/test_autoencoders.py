@@ -2,10 +2,8 @@
 
 import torch
 
-from mmlib import plots
-from mmlib.data import Triplets
-from mmlib.networks import MixAndMatch
-from mmlib.recipes import preset
+from mmlib import MixAndMatch, Triplets, preset
+from mmlib.course import plots
 
 
 def test_functions_are_a_panel_each_with_a_line_each():

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmlib.checkpoints import load, load_state, read_record, save_checkpoint, save_state, write
-from mmlib.networks import MixAndMatch
-from mmlib.recipes import preset
+from mmlib import MixAndMatch, load, preset
+from mmlib.checkpoints import load_state, read_record, save_checkpoint, save_state
+from mmlib.files import write
 
 RECIPE = preset("smoke")
 

@@ -5,13 +5,11 @@ import shutil
 
 import pytest
 
-from mmlib import training
+from mmlib import fit, preset, training
 from mmlib.__main__ import main
-from mmlib.baselines.supervised import Supervised
-from mmlib.data import OraclePairs
-from mmlib.machine import Machine, choose_device
-from mmlib.recipes import preset
-from mmlib.training import fit
+from mmlib.data.sets import OraclePairs
+from mmlib.hardware.compute import Machine, choose_device
+from mmlib.methods.supervised import Supervised
 
 pytestmark = pytest.mark.usefixtures("plain_machine")
 COMMANDS = ("render", "check-data", "pack", "train", "evaluate", "audit", "bench", "grade")
@@ -184,7 +182,7 @@ def test_help_lists_every_command_and_each_explains_itself(capsys):
         assert stop.value.code == 0 and f"mmlib {command}" in capsys.readouterr().out
 
 
-SOLVED = """from mmlib.exercises import check
+SOLVED = """from mmlib.course import check
 
 
 def your_pairs_in_the_loss(sets):

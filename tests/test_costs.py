@@ -5,16 +5,15 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmlib import costs, plots
-from mmlib.baselines.supervised import Supervised
-from mmlib.bench import NaiveZeroPair
+from mmlib import DepthPairs, SegmentationPairs, Triplets, ZeroPair, preset
 from mmlib.blocks import PatchDiscriminator
-from mmlib.costs import Convolution, cost
-from mmlib.data import DepthPairs, SegmentationPairs, Triplets
-from mmlib.machine import Machine
+from mmlib.course import plots
+from mmlib.evidence import costs
+from mmlib.evidence.bench.step import NaiveZeroPair
+from mmlib.evidence.costs import Convolution, cost
+from mmlib.hardware.compute import Machine
+from mmlib.methods.supervised import Supervised
 from mmlib.networks import Encoder
-from mmlib.objectives import ZeroPair
-from mmlib.recipes import preset
 from mmlib.training import Trainer
 
 VGG16 = 15_346_630_656  # multiply-adds of the 13 convolutions of VGG-16 on one 224 × 224 image

@@ -13,16 +13,14 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from mmlib import course
 from mmlib.__main__ import main
+from mmlib.course import notebooks
 
 RUNS = int(os.environ.get("HEADLESS_RUNS", "1"))  # .ci/run asks for 20
 EXPLORERS = """
 import torch
-from mmlib.data import shipped
-from mmlib.networks import MixAndMatch
-from mmlib.recipes import preset
-from mmlib.widgets import curves_explorer, fusion_explorer, pooling_explorer, translation_explorer
+from mmlib import MixAndMatch, preset, shipped
+from mmlib.course.widgets import curves_explorer, fusion_explorer, pooling_explorer, translation_explorer
 model, rooms = MixAndMatch.from_recipe(preset("smoke")).eval(), shipped("test", 32)
 ---
 translation_explorer(model, rooms)
@@ -79,7 +77,7 @@ def test_execute_leaves_a_failing_notebook_as_it_was(tmp_path, capsys):
 
 
 def test_course_runs_all_in_order_with_the_parameters_they_know(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(course, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
     write(tmp_path / "00_first.ipynb", "room: int = 0  # help", "print(room)")
     write(tmp_path / "01_second.ipynb", 'out: str = ""  # help\nroom: int = 0  # help', "print(room, out)", "1 / room")
     arguments = ["course", "--out", str(tmp_path / "out"), "-p"]
@@ -120,7 +118,7 @@ def copy(tmp_path_factory) -> dict[str, Page]:
 
 
 def test_every_link_of_the_pages_leads_somewhere(copy):
-    sources = [*course.notebooks(), *course.NOTEBOOKS.glob("*.md")]
+    sources = [*notebooks.notebooks(), *notebooks.NOTEBOOKS.glob("*.md")]
     assert copy.keys() == {"index.html", *(f"{path.stem}.html" for path in sources)}
     assert {f"{path.stem}.html" for path in sources} <= set(copy["index.html"].links)
     for name, page in copy.items():
@@ -132,7 +130,7 @@ def test_every_link_of_the_pages_leads_somewhere(copy):
 
 
 def test_every_picture_of_the_pages_is_there_and_described(copy):
-    assert sum(len(page.pictures) for page in copy.values()) >= len(course.notebooks())
+    assert sum(len(page.pictures) for page in copy.values()) >= len(notebooks.notebooks())
     for name, page in copy.items():
         for source, words in page.pictures:
             assert source.startswith("data:image/"), f"{name}: {source[:80]}"
@@ -140,7 +138,7 @@ def test_every_picture_of_the_pages_is_there_and_described(copy):
 
 
 def test_pages_refuse_a_link_that_leads_nowhere(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(course, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
     (tmp_path / "other.txt").write_text("a file that is no page")
     (tmp_path / "glossary.md").write_text("# Glossary\n\n[other](other.txt) [first](00_first.ipynb#First)")
     notebook = new_notebook(cells=[new_markdown_cell("# First\n\n**Who?**\n\n[terms](glossary.md)")])

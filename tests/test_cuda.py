@@ -5,11 +5,10 @@ import dataclasses
 import pytest
 import torch
 
-from mmlib.data import open_split
-from mmlib.machine import Machine, probe
-from mmlib.objectives import ZeroPair
-from mmlib.recipes import preset
-from mmlib.training import Trainer, fit
+from mmlib import ZeroPair, fit, open_split, preset
+from mmlib.hardware.compute import Machine
+from mmlib.hardware.probing import probe
+from mmlib.training import Trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 

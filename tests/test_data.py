@@ -14,9 +14,11 @@ import torch
 from PIL import Image
 
 from conftest import SIZE, synthetic_room, write_rooms
-from mmlib import data
-from mmlib.data import DepthPairs, OraclePairs, Rooms, SegmentationPairs, Triplets, check, open_split, pack
-from mmlib.modalities import CLASSES, modality
+from mmlib import DepthPairs, SegmentationPairs, Triplets, files, modality, open_split
+from mmlib.data import sets, shipped
+from mmlib.data.packing import check, pack
+from mmlib.data.sets import OraclePairs, Rooms
+from mmlib.modalities import CLASSES
 
 ALL = ("rgb", "depth", "segmentation")
 
@@ -100,8 +102,8 @@ def test_pairs_cannot_leak(rooms_dir, rooms_copy, kind, never):
 
 def test_no_training_split_is_a_depth_segmentation_pair():
     for split in ("d1", "d2"):
-        assert not {"depth", "segmentation"} <= set(data.SPLITS[split].modalities)
-    assert OraclePairs not in data.SPLITS.values()
+        assert not {"depth", "segmentation"} <= set(sets.SPLITS[split].modalities)
+    assert OraclePairs not in sets.SPLITS.values()
     with pytest.raises(TypeError, match="SegmentationPairs"):
         Rooms("anywhere")
 
@@ -181,7 +183,7 @@ def test_written_whole_keeps_devices_and_pipes(tmp_path):
     os.mkfifo(pipe)
     reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
     reader.start()
-    with data.written_whole(pipe) as stream:
+    with files.written_whole(pipe) as stream:
         stream.write(b"content")
     reader.join(10)
     assert pipe.is_fifo() and read == [b"content"] and list(tmp_path.iterdir()) == [pipe]
@@ -194,7 +196,7 @@ def test_written_whole_removes_what_a_killed_process_left(tmp_path):
         path.touch()
         os.utime(path, (time.time() - 7200,) * 2)
     recent.touch()  # another process may be writing it
-    with data.written_whole(tmp_path / "d1.zip") as stream:
+    with files.written_whole(tmp_path / "d1.zip") as stream:
         stream.write(b"content")
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"d1.zip", ".d1.zip.12345678", ".d2.zip.abcdefgh", ".d1.zip.Original"}
@@ -319,14 +321,14 @@ SHIPPED_SIZES = {"d1": 1200, "d2": 1200, "validation": 200, "test": 400}
 
 @pytest.fixture(scope="module")
 def shipped_splits():
-    return {split: data.shipped(split) for split in SHIPPED_SIZES}
+    return {split: shipped.shipped(split) for split in SHIPPED_SIZES}
 
 
 def test_shipped_sizes_and_types(shipped_splits):
     assert {split: len(rooms) for split, rooms in shipped_splits.items()} == SHIPPED_SIZES
     for split, rooms in shipped_splits.items():
-        assert type(rooms) is data.SPLITS[split] and rooms.split == split
-    assert sum((data.SHIPPED / f"{split}.zip").stat().st_size for split in SHIPPED_SIZES) <= 26e6
+        assert type(rooms) is sets.SPLITS[split] and rooms.split == split
+    assert sum((shipped.SHIPPED / f"{split}.zip").stat().st_size for split in SHIPPED_SIZES) <= 26e6
 
 
 def test_shipped_splits_share_no_room(shipped_splits):
@@ -336,7 +338,7 @@ def test_shipped_splits_share_no_room(shipped_splits):
 
 @pytest.mark.parametrize(("split", "folder"), [("d1", "depth"), ("d2", "semantic_class")])
 def test_shipped_training_splits_lack_the_other_modality(shipped_splits, split, folder):
-    names = zipfile.ZipFile(data.SHIPPED / f"{split}.zip").namelist()
+    names = zipfile.ZipFile(shipped.SHIPPED / f"{split}.zip").namelist()
     assert not [name for name in names if f"/{folder}/" in name]
 
 

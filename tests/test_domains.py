@@ -7,13 +7,16 @@ import pytest
 import torch
 from PIL import Image
 
-from mmlib import checkpoints, experiments, recolouring, styles, tables
+from mmlib import checkpoints, fit, preset
 from mmlib.__main__ import main
-from mmlib.domains import COLOURS, Domain, MixedCycles, domain, folder_domains, networks
-from mmlib.grids import ANCHORS, COLOUR_PAIRS, GRIDS, runs
-from mmlib.machine import Machine
-from mmlib.recipes import preset
-from mmlib.training import Trainer, fit
+from mmlib.data.domains import COLOURS, Domain, domain, folder_domains
+from mmlib.evidence import experiments, measure, tables
+from mmlib.evidence.grids import GRIDS
+from mmlib.evidence.runs import ANCHORS, COLOUR_PAIRS, runs
+from mmlib.hardware.compute import Machine
+from mmlib.methods import colours, styles
+from mmlib.methods.mixed_cycles import MixedCycles, networks
+from mmlib.training import Trainer
 
 CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 NAMES = ("blue", "red", "green")
@@ -144,7 +147,7 @@ def test_a_network_of_domains_is_trained_kept_and_loaded(sets, tmp_path):
 # ── Measures ──
 
 
-def scenes(count: int = 3) -> recolouring.Scenes:
+def scenes(count: int = 3) -> colours.Scenes:
     """Flat squares of each colour on grey, each scene a little darker."""
     paints = dict(zip(COLOURS, np.random.default_rng(0).integers(30, 225, (len(COLOURS), 3))))
     mask = torch.zeros(count, 1, 32, 32, dtype=torch.uint8)
@@ -154,17 +157,17 @@ def scenes(count: int = 3) -> recolouring.Scenes:
         images[name] = torch.full((count, 3, 32, 32), 128, dtype=torch.uint8)
         for k in range(count):
             images[name][k, :, 8:24, 8:24] = torch.from_numpy(paint - 3 * k).view(3, 1, 1).to(torch.uint8)
-    return recolouring.Scenes.of({**images, "mask": mask}, range(count), "test")
+    return colours.Scenes.of({**images, "mask": mask}, range(count), "test")
 
 
 def test_the_true_recolouring_is_perfect_and_the_source_is_not():
     held = scenes()
-    names, mask = recolouring.ColourNames(held), held.images["mask"]
+    names, mask = colours.ColourNames(held), held.images["mask"]
     red, green = held.images["red"], held.images["green"]
-    perfect = recolouring.recolouring(green, green, red, mask, names, "green")
+    perfect = colours.recolouring(green, green, red, mask, names, "green")
     assert perfect["colour_error"] == 0 and perfect["named"] == 1 and perfect["background"] == 0
     assert perfect["psnr"] == 60 and perfect["ssim"] == pytest.approx(1)
-    kept = recolouring.recolouring(red, green, red, mask, names, "green")
+    kept = colours.recolouring(red, green, red, mask, names, "green")
     assert kept["colour_error"] > 5 and kept["named"] == 0 and kept["background"] == 0
     assert names.accuracy() == 1
 
@@ -178,13 +181,13 @@ def test_ciede2000_of_a_published_pair():
 
 def test_all_translations_of_colours_are_measured():
     model = networks(RECIPE)
-    result = recolouring.measure_colours(model, scenes(2), {frozenset(("blue", "red"))}, "blue")
+    result = colours.measure_colours(model, scenes(2), {frozenset(("blue", "red"))}, "blue")
     assert len(result["translations"]) == len(result["unchanged"]) == 6
     assert result["through_anchor"].keys() == {"red_to_green", "green_to_red"}
     assert [name for name, row in result["translations"].items() if row["seen"]] == ["blue_to_red", "red_to_blue"]
     assert result["unchanged"]["red_to_green"]["background"] == 0
     pair = networks(preset("smoke", modalities=("red", "green")))
-    result = recolouring.measure_colours(pair, scenes(2), {frozenset(("green", "red"))}, "blue")
+    result = colours.measure_colours(pair, scenes(2), {frozenset(("green", "red"))}, "blue")
     assert result["translations"].keys() == {"red_to_green", "green_to_red"}
     assert not result["through_anchor"] and result["translations"]["red_to_green"]["seen"], "trained by itself"
 
@@ -241,7 +244,7 @@ def test_a_run_of_colours_end_to_end(tmp_path, monkeypatch):
     monkeypatch.setattr(
         experiments, "shipped_colours", lambda size: [noise(name, 10 * n) for n, name in enumerate(COLOURS)]
     )
-    monkeypatch.setitem(experiments.TEST, "colours", lambda size=None: held)
+    monkeypatch.setitem(measure.TEST, "colours", lambda size=None: held)
     result = experiments.train_run("smoke", "colours_mixed", 0, tmp_path / "runs", "cpu")
     assert len(result["translations"]) == 110 and len(result["through_anchor"]) == 90
     assert sum(row["seen"] for row in result["translations"].values()) == 20
@@ -261,13 +264,15 @@ def test_folders_by_one_command(tmp_path, capsys):
 
 
 def test_what_more_domains_cost(monkeypatch):
-    from mmlib import bench, plots
+    from mmlib.course import plots
+    from mmlib.evidence import bench
+    from mmlib.evidence.bench import methods
 
     def colours(size):
         return [noise(name, 10 * number) for number, name in enumerate(COLOURS)]
 
-    monkeypatch.setattr(bench, "shipped_colours", colours)
-    monkeypatch.setattr(bench, "probe", lambda *_: CPU)
+    monkeypatch.setattr(methods, "shipped_colours", colours)
+    monkeypatch.setattr(methods, "probe", lambda *_: CPU)
     result = bench.bench_domains("smoke", steps=1)
     mixed, pairwise = result["mixed"], result["pairwise"]
     assert {n: row["networks"] for n, row in mixed.items()} == {3: 9, 5: 15, 8: 24, 11: 33}

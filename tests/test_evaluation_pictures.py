@@ -2,8 +2,8 @@
 
 import torch
 
-from mmlib import plots
-from mmlib.baselines.cascade import Cascade
+from mmlib.course import plots
+from mmlib.methods.cascade import Cascade
 from mmlib.modalities import CLASSES
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mmlib import exercises
-from mmlib.exercises import CHECKERS, check, grade, grades
+from mmlib.course import check, exercises
+from mmlib.course.exercises import CHECKERS, grade, grades
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = {

@@ -6,16 +6,16 @@ import json
 import pytest
 import torch
 
-from mmlib import experiments, plots, tables
-from mmlib.baselines.cyclegan import CycleGAN
-from mmlib.baselines.pix2pix import Pix2Pix
-from mmlib.data import open_split
-from mmlib.experiments import run_grid
-from mmlib.grids import FUSED_SEGMENTATION, GRIDS, Row, runs
-from mmlib.modalities import MODALITIES
-from mmlib.networks import MixAndMatch
-from mmlib.plots.evidence import unpacked
-from mmlib.recipes import PRESETS, preset
+from mmlib import MODALITIES, MixAndMatch, open_split, preset
+from mmlib.course import plots
+from mmlib.course.plots.evidence import unpacked
+from mmlib.evidence import experiments, measure, tables
+from mmlib.evidence.experiments import run_grid
+from mmlib.evidence.grids import FUSED_SEGMENTATION, GRIDS, Row
+from mmlib.evidence.runs import runs
+from mmlib.methods.cyclegan import CycleGAN
+from mmlib.methods.pix2pix import Pix2Pix
+from mmlib.recipes import PRESETS
 
 CPU = torch.device("cpu")
 
@@ -23,12 +23,13 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def small(rooms_dir, tmp_path, monkeypatch):
     """Six small rooms in place of the shipped ones, results in a folder of their own."""
-    monkeypatch.setattr(experiments, "shipped", lambda split, size=None: open_split(rooms_dir, split, size))
+    for module in (experiments, measure):
+        monkeypatch.setattr(module, "shipped", lambda split, size=None: open_split(rooms_dir, split, size))
     pairs = (open_split(rooms_dir, "d1", 32), open_split(rooms_dir, "d2", 32))
-    monkeypatch.setattr(experiments, "selection_pairs", lambda size: pairs)
-    monkeypatch.setattr(experiments, "_sha256", lambda name: open_split(rooms_dir, "test").sha256)
+    monkeypatch.setattr(measure, "selection_pairs", lambda size: pairs)
+    monkeypatch.setattr(experiments, "sha256_of", lambda name: open_split(rooms_dir, "test").sha256)
     monkeypatch.setattr(experiments, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(experiments.evaluation, "alignment", lambda *_: {})
+    monkeypatch.setattr(measure, "alignment", lambda *_: {})
     grid = (
         Row("the student", "depth_student"),
         Row("fused", "pooling", FUSED_SEGMENTATION, "fused"),
@@ -103,7 +104,8 @@ def test_what_a_choice_rests_on_never_sees_the_test(small, monkeypatch):
         return shipped(split, size)
 
     shipped = experiments.shipped
-    monkeypatch.setattr(experiments, "shipped", forbidden)
+    for module in (experiments, measure):
+        monkeypatch.setattr(module, "shipped", forbidden)
     result = experiments.train_run("smoke", "idea_two_shared_stages", 0, small / "runs", "cpu")
     assert all(row["seen"] for row in result["translations"].values()) and "examples" not in result
 
@@ -163,18 +165,18 @@ def test_the_table_by_hand(tmp_path, monkeypatch):
 
 
 def test_examples_come_back_from_their_png(model, rooms):
-    made = experiments.examples(model, rooms, [("depth", "segmentation"), ("rgb", "depth"), ("depth", "rgb")], CPU)
+    made = measure.examples(model, rooms, [("depth", "segmentation"), ("rgb", "depth"), ("depth", "rgb")], CPU)
     assert made.keys() == {"depth_to_segmentation", "rgb_to_depth"}
-    batch = rooms.batch(experiments.EXAMPLES)
+    batch = rooms.batch(measure.EXAMPLES)
     for name, tolerance in (("segmentation", 0), ("depth", 0.0006)):
         source = "depth" if name == "segmentation" else "rgb"
         with torch.inference_mode():
             image = MODALITIES[source].to_input(batch[source])
             raw = MODALITIES[name].to_raw(model.translate(image, source, name))
-        back = unpacked(made[f"{source}_to_{name}"], name, len(experiments.EXAMPLES))
+        back = unpacked(made[f"{source}_to_{name}"], name, len(measure.EXAMPLES))
         assert back.shape == raw.shape and (back - raw).abs().max() <= tolerance
     ours = {"ours": made["depth_to_segmentation"]}
-    figure = plots.qualitative(ours, rooms, experiments.EXAMPLES, "depth", "segmentation")
+    figure = plots.qualitative(ours, rooms, measure.EXAMPLES, "depth", "segmentation")
     assert figure.alt.startswith("4 rows of images: input: depth, ours, truth: segmentation")
 
 

@@ -6,12 +6,9 @@ import ipywidgets
 import pytest
 import torch
 
-from mmlib import plots, widgets
-from mmlib.data import SegmentationPairs
-from mmlib.evaluation import evaluate, fusion
-from mmlib.modalities import modality
-from mmlib.networks import Encoding, MixAndMatch
-from mmlib.recipes import preset
+from mmlib import Encoding, MixAndMatch, SegmentationPairs, evaluate, modality, preset
+from mmlib.alignment import fusion
+from mmlib.course import plots, widgets
 
 PAIRS = [("rgb", "depth", "segmentation"), ("rgb", "segmentation", "depth")]
 

@@ -23,16 +23,25 @@ from safetensors.torch import save
 
 import fuzz
 from conftest import write_rooms
-from mmlib import modalities
-from mmlib.checkpoints import load, load_state, save_checkpoint, save_state
-from mmlib.data import DepthPairs, SegmentationPairs, Triplets, open_split
-from mmlib.domains import folder_domains, networks
+from mmlib import (
+    DepthPairs,
+    MixAndMatch,
+    SegmentationPairs,
+    Triplets,
+    ZeroPair,
+    fit,
+    load,
+    modalities,
+    open_split,
+    preset,
+)
+from mmlib.checkpoints import load_state, save_checkpoint, save_state
+from mmlib.data.domains import folder_domains
+from mmlib.methods.mixed_cycles import networks
+from mmlib.methods.plug_in import PlugIn
 from mmlib.modalities import known_modalities
-from mmlib.networks import Encoder, MixAndMatch
-from mmlib.objectives import PlugIn, ZeroPair
+from mmlib.networks import Encoder
 from mmlib.pretrained import load_rgb_encoder
-from mmlib.recipes import preset
-from mmlib.training import fit
 
 SEED = 2018
 MANY = int(os.environ.get("FUZZ_CASES", "200"))  # .ci/run asks for 1,000

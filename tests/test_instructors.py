@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from mmlib import report
-from mmlib.exercises import CHECKERS
+from mmlib.course import headers
+from mmlib.course.exercises import CHECKERS
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = report.INSTRUCTORS.read_text(encoding="utf-8")
+PAGE = headers.INSTRUCTORS.read_text(encoding="utf-8")
 
 
 def test_the_table_of_exercises_is_what_the_notebooks_announce():
-    table = PAGE[PAGE.index(report.EXERCISES_BEGIN) + len(report.EXERCISES_BEGIN) : PAGE.index(report.EXERCISES_END)]
-    assert table.strip() == report.exercise_table(), "run python -m mmlib readme"
-    assert sorted(row["name"] for row in report.exercises()) == sorted(CHECKERS)
+    table = PAGE[PAGE.index(headers.EXERCISES_BEGIN) + len(headers.EXERCISES_BEGIN) : PAGE.index(headers.EXERCISES_END)]
+    assert table.strip() == headers.exercise_table(), "run python -m mmlib readme"
+    assert sorted(row["name"] for row in headers.exercises()) == sorted(CHECKERS)
 
 
 @pytest.mark.parametrize(("heading", "minutes"), [("Two hours", 120), ("A day", 480)])
@@ -26,13 +26,13 @@ def test_a_schedule_adds_up_and_names_what_there_is(heading, minutes):
     (schedule,) = re.findall(rf"^### {heading}.*?\n(.*?)^##", PAGE, re.M | re.S)
     rows = re.findall(r"^\| (\d+) \| (.+) \|$", schedule, re.M)
     assert sum(int(count) for count, _ in rows) == minutes
-    numbers = {row["number"] for row in report.exercises()}
+    numbers = {row["number"] for row in headers.exercises()}
     named = {number for _, text in rows for number in re.findall(r"\b(\d\.\d)\b", text)}
     assert named and named <= numbers
     links = re.findall(r"\(([^)]+\.ipynb)\)", schedule)
-    assert links and all((report.NOTEBOOKS / link).is_file() for link in links)
+    assert links and all((headers.NOTEBOOKS / link).is_file() for link in links)
     if heading == "A day":
-        assert {Path(link).stem for link in links} == set(report.times())
+        assert {Path(link).stem for link in links} == set(headers.times())
 
 
 def test_the_sweep_runs_as_the_page_says(rooms_dir, tmp_path):

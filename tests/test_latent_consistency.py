@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from mmlib import plots
-from mmlib.plots.alignment import principal_components
+from mmlib.course import plots
+from mmlib.course.plots.alignment import principal_components
 
 ALIGNED = {
     "retrieval_at_1": 0.5,

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from mmlib import Encoding, Phase, preset
 from mmlib.losses import (
     LOSSES,
     berhu,
@@ -15,12 +16,9 @@ from mmlib.losses import (
     l2,
     latent_consistency,
     masked_mean,
-    pseudo_pair,
-    total,
     windows,
 )
-from mmlib.networks import Encoding
-from mmlib.recipes import Phase, preset
+from mmlib.objectives import pseudo_pair, total
 
 
 def row(*values: float) -> torch.Tensor:

@@ -7,27 +7,30 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmlib import checkpoints
-from mmlib.__main__ import main
-from mmlib.batches import augment, generator
-from mmlib.data import (
-    AlbedoPairs,
-    AnchoredPairs,
+from mmlib import (
+    MODALITIES,
     DepthPairs,
-    NormalsPairs,
-    OraclePairs,
     SegmentationPairs,
-    Surfaces,
     Triplets,
-    joined,
+    ZeroPair,
+    audit,
+    checkpoints,
+    evaluate,
+    fit,
+    modality,
+    preset,
 )
-from mmlib.evaluation import METRICS, audit, describe_audit, evaluate, seen
+from mmlib.__main__ import main
+from mmlib.audit import describe_audit
+from mmlib.data.batches import augment, generator
+from mmlib.data.sets import AlbedoPairs, AnchoredPairs, NormalsPairs, OraclePairs, Surfaces, joined
+from mmlib.evaluation import seen
+from mmlib.hardware.compute import Machine
 from mmlib.losses import cosine
-from mmlib.machine import Machine
-from mmlib.modalities import MODALITIES, NORMALS, RGB, known_modalities, modality, register
-from mmlib.objectives import PlugIn, ZeroPair, plugged_in
-from mmlib.recipes import preset
-from mmlib.training import Trainer, fit
+from mmlib.methods.plug_in import PlugIn, plugged_in
+from mmlib.metrics import METRICS
+from mmlib.modalities import NORMALS, RGB, known_modalities, register
+from mmlib.training import Trainer
 
 CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 FIVE = ("rgb", "depth", "segmentation", "normals", "albedo")
@@ -229,10 +232,10 @@ def test_what_cannot_be_plugged_in_is_refused(sets, base):
 
 
 def test_the_command_line_plugs_in(sets, base, tmp_path, capsys, monkeypatch):
-    from mmlib import data
+    from mmlib.data import shipped
 
     held = {"normals": sets[2], "test": rooms_of(Triplets, 90), "test_surfaces": rooms_of(Surfaces, 90)}
-    monkeypatch.setattr(data, "open_split", lambda source, split, size=None: held[split])
+    monkeypatch.setattr(shipped, "open_split", lambda source, split, size=None: held[split])
     arguments = ["train", "--out", str(tmp_path / "run"), "--device", "cpu", "--steps", "2"]
     assert main([*arguments, "--add", "normals", "--to", str(base)]) == 0
     trained = tmp_path / "run/checkpoint.safetensors"

@@ -6,16 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from mmlib import checkpoints
-from mmlib.bench import bench_optimizer
-from mmlib.data import open_split
-from mmlib.experiments import RESULTS
-from mmlib.machine import Machine
+from mmlib import MixAndMatch, ZeroPair, checkpoints, fit, open_split, preset
+from mmlib.data.shipped import RESULTS
+from mmlib.evidence.bench import bench_optimizer
+from mmlib.hardware.compute import Machine
 from mmlib.muon import Muon, matrices, orthogonal
-from mmlib.networks import MixAndMatch
-from mmlib.objectives import ZeroPair
-from mmlib.recipes import from_dict, preset
-from mmlib.training import Trainer, fit
+from mmlib.recipes import from_dict
+from mmlib.training import Trainer
 
 RECIPE = preset("smoke", widths=(16, 16), optimizer="muon")
 pytestmark = pytest.mark.usefixtures("plain_machine")

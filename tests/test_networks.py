@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mmlib import MODALITIES, Encoding, MixAndMatch, preset
 from mmlib.blocks import PatchDiscriminator, pool, unpool, upper_left
-from mmlib.modalities import MODALITIES
-from mmlib.networks import Disturbed, Encoder, Encoding, MixAndMatch
+from mmlib.networks import Disturbed, Encoder
 from mmlib.pretrained import load_vgg16
-from mmlib.recipes import SIDE_INFORMATION, preset
+from mmlib.recipes import SIDE_INFORMATION
 
 # ── The paper's tables, copied as they are printed (batch 6, then height, width, channels) ──
 

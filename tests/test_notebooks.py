@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mmlib import parameters
-from mmlib.report import times
+from mmlib.course import parameters
+from mmlib.course.headers import times
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

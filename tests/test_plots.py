@@ -6,10 +6,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from mmlib import plots
-from mmlib.data import DepthPairs, SegmentationPairs, shipped
-from mmlib.evaluation import evaluate
-from mmlib.plots.picture import packed
+from mmlib import DepthPairs, SegmentationPairs, evaluate, shipped
+from mmlib.course import plots
+from mmlib.course.plots.picture import packed
 
 PNG = b"\x89PNG"
 

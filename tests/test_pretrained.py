@@ -5,15 +5,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmlib import checkpoints
+from mmlib import DepthPairs, Phase, SegmentationPairs, audit, checkpoints, preset
 from mmlib.checkpoints import read_record
-from mmlib.data import DepthPairs, SegmentationPairs
-from mmlib.evaluation import audit
-from mmlib.experiments import DISTILLATION, RGB_ENCODER
-from mmlib.machine import Machine
+from mmlib.evidence.experiments import DISTILLATION, RGB_ENCODER
+from mmlib.hardware.compute import Machine
+from mmlib.methods.distillation import VGG16, Distillation, distil
 from mmlib.networks import Encoder
-from mmlib.pretrained import VGG16, WIDTHS, Distillation, distil, load_rgb_encoder, read_vgg16
-from mmlib.recipes import Phase, from_dict, preset
+from mmlib.pretrained import WIDTHS, load_rgb_encoder, read_vgg16
+from mmlib.recipes import from_dict
 from mmlib.training import Trainer
 
 onnx = pytest.importorskip("onnx")

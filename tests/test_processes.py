@@ -13,13 +13,11 @@ import pytest
 import torch
 
 from conftest import write_rooms
-from mmlib import checkpoints, processes
+from mmlib import ZeroPair, checkpoints, fit, open_split, preset
 from mmlib.__main__ import main
-from mmlib.data import open_split
-from mmlib.machine import Machine
-from mmlib.objectives import ZeroPair
-from mmlib.recipes import preset
-from mmlib.training import Trainer, fit
+from mmlib.hardware import processes
+from mmlib.hardware.compute import Machine
+from mmlib.training import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
@@ -30,10 +28,7 @@ import sys
 import torch
 
 torch.nn.BatchNorm2d = lambda width: torch.nn.Identity()  # it would see other images in each process
-from mmlib import training
-from mmlib.data import open_split
-from mmlib.objectives import ZeroPair
-from mmlib.recipes import preset
+from mmlib import ZeroPair, open_split, preset, training
 
 training.probe = lambda *_: training.Machine(torch.device("cpu"), bf16=False, channels_last=False)
 data, folder = sys.argv[1:]
@@ -54,10 +49,7 @@ import sys
 
 import torch
 
-from mmlib import training
-from mmlib.data import open_split
-from mmlib.objectives import ZeroPair
-from mmlib.recipes import preset
+from mmlib import ZeroPair, open_split, preset, training
 
 # one form of arithmetic for all runs: timing could choose another for each
 training.probe = lambda *_: training.Machine(torch.device("cpu"), bf16=False, channels_last=False)

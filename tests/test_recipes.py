@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from mmlib.recipes import PRESETS, Phase, from_dict, preset
+from mmlib import Phase, preset
+from mmlib.recipes import PRESETS, from_dict
 
 
 def test_paper_preset_is_section_5_1():

@@ -7,13 +7,15 @@ import statistics
 import pytest
 import torch
 
-from mmlib import checkpoints, domains, evaluation, recolouring, styles, tables
-from mmlib.data import shipped
-from mmlib.experiments import CHECKPOINTS, EXPERIMENTS, RESULTS, select, selection_pairs
-from mmlib.grids import GRIDS, PRESET
-from mmlib.machine import FORM, Machine
-from mmlib.recipes import from_dict, preset
-from mmlib.report import COLOUR_CHECKPOINT, STYLE_CHECKPOINT
+from mmlib import audit, checkpoints, evaluate, preset, shipped
+from mmlib.data.shipped import CHECKPOINTS, COLOUR_CHECKPOINT, RESULTS, STYLE_CHECKPOINT
+from mmlib.evidence import tables
+from mmlib.evidence.experiments import EXPERIMENTS
+from mmlib.evidence.grids import GRIDS, PRESET
+from mmlib.evidence.measure import select, selection_pairs
+from mmlib.hardware.compute import FORM, Machine
+from mmlib.methods import colours, mixed_cycles, styles
+from mmlib.recipes import from_dict
 
 COURSE = CHECKPOINTS / "course.safetensors"
 
@@ -32,7 +34,7 @@ def model():
 
 
 def test_the_report_is_what_the_checkpoint_does(model):
-    again = evaluation.evaluate(model, shipped("test", model.recipe.size))
+    again = evaluate(model, shipped("test", model.recipe.size))
     report = reported("course")
     assert again["data_sha256"] == report["data_sha256"], "the report is of another test split"
     for name, row in report["translations"].items():
@@ -50,8 +52,8 @@ def test_zero_pair_figures_are_as_promised():
 
 
 def test_the_shipped_network_never_saw_the_pair(model):
-    assert evaluation.audit(model.record) == []
-    assert evaluation.audit(reported("oracle")) != []  # the oracle did, and the audit says so
+    assert audit(model.record) == []
+    assert audit(reported("oracle")) != []  # the oracle did, and the audit says so
     hashes = {(entry["role"], entry["split"]): entry["sha256"] for entry in model.record["data"]}
     roles = {"d1": "training", "d2": "training", "validation": "selection"}
     assert hashes == {(role, split): shipped(split).sha256 for split, role in roles.items()}
@@ -123,10 +125,11 @@ def test_checkpoint_is_small():
 
 
 def test_bench_measures_itself(monkeypatch):
-    from mmlib import bench
+    from mmlib.evidence import bench
+    from mmlib.evidence.bench import step
 
     form = Machine(torch.device("cpu"), bf16=False, channels_last=False)
-    monkeypatch.setattr(bench, "probe", lambda *_: form)
+    monkeypatch.setattr(step, "probe", lambda *_: form)
     monkeypatch.setattr(Machine, "switch", switch_but_compile)
     result = bench.bench(preset("smoke"), steps=1, switches=True)
     turned = {f"{switch}_on" for switch in FORM}
@@ -173,14 +176,12 @@ def test_how_far_ten_minutes_go():
 
 def test_colours_are_as_reported():
     """One unseen translation of the shipped network, measured again."""
-    model = checkpoints.load(COLOUR_CHECKPOINT, build=domains.networks)
-    scenes, report = recolouring.shipped_scenes(), reported("domains/colours_mixed_0")
-    assert report["data_sha256"] == scenes.sha256 and evaluation.audit(model.record) == []
-    made = recolouring.translated(model, scenes.images["red"], "red", "green")
-    names = recolouring.ColourNames(scenes)
-    row = recolouring.recolouring(
-        made, scenes.images["green"], scenes.images["red"], scenes.images["mask"], names, "green"
-    )
+    model = checkpoints.load(COLOUR_CHECKPOINT, build=mixed_cycles.networks)
+    scenes, report = colours.shipped_scenes(), reported("domains/colours_mixed_0")
+    assert report["data_sha256"] == scenes.sha256 and audit(model.record) == []
+    made = colours.translated(model, scenes.images["red"], "red", "green")
+    names = colours.ColourNames(scenes)
+    row = colours.recolouring(made, scenes.images["green"], scenes.images["red"], scenes.images["mask"], names, "green")
     stored = report["translations"]["red_to_green"]
     assert not stored["seen"] and names.accuracy() == pytest.approx(report["colour_names"], abs=1e-3)
     for measure, value in row.items():
@@ -188,11 +189,11 @@ def test_colours_are_as_reported():
 
 
 def test_styles_are_as_reported():
-    model = checkpoints.load(STYLE_CHECKPOINT, build=domains.networks)
+    model = checkpoints.load(STYLE_CHECKPOINT, build=mixed_cycles.networks)
     photos, report = shipped("test", model.recipe.size).subset(0, 100), reported("domains/styles_mixed_0")
-    assert report["data_sha256"] == photos.sha256 and evaluation.audit(model.record) == []
+    assert report["data_sha256"] == photos.sha256 and audit(model.record) == []
     exact = {name: styles.stylised(name, photos.images["rgb"], photos.rooms) for name in ("dots", "brush")}
-    found = recolouring.likeness(recolouring.translated(model, exact["dots"], "dots", "brush"), exact["brush"])
+    found = colours.likeness(colours.translated(model, exact["dots"], "dots", "brush"), exact["brush"])
     for measure, value in found.items():
         assert value == pytest.approx(report["translations"]["dots_to_brush"][measure], rel=5e-3), measure
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmlib import Triplets, shipped
 from mmlib import __main__ as command_line
-from mmlib.data import Triplets, check, shipped
+from mmlib.data.packing import check
 from mmlib.modalities import CLASSES
 from mmlib.rooms import furniture
 from mmlib.rooms import render as renderer
@@ -236,7 +237,7 @@ def test_furniture_stands_apart():
 
 
 def test_credits_name_every_model():
-    from mmlib.data import SHIPPED
+    from mmlib.data.shipped import SHIPPED
 
     credits = (SHIPPED / "CREDITS.md").read_text()
     for model in furniture.catalogue():

@@ -13,17 +13,22 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from mmlib import scenenet
+from mmlib import DepthPairs, SegmentationPairs, Triplets, ZeroPair, audit, evaluate, modality, preset
 from mmlib.__main__ import main
-from mmlib.batches import augment, generator, load_batch
-from mmlib.data import DepthPairs, SegmentationPairs, Triplets
-from mmlib.evaluation import audit, evaluate
-from mmlib.machine import Machine
-from mmlib.modalities import CLASSES, modality
-from mmlib.objectives import OnZeroPairs, ZeroPair, apart, class_weights
-from mmlib.recipes import preset
-from mmlib.scenenet import SceneNetDepthPairs, SceneNetSegmentationPairs, SceneNetTriplets, check, paper_sets, views
-from mmlib.trajectories import messages, open_index, read_mapping, trajectory_number
+from mmlib.data import scenenet
+from mmlib.data.batches import augment, generator, load_batch
+from mmlib.data.scenenet import (
+    SceneNetDepthPairs,
+    SceneNetSegmentationPairs,
+    SceneNetTriplets,
+    check,
+    paper_sets,
+    views,
+)
+from mmlib.data.scenenet_index import messages, open_index, read_mapping, trajectory_number
+from mmlib.hardware.compute import Machine
+from mmlib.modalities import CLASSES
+from mmlib.objectives import OnZeroPairs, apart, class_weights
 
 CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 HEIGHT, WIDTH = 24, 32

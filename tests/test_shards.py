@@ -11,18 +11,28 @@ import pytest
 import torch
 
 from conftest import SIZE, write_rooms
-from mmlib import checkpoints, data, shards, training
+from mmlib import (
+    DepthPairs,
+    SegmentationPairs,
+    Triplets,
+    ZeroPair,
+    checkpoints,
+    fit,
+    modality,
+    open_split,
+    preset,
+    training,
+)
 from mmlib.__main__ import main
-from mmlib.batches import _order, draw
-from mmlib.data import DepthPairs, OraclePairs, Rooms, SegmentationPairs, Triplets, check, open_split, pack
-from mmlib.machine import Machine
-from mmlib.modalities import modality
-from mmlib.objectives import OnZeroPairs, ZeroPair
-from mmlib.recipes import preset
-from mmlib.scenenet import paper_sets
-from mmlib.shards import ShardedDepthPairs, ShardedSegmentationPairs, ShardedTriplets, write
-from mmlib.training import fit
-from mmlib.trajectories import trajectory_number
+from mmlib.data import images, shards
+from mmlib.data.batches import _order, draw
+from mmlib.data.packing import check, pack
+from mmlib.data.scenenet import paper_sets
+from mmlib.data.scenenet_index import trajectory_number
+from mmlib.data.sets import OraclePairs, Rooms
+from mmlib.data.shards import ShardedDepthPairs, ShardedSegmentationPairs, ShardedTriplets, write
+from mmlib.hardware.compute import Machine
+from mmlib.objectives import OnZeroPairs
 from test_scenenet import write_tree
 from test_training import same, tensors
 
@@ -166,8 +176,8 @@ def test_webdataset_reads_them(folders):
         assert sample["__key__"] == f"{place:06d}-{rooms.rooms[place]}"
         assert {name for name in sample if "." in name} == {"photo.jpg", "depth.png", "semantic_class.png"}
         for record in map(modality, rooms.modalities):
-            pixels = data.read_pixels(sample[f"{record.folder}{record.suffix}"], sample["__key__"], record)
-            assert torch.equal(data.from_pixels(pixels, record), rooms.read(place, record.name))
+            pixels = images.read_pixels(sample[f"{record.folder}{record.suffix}"], sample["__key__"], record)
+            assert torch.equal(images.from_pixels(pixels, record), rooms.read(place, record.name))
 
 
 # ── Types ──
@@ -455,7 +465,7 @@ def test_commands(tree, tmp_path, capsys):
 
 
 def test_loading_is_timed_against_a_step(folders, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("mmlib.bench.probe", lambda *_: Machine(torch.device("cpu"), False, False))
+    monkeypatch.setattr("mmlib.evidence.bench.loading.probe", lambda *_: Machine(torch.device("cpu"), False, False))
     arguments = ["bench", "--preset", "smoke", "--steps", "2", "--device", "cpu", "--json", str(tmp_path / "b.json")]
     assert main([*arguments, "--loading", str(folders["scenenet"])]) == 0
     result = json.loads((tmp_path / "b.json").read_text())

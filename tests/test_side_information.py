@@ -6,12 +6,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from mmlib import plots
+from mmlib import MixAndMatch, Triplets, preset
+from mmlib.alignment import index_agreement, statistics_shift
 from mmlib.blocks import pool
-from mmlib.data import Triplets
-from mmlib.evaluation import index_agreement, statistics_shift
-from mmlib.networks import Disturbed, MixAndMatch
-from mmlib.recipes import preset
+from mmlib.course import plots
+from mmlib.networks import Disturbed
 
 PNG = b"\x89PNG"
 

@@ -6,10 +6,10 @@ import time
 import pytest
 import torch
 
-from mmlib import report, speedrun
-from mmlib.data import shipped
-from mmlib.machine import Machine
-from mmlib.recipes import from_dict, preset
+from mmlib import preset, shipped
+from mmlib.evidence import pages, speedrun
+from mmlib.hardware.compute import Machine
+from mmlib.recipes import from_dict
 
 
 @pytest.fixture
@@ -20,13 +20,13 @@ def few_rooms(monkeypatch):
 
 def test_a_run_has_its_curve_and_nine_translations(few_rooms, monkeypatch):
     pause = 0.5
-    measure = speedrun.evaluation.evaluate
+    measure = speedrun.evaluate
 
     def slowly(*arguments):
         time.sleep(pause)
         return measure(*arguments)
 
-    monkeypatch.setattr(speedrun.evaluation, "evaluate", slowly)
+    monkeypatch.setattr(speedrun, "evaluate", slowly)
     start = time.perf_counter()
     result = speedrun.run(preset("smoke"), "cpu", points=4)
     elapsed = time.perf_counter() - start
@@ -73,5 +73,5 @@ def test_the_last_record_is_of_the_recipe_as_it_is_and_the_readme_shows_it():
     assert from_dict(kept[-1]["recipe"]) == preset("speedrun")
     assert [record["name"] for record in kept if len(record["runs"]) < 3] == ["first"]  # made before there were rules
     assert all(record["reached"] and min(record["depth_to_segmentation"]) >= speedrun.TARGET for record in kept)
-    text = report.README.read_text(encoding="utf-8")
+    text = pages.README.read_text(encoding="utf-8")
     assert speedrun.records_table() in text, "run python -m mmlib readme"

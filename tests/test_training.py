@@ -18,17 +18,29 @@ import torch
 
 import mmlib
 from conftest import write_rooms
-from mmlib import batches, checkpoints, machine, objectives, training
-from mmlib.batches import augment, draw, generator, load_batch
-from mmlib.bench import NaiveZeroPair
-from mmlib.data import DepthPairs, OraclePairs, Rooms, SegmentationPairs, Triplets, open_split
-from mmlib.losses import total
-from mmlib.machine import Machine, choose_device
-from mmlib.modalities import MODALITIES
-from mmlib.networks import MixAndMatch
-from mmlib.objectives import ZeroPair, add_noise, class_weights
-from mmlib.recipes import Phase, preset
-from mmlib.training import Trainer, fit
+from mmlib import (
+    MODALITIES,
+    DepthPairs,
+    MixAndMatch,
+    Phase,
+    SegmentationPairs,
+    Triplets,
+    ZeroPair,
+    checkpoints,
+    fit,
+    objectives,
+    open_split,
+    preset,
+    training,
+)
+from mmlib.data import batches
+from mmlib.data.batches import augment, draw, generator, load_batch
+from mmlib.data.sets import OraclePairs, Rooms
+from mmlib.evidence.bench.step import NaiveZeroPair
+from mmlib.hardware import probing
+from mmlib.hardware.compute import Machine, choose_device
+from mmlib.objectives import add_noise, class_weights, total
+from mmlib.training import Trainer
 
 CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 SMOKE = preset("smoke")  # 4 steps, then 4 with a frozen RGB encoder
@@ -400,10 +412,10 @@ def test_the_probe_takes_the_fastest_form_that_computes_the_same(monkeypatch):
         time.sleep(told[asked[-1]][0])
         return told[asked[-1]][1]
 
-    monkeypatch.setattr(machine, "_slope", slope)
+    monkeypatch.setattr(probing, "_slope", slope)
     monkeypatch.setattr(Machine, "switch", lambda self, networks: None)
     recipe = preset("smoke", precision="auto")
-    chosen = machine._probe(torch.device("cpu"), "auto", recipe, ("window_codes", "compiled"))
+    chosen = probing._probe(torch.device("cpu"), "auto", recipe, ("window_codes", "compiled"))
     assert chosen.form() == {"bf16": True, "channels_last": False, "window_codes": True, "compiled": False}
     assert set(asked) == set(told)
 

@@ -7,10 +7,8 @@ import ipywidgets
 import pytest
 import torch
 
-from mmlib import plots, widgets
-from mmlib.data import Triplets
-from mmlib.networks import MixAndMatch
-from mmlib.recipes import preset
+from mmlib import MixAndMatch, Triplets, preset
+from mmlib.course import plots, widgets
 
 IMAGE = torch.tensor([[1, 2, 0, 5], [3, 9, 4, 1], [7, 0, 2, 3], [6, 1, 8, 0]])
 CURVES = {

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmlib.data import written_whole
+from mmlib.files import written_whole
 
 TABLE = Path(__file__).with_name("furniture.csv")
 CREDITS = Path(__file__).parents[2] / "data" / "rooms" / "CREDITS.md"

@@ -18,8 +18,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from mmlib.data import FORMAT, SHIPPED, pack, written_whole
-from mmlib.domains import COLOURS, domain
+from mmlib.data.domains import COLOURS, domain
+from mmlib.data.packing import pack
+from mmlib.data.shipped import SHIPPED
+from mmlib.data.sources import FORMAT
+from mmlib.files import written_whole
 from mmlib.rooms import furnish, view
 from mmlib.rooms.geometry import MATTE
 from mmlib.rooms.layout import Room

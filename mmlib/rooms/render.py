@@ -26,7 +26,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mmlib.data import FORMAT, written_whole
+from mmlib.data.sources import FORMAT
+from mmlib.files import written_whole
 from mmlib.modalities import ALBEDO, MODALITIES, NORMALS, modality
 
 FILES = {

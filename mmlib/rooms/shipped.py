@@ -11,9 +11,12 @@ from pathlib import Path
 
 import torch
 
-from ..data import SHIPPED, Rooms, pack, shipped, written_whole
-from ..modalities import CLASSES
-from .render import render
+from mmlib.data.packing import pack
+from mmlib.data.sets import Rooms
+from mmlib.data.shipped import SHIPPED, shipped
+from mmlib.files import written_whole
+from mmlib.modalities import CLASSES
+from mmlib.rooms.render import render
 
 TRIPLET = ("rgb", "depth", "segmentation")
 SPLITS = {

@@ -1,4 +1,4 @@
-"""`render --format scenenet`: furnished rooms in SceneNet RGB-D's own layout, for `mmlib.scenenet` to be tried on.
+"""`render --format scenenet`: furnished rooms in SceneNet RGB-D's own layout, for `mmlib.data.scenenet` to be tried on.
 
 A room is a trajectory of the train split: `train/<render_path>/` holds its views as frames 0, 25, 50, …, each a photo
 of 4 : 3, depth and an image of instance ids; `scenenet_rgbd_train.pb` lists them, and `wnid_to_class.txt` says which
@@ -14,17 +14,9 @@ import json
 import numpy as np
 from PIL import Image
 
+from mmlib.data.scenenet_index import BACKGROUND, messages
 from mmlib.modalities import CLASSES
-from mmlib.rooms.render import (
-    _damage_named,
-    _encode,
-    _write,
-    in_processes,
-    make_folder,
-    ready,
-    require_at_least,
-)
-from mmlib.trajectories import BACKGROUND, messages
+from mmlib.rooms.render import _damage_named, _encode, _write, in_processes, make_folder, ready, require_at_least
 
 FIELD = 60.0  # degrees across, as SceneNet's
 STEP = 25  # from one frame number to the next

@@ -2,7 +2,8 @@
 
 import torch
 
-from mmlib.evaluation import bootstrap, iou
+from mmlib.evaluation import bootstrap
+from mmlib.metrics import iou
 
 
 def _confusion(prediction, target, valid):

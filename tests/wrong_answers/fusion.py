@@ -2,8 +2,8 @@
 
 import torch
 
-from mmlib.modalities import SEGMENTATION, modality
-from mmlib.networks import Encoding
+from mmlib import Encoding, modality
+from mmlib.modalities import SEGMENTATION
 
 
 def fuse(latent, indices=None, pooled=None):

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from mmlib.evaluation import cka
+from mmlib.alignment import cka
 
 # ── Latent consistency ──
 

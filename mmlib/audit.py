@@ -1,0 +1,91 @@
+"""Was it really zero-pair? What a checkpoint's record says of the data that it was trained and chosen on."""
+
+import functools
+import itertools
+import json
+import zipfile
+from collections.abc import Collection
+
+from .data.sets import ranges
+from .data.shipped import SHIPPED
+from .evaluation import aligned
+from .modalities import known_modalities
+
+
+def audit(record: dict) -> list[str]:
+    """Problems of a checkpoint's claim to be zero-pair, one sentence each; an empty list is a clean record.
+
+    The record lists every data set that training or model selection was given: its modalities, rooms and hash. A clean
+    audit proves that, as recorded, no room gave two modalities besides RGB, in one data set or across two, and that
+    the test split was not touched. It cannot prove that the record is honest: for that, compare the hashes with the
+    files and train again from the recipe.
+    """
+    entries = record.get("data") if isinstance(record, dict) else None
+    if not isinstance(entries, list) or not entries:
+        return ["the record lists no data: what this checkpoint was trained on cannot be told"]
+    names = _names(record)
+    if bad := [number for number, entry in enumerate(entries) if not _well_formed(entry, names)]:
+        return [f"entry {number} of the record's data is incomplete or malformed" for number in bad]
+    problems = [
+        f"the test split was used for {entry['role']}"
+        for entry in entries
+        if entry["split"] == "test" or _shared(entry["rooms"], _test_rooms())
+    ]
+    if not any(entry["role"] == "training" for entry in entries):
+        problems.append("the record lists no training data: what this checkpoint was trained on cannot be told")
+    held = dict.fromkeys(name for entry in entries for name in entry["modalities"] if name != "rgb")
+    for one, other in itertools.combinations(sorted(held), 2):
+        for first in (entry for entry in entries if one in entry["modalities"]):
+            for second in (entry for entry in entries if other in entry["modalities"]):
+                if shared := _shared(first["rooms"], second["rooms"]):
+                    where = " and ".join(dict.fromkeys(f"{e['split']} ({e['role']})" for e in (first, second)))
+                    count = sum(last - first + 1 for first, last in shared)
+                    many = f"{count} room{'s' * (count > 1)} from {shared[0][0]} on"
+                    problems.append(f"{many} gave both {one} and {other}, in {where}")
+    return problems
+
+
+def _names(record: dict) -> set[str]:
+    """The modalities that a record may list: those that are known, and those that its recipe declares (domains)."""
+    recipe = record.get("recipe")
+    declared = recipe.get("modalities") if isinstance(recipe, dict) else None
+    named = (name for name in declared if isinstance(name, str)) if isinstance(declared, list) else ()
+    return {*known_modalities(), *named}
+
+
+def _well_formed(entry, names: Collection[str]) -> bool:
+    fields = {"role": str, "split": str, "sha256": str, "modalities": list, "rooms": list}
+    if not isinstance(entry, dict) or not all(entry.get(f) and isinstance(entry[f], t) for f, t in fields.items()):
+        return False
+    if not all(isinstance(name, str) and name in names for name in entry["modalities"]):
+        return False
+    runs = [run for run in entry["rooms"] if isinstance(run, list | tuple) and [type(n) for n in run] == [int, int]]
+    return len(runs) == len(entry["rooms"]) and all(first <= last for first, last in runs)
+
+
+@functools.cache
+def _test_rooms() -> list[list[int]]:
+    """The rooms of the shipped test split, whatever name a record gives them."""
+    with zipfile.ZipFile(SHIPPED / "test.zip") as archive:
+        return ranges(entry["room"] for entry in json.loads(archive.read("index.json"))["rooms"])
+
+
+def _shared(left: list[list[int]], right: list[list[int]]) -> list[list[int]]:
+    """The runs that two lists of runs have in common."""
+    both = ([max(a[0], b[0]), min(a[1], b[1])] for a in left for b in right)
+    return sorted([first, last] for first, last in both if first <= last)
+
+
+def describe_audit(record: dict) -> str:
+    """The data that a record lists as a table for people, and under it the verdict."""
+    verdict = audit(record)
+    rows = [("role", "split", "modalities", "rooms", "sha256")]
+    entries, names = (record.get("data") or [], _names(record)) if isinstance(record, dict) else ([], set())
+    for entry in (entry for entry in entries if _well_formed(entry, names)):
+        runs = entry["rooms"]
+        span = f"{sum(last - first + 1 for first, last in runs)} ({runs[0][0]}–{runs[-1][1]})"
+        rows.append((entry["role"], entry["split"], " + ".join(entry["modalities"]), span, entry["sha256"][:12]))
+    held = sorted({name for row in rows[1:] for name in row[2].split(" + ")} - {"rgb"})
+    gave = f"both {' and '.join(held)}" if len(held) < 3 else f"two of {', '.join(held)}"
+    clean = f"clean: no room gave {gave}, and the test split was not touched"
+    return "\n".join([aligned(rows), "", *(verdict or [clean])])

@@ -1,0 +1,36 @@
+"""The parameters of a notebook: checked before anything else runs, so that a slip stops it with one sentence."""
+
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_PLAIN = (bool, int, float, str, list, tuple, dict, type(None))
+_IPYTHON = ("In", "Out")
+_CHECKED = "_mmlib_parameters_checked"
+
+
+def check(namespace: dict, **types: type) -> None:
+    """Check a notebook's parameters against `name=type`; call it as `check(globals(), …)` right below them.
+
+    At that place the namespace holds nothing but parameters, so a plain value of another name is one that papermill was
+    given by mistake (papermill itself would go on). A cell run again checks types alone. `ValueError` names what is
+    wrong and the known parameters; a string such as 'false' is no bool.
+    """
+    known = ", ".join(f"{name} ({kind.__name__})" for name, kind in types.items())
+    if not namespace.get(_CHECKED):
+        for name, value in namespace.items():
+            if name not in types and name not in _IPYTHON and not name.startswith("_") and isinstance(value, _PLAIN):
+                raise ValueError(f"unknown parameter {name}: this notebook knows {known}")
+    for name, kind in types.items():
+        value = namespace.get(name)
+        right = isinstance(value, (int, float) if kind is float else kind)
+        if not right or (isinstance(value, bool) and kind is not bool):
+            raise ValueError(f"parameter {name} = {value!r} must be {kind.__name__}: this notebook knows {known}")
+    namespace[_CHECKED] = True
+
+
+def run_folder(out: str) -> Path:
+    """The folder that a notebook writes to: `out`, relative to the repository, or a fresh one under `runs/`."""
+    folder = ROOT / (out or "runs")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder if out else Path(tempfile.mkdtemp(prefix="notebook-", dir=folder))

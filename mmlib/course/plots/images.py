@@ -1,0 +1,209 @@
+"""Images of all modalities, and what networks make of them."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_rgb
+from matplotlib.patches import Patch
+
+from ...data.sets import Rooms
+from ...evaluation import seen
+from ...modalities import CLASS_COLOURS, CLASSES, MODALITIES, modality
+from .picture import COLOURS, NO_HIT, Picture, label
+
+
+def rgb_image(raw: torch.Tensor) -> np.ndarray:
+    """Raw RGB (3, H, W) → (H, W, 3) in 0–1."""
+    return raw.permute(1, 2, 0).numpy() / 255
+
+
+def depth_image(raw: torch.Tensor, farthest: float) -> np.ndarray:
+    """Raw depth (1, H, W) in metres → viridis colours (H, W, 3), yellow at `farthest`; no hit is grey."""
+    colormap = colormaps["viridis"].with_extremes(bad=NO_HIT)
+    metres = raw[0].numpy()
+    return colormap(np.ma.masked_where(metres <= 0, metres / farthest))[..., :3]
+
+
+def class_image(raw: torch.Tensor) -> np.ndarray:
+    """Raw class ids (1, H, W) → SceneNet's colours (H, W, 3) in 0–1."""
+    return np.array(CLASS_COLOURS)[raw[0].long().numpy()] / 255
+
+
+def vector_image(raw: torch.Tensor) -> np.ndarray:
+    """Raw unit vectors (3, H, W) → colours (H, W, 3), −1 to 1 as 0 to 1; no hit is grey."""
+    nothing = ~modality("normals").valid(raw[None])[0, 0].numpy()
+    colours = (raw.permute(1, 2, 0).numpy() + 1) / 2
+    colours[nothing] = to_rgb(NO_HIT)
+    return colours
+
+
+def _show(axis, name: str, raw: torch.Tensor, farthest: float) -> None:
+    """Draw a raw image by its metric: as colours, classes, distances or vectors."""
+    colour = {"rgb": rgb_image, "segmentation": class_image, "normals": vector_image}
+    colour["depth"] = lambda depth: depth_image(depth, farthest)
+    axis.imshow(colour[modality(name).metric](raw.cpu()), interpolation="nearest")
+
+
+def _classes(drawn: Mapping[str, list[torch.Tensor]]) -> list[Patch]:
+    """A key for each class in the segmentations that were drawn."""
+    raw = drawn.get("segmentation", [])
+    present = torch.cat([image.flatten().cpu() for image in raw]).unique().tolist() if raw else []
+    return [Patch(facecolor=np.array(CLASS_COLOURS[c]) / 255, edgecolor="black", label=CLASSES[c]) for c in present]
+
+
+def _metres(figure: Picture, farthest: float, **place) -> None:
+    """A colour bar in metres."""
+    bar = figure.colorbar(ScalarMappable(Normalize(0, farthest), colormaps["viridis"]), extend="max", **place)
+    bar.set_label("depth in metres (grey: no hit)")
+
+
+def _legends(figure: Picture, axes, drawn: Mapping[str, list[torch.Tensor]], farthest: float) -> None:
+    """A colour bar in metres where depth was drawn, and the names of the classes where segmentation was."""
+    if "depth" in drawn:
+        _metres(figure, farthest, ax=axes, shrink=0.8, pad=0.01)
+    if keys := _classes(drawn):
+        columns = min(7, int(figure.get_figwidth() / 1.1))
+        figure.legend(handles=keys, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
+
+
+def _farthest(*depths: torch.Tensor) -> float:
+    """Metres at the end of the colour bar: all but the farthest 2 % of the hits."""
+    metres = torch.cat([depth[depth > 0] for depth in depths]) if depths else torch.empty(0)
+    return metres.quantile(0.98).item() if len(metres) else 1.0
+
+
+def _grid(rows: list[list[tuple[str, str, torch.Tensor, bool]]], farthest: float) -> Picture:
+    """Rows of cells (title, modality, one raw image, zero-pair?); a title is not repeated below itself.
+
+    Everything has its fixed place, in inches: a layout that is computed would double the time of an explorer's answer.
+    """
+    drawn: dict[str, list[torch.Tensor]] = {}
+    for _, name, raw, _ in (cell for row in rows for cell in row):
+        drawn.setdefault(name, []).append(raw)
+    titles = [[title for title, *_ in row] for row in rows]
+    alt = "; ".join(dict.fromkeys(", ".join(title.replace("\n", " ") for title in row) for row in titles))
+    alt = f"{len(rows)} row{'s' * (len(rows) > 1)} of images: {alt}"
+
+    new = [[y == 0 or title != titles[y - 1][x] for x, title in enumerate(row)] for y, row in enumerate(titles)]
+    lines = [max((t.count("\n") + 1) * n for t, n in zip(*pair)) for pair in zip(titles, new)]
+    keys, side, step = _classes(drawn), 1.85, 2.0
+    width = step * len(rows[0]) + 0.9 * ("depth" in drawn)
+    columns = max(1, min(7, int(width / 1.1)))
+    below = 0.1 + 0.22 * -(-len(keys) // columns)
+    height = sum(0.12 + 0.17 * count for count in lines) + side * len(rows) + 0.1 + below
+    figure = Picture(width, height, alt)
+    figure.set_layout_engine("none")
+    top = height
+    for y, row in enumerate(rows):
+        top -= 0.12 + 0.17 * lines[y] + side
+        for x, (title, name, raw, zero_pair) in enumerate(row):
+            colour = COLOURS[1] if zero_pair else "black"
+            place = ((step * x + (step - side) / 2) / width, top / height, side / width, side / height)
+            axis = figure.add_axes(place)
+            _show(axis, name, raw, farthest)
+            axis.xaxis.set_visible(False)
+            axis.yaxis.set_visible(False)
+            if new[y][x]:
+                axis.set_title(title, fontsize=9.5, color=colour, y=1.0, pad=4)
+            for edge in axis.spines.values():
+                edge.set(color=colour, linewidth=3 if zero_pair else 0.5)
+    if "depth" in drawn:
+        tall = height - 0.12 - 0.17 * lines[0] - top
+        bar = figure.add_axes(((width - 0.82) / width, (top + 0.1 * tall) / height, 0.15 / width, 0.8 * tall / height))
+        _metres(figure, farthest, cax=bar)
+    if keys:
+        figure.legend(handles=keys, loc="lower center", ncols=columns, frameon=False, fontsize=9)
+    return figure
+
+
+def _columns(columns: list[tuple[str, str, torch.Tensor, bool]], batch: dict[str, torch.Tensor]) -> Picture:
+    """A row for each image of a raw batch; columns of (title, modality, raw images, zero-pair?)."""
+    count = len(columns[0][2])
+    rows = [[(title, name, raw[i], zero_pair) for title, name, raw, zero_pair in columns] for i in range(count)]
+    return _grid(rows, _farthest(batch["depth"]) if "depth" in batch else 1.0)
+
+
+@torch.inference_mode()
+def _translate(model, batch: dict[str, torch.Tensor], source: str, targets: Sequence[str], trained=seen):
+    """Cells of one source and its translations, for all images of a raw batch: title, modality, raw, zero-pair?"""
+    columns = [(f"input:\n{label(source)}", source, batch[source], False)]
+    encoding = model.encode(modality(source).to_input(batch[source]), source)
+    for target in targets:
+        raw = modality(target).to_raw(model.decode(encoding, target))
+        pair = "seen" if trained(source, target) else "unseen (zero-pair)"
+        columns.append((f"{label(source)} → {label(target)}\n{pair}", target, raw, not trained(source, target)))
+    return columns
+
+
+def translations(
+    model,
+    batch: dict[str, torch.Tensor],
+    sources: Sequence[str],
+    targets: Sequence[str],
+    truth: bool = True,
+    trained: Callable[[str, str], bool] = seen,
+) -> Picture:
+    """What a model makes of a raw batch: a row an image; each source, its translations, and last the true targets.
+
+    The title of a translation says whether its pair was seen in training, as `trained` says of source and target;
+    unseen ones are framed in orange.
+    """
+    columns = [column for source in sources for column in _translate(model, batch, source, targets, trained)]
+    columns += [(f"truth:\n{label(target)}", target, batch[target], False) for target in targets if truth]
+    return _columns(columns, batch)
+
+
+def raw_images(batch: dict[str, torch.Tensor]) -> Picture:
+    """A raw batch as it is: a row an image, a column a modality."""
+    return _columns([(label(name), name, raw, False) for name, raw in batch.items()], batch)
+
+
+def all_translations(model, batch: dict[str, torch.Tensor], trained: Callable[[str, str], bool] = seen) -> Picture:
+    """The first room of a raw batch in all translations: a row a source, a column a target.
+
+    `trained` says of a source and a target whether training had such pairs; by default those of zero-pair training.
+    """
+    rows = [_translate(model, batch, source, model.modalities, trained) for source in model.modalities]
+    rows = [[(title, name, raw[0], zero_pair) for title, name, raw, zero_pair in row] for row in rows]
+    return _grid(rows, _farthest(batch["depth"][:1]) if "depth" in batch else 1.0)
+
+
+def recoloured(model, batch: dict[str, torch.Tensor], source: str, trained: Callable[[str, str], bool]) -> Picture:
+    """The images of a raw batch of one domain in all others, two rows an image: as translated, and in truth."""
+    others = [name for name in model.modalities if name != source]
+    columns = _translate(model, batch, source, others, trained)
+    rows = []
+    for place in range(len(batch[source])):
+        rows.append([(title, name, raw[place], zero_pair) for title, name, raw, zero_pair in columns])
+        truth = [(f"truth: {label(name)}", name, batch[name][place], False) for name in others]
+        rows.append([("", source, batch[source][place], False), *truth])
+    return _grid(rows, 1.0)
+
+
+def splits(sets: Mapping[str, Rooms], count: int = 2) -> Picture:
+    """A few rooms of each split, a row a modality; a modality that the split does not hold is an empty frame."""
+    held = "; ".join(f"{name}: {', '.join(map(label, rooms.modalities))}" for name, rooms in sets.items())
+    figure = Picture(1.7 * count * len(sets) + 1.2, 6.4, f"rooms of each split, a row a modality. {held}")
+    batches = {name: rooms.batch(range(min(count, len(rooms)))) for name, rooms in sets.items()}
+    farthest = _farthest(*(batch["depth"] for batch in batches.values() if "depth" in batch))
+    axes = figure.subplots(len(MODALITIES), count * len(sets), squeeze=False)
+    drawn: dict[str, list[torch.Tensor]] = {}
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[], facecolor="#eeeeee", box_aspect=1)
+    for part, (split, batch) in enumerate(batches.items()):
+        axes[0, part * count].set_title(f"{split}: {len(sets[split])} rooms", fontsize=11, loc="left")
+        for (row, name), place in itertools.product(enumerate(MODALITIES), range(count)):
+            axis = axes[row, part * count + place]
+            if name not in batch:
+                axis.text(0.5, 0.5, f"no {label(name)}", ha="center", va="center", transform=axis.transAxes)
+            elif place < len(batch[name]):
+                _show(axis, name, batch[name][place], farthest)
+                drawn.setdefault(name, []).append(batch[name][place])
+    for row, name in enumerate(MODALITIES):
+        axes[row, 0].set_ylabel(label(name))
+    _legends(figure, axes, drawn, farthest)
+    return figure

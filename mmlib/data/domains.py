@@ -1,0 +1,91 @@
+"""Domains: kinds of RGB image of which there are images, but no pairs (sections 3.3, 5.5)."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from ..files import FILE_BYTES, require_file
+from ..modalities import RGB, Modality, register
+from .images import opened_image
+from .sets import Rooms
+from .shipped import SHIPPED
+
+COLOURS = ("blue", "black", "brown", "green", "grey", "orange", "pink", "purple", "red", "white", "yellow")
+"""The eleven basic colour terms, the anchor first."""
+
+
+def domain(name: str) -> Modality:
+    """The record of a domain: RGB under another name."""
+    return register(dataclasses.replace(RGB, name=name, letter=name, folder=name, loss_weight=1.0))
+
+
+MASK = register(
+    dataclasses.replace(
+        RGB, name="mask", letter="mask", channels=1, folder="mask", suffix=".png", pixels="8-bit grey",
+        resample="nearest", loss_weight=0.0,
+    )
+)  # fmt: skip
+"""Where the object is, 0 or 1: for evaluation alone."""
+
+
+class Domain(Rooms):
+    """The images of one domain, which no other domain shares."""
+
+    def __init__(self, source: str | Path, name: str, size: int | None = None):
+        self.modalities = (domain(name).name,)
+        super().__init__(source, size)
+
+    @classmethod
+    def of(cls, images: dict[str, torch.Tensor], rooms: Sequence[int], split: str = "memory") -> "Domain":
+        """Raw images in memory, under the domain's name."""
+        (name,) = images
+        kind = type("Domain", (cls,), {"modalities": (domain(name).name,)})
+        return super(Domain, kind).of(images, rooms, split)
+
+
+def shipped_colours(size: int | None = None) -> tuple[Domain, ...]:
+    """The training images of all eleven colours, the anchor first."""
+    return tuple(Domain(SHIPPED.parent / "colours" / f"{name}.zip", name, size) for name in COLOURS)
+
+
+def folder_domains(folder: str | Path, size: int, anchor: str = "", part: str = "train") -> tuple[Domain, ...]:
+    """The domains of a folder of images, the anchor first (by default the first by name).
+
+    Either `trainA`, `trainB` and so on, as CycleGAN's sets have them, or one sub-folder a domain. `part`: `train`, or
+    `test` for `testA` and so on, where there are such. Images are cut square in the middle and resized. `ValueError`
+    names what is missing: two sub-folders with images, an anchor among them, an image that can be read.
+    """
+    folder = Path(folder)
+    found = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    for prefix in (part, "train"):
+        if chosen := [path for path in found if path.name.startswith(prefix)]:
+            found = chosen
+            break
+    names = [path.name.removeprefix("train").removeprefix("test") for path in found]
+    if len(found) < 2:
+        raise ValueError(f"{folder} holds {len(found)} domains: give a folder with trainA and trainB, or one a domain")
+    if anchor and anchor not in names:
+        raise ValueError(f"{folder} holds {', '.join(names)}, not the anchor {anchor}")
+    domains, number = [], 0
+    for name, path in zip(names, found):
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
+        if len(files) < 2:
+            raise ValueError(f"{path} holds {len(files)} images (.jpg, .png): a domain needs at least 2")
+        images = torch.stack([_square(file, size) for file in files])
+        domains.append(Domain.of({domain(name).name: images}, range(number, number + len(files)), name))
+        number += len(files)
+    return tuple(sorted(domains, key=lambda rooms: rooms.split != (anchor or names[0])))
+
+
+def _square(file: Path, size: int) -> torch.Tensor:
+    try:
+        require_file(file, FILE_BYTES)
+        with opened_image(file) as image:
+            pixels = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{file} cannot be read ({error}): delete it, or copy it again") from None
+    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1).contiguous()

@@ -1,0 +1,297 @@
+"""Sets as tar shards: large files to copy and to stream, out of which any image is read by its place.
+
+Beside `d1-000000.tar`, `d1-000001.tar`, … lies `d1.json`, which lists them. A view is some members one after another,
+named as webdataset expects, so that its readers read shards, too: its number in the set and its scene's, then folder
+and suffix of each modality:
+
+    000012-1000000000001.photo.jpg   000012-1000000000001.semantic_class.png
+
+Image files are copied where their pixels are the set's. Where they are not, as for SceneNet's classes, which are made
+of instances, and for rooms resized in memory, a PNG is made. So what is read back equals the set that was written, to
+the bit, and has its hash. The index:
+
+    {"format": "mmlib-shards-1", "split": "d1", "modalities": ["rgb", "segmentation"], "size": 256, "samples": 25000,
+     "sha256": "the set's", "class_counts": [...], "shards": [
+       {"bytes": 268000256, "sha256": "the file's", "views": [[1000000000000, 512, 21034, 22528, 1421], ...]}, ...]}
+
+A shard's number is its place in the list. A view is its scene's number, then of each modality's file offset and count
+of bytes.
+"""
+
+import functools
+import hashlib
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..files import JSON_BYTES, SIDE, image_bytes, json_object, read_file, written_whole
+from ..modalities import Modality, modality
+from .images import from_pixels, read_pixels
+from .sets import SPLITS, DepthPairs, Rooms, SegmentationPairs, Triplets
+from .sources import Files, file_name
+from .streams import StreamedRooms
+
+FORMAT = "mmlib-shards-1"
+SHARD_BYTES = 256 * 2**20
+BLOCK = 512  # of tar: a header is one, and contents are filled up to whole ones
+END = bytes(2 * BLOCK)
+FIELDS = {
+    "split": str, "modalities": list, "size": int, "samples": int, "sha256": str, "class_counts": list | None,
+    "shards": list,
+}  # fmt: skip
+AGAIN = "download it again, or remove it and write the shards again"
+
+# ── Reading ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class ShardedRooms(StreamedRooms):
+    """The set that an index (`d1.json`) and its shards hold: the one that was written, in the class's type.
+
+    No shard is opened here, but one that is missing or has another size than listed is named: `FileNotFoundError` or
+    `ValueError`, the latter also for an index that is damaged, unfinished, or of other modalities.
+    """
+
+    def __init__(self, path: str | Path, size: int | None = None):
+        self.path = Path(path)
+        index, rows = _open_index(self.path)
+        if tuple(index["modalities"]) != self.modalities:
+            held, taken = ", ".join(index["modalities"]), ", ".join(self.modalities)
+            raise ValueError(f"{path} holds {held}; {type(self).__name__} takes {taken} and nothing else")
+        for number, shard in enumerate(index["shards"]):
+            if problem := _problem(_shard(self.path, number), shard):
+                raise problem
+        super().__init__(rows, rows[:, 2].tolist(), index["split"], index["sha256"], size or index["size"])
+        self.index |= {key: index.get(key) for key in ("samples", "class_counts")}
+
+    def file(self, place: int, name: str) -> str:
+        shard, number, room = self.index["rooms"][place, :3].tolist()
+        return f"{_shard(self.path, shard)}/{_key(number, room)}.{modality(name).folder}"
+
+    def content(self, place: int, name: str) -> bytes:
+        shard, *row = self.index["rooms"][place].tolist()
+        offset, count = row[2 + 2 * self.modalities.index(name) :][:2]
+        file = _shard(self.path, shard)
+        content = os.pread(_Opened(file).descriptor, count, offset)
+        if len(content) < count:
+            raise ValueError(f"{file} is cut short: {AGAIN}")
+        return content
+
+    def class_counts(self) -> torch.Tensor:
+        """Pixels of each class, int64 (14,): of the whole set what was counted before it was written, of a part of it
+        in at most 500 views."""
+        if self.index["class_counts"] and len(self) == self.index["samples"]:
+            return torch.tensor(self.index["class_counts"])
+        return super().class_counts()
+
+
+class ShardedSegmentationPairs(ShardedRooms, SegmentationPairs):
+    """D1 in shards, which hold no depth."""
+
+
+class ShardedDepthPairs(ShardedRooms, DepthPairs):
+    """D2 in shards, which hold no classes."""
+
+
+class ShardedTriplets(ShardedRooms, Triplets):
+    """All three modalities in shards, for evaluation only."""
+
+
+SHARDED = {
+    "d1": ShardedSegmentationPairs,
+    "d2": ShardedDepthPairs,
+    "validation": ShardedTriplets,
+    "test": ShardedTriplets,
+}
+
+
+def sharded(split: str) -> type[ShardedRooms]:
+    """The type of a split's shards; `ValueError` names those that there are."""
+    if split not in SHARDED:
+        raise ValueError(f"there are no shards of split {split!r}, but of {', '.join(SHARDED)}")
+    return SHARDED[split]
+
+
+def check(path: str | Path) -> list[str]:
+    """Read all of an index's shards and compare their hashes; one sentence for each that is not as it was written."""
+    path, problems = Path(path), []
+    try:
+        index, _ = _open_index(path)
+    except (ValueError, FileNotFoundError) as error:
+        return [str(error)]
+    for number, shard in enumerate(index["shards"]):
+        file = _shard(path, number)
+        if problem := _problem(file, shard):
+            problems.append(str(problem))
+            continue
+        with file.open("rb") as stream:
+            if hashlib.file_digest(stream, "sha256").hexdigest() != shard.get("sha256"):
+                problems.append(f"{file} holds other bytes than were written: {AGAIN}")
+    return problems
+
+
+@functools.lru_cache(maxsize=256)
+class _Opened:
+    """A shard, opened once; `pread` goes by no position that processes would share after a fork."""
+
+    def __init__(self, file: Path):
+        try:
+            self.descriptor = os.open(file, os.O_RDONLY)
+        except FileNotFoundError:
+            raise _missing(file) from None
+
+    def __del__(self, close=os.close):
+        if hasattr(self, "descriptor"):
+            close(self.descriptor)
+
+
+def _shard(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.stem}-{number:06d}.tar")
+
+
+def _key(number: int, room: int) -> str:
+    return f"{number:06d}-{room}"
+
+
+def _missing(file: Path) -> FileNotFoundError:
+    return FileNotFoundError(f"{file} is missing: download it, or write the shards again")
+
+
+def _problem(file: Path, shard: dict) -> Exception | None:
+    """An error where a listed shard is missing or has another size."""
+    if not file.is_file():
+        return _missing(file)
+    size, listed = file.stat().st_size, shard["bytes"]
+    return None if size == listed else ValueError(f"{file} has {size} bytes, its index says {listed}: {AGAIN}")
+
+
+def _open_index(path: Path, whole: bool = True) -> tuple[dict, np.ndarray]:
+    """An index and of each view the number of its shard, its own and its scene's, and of each file offset and count of
+    bytes: int64 (views, 3 + 2 × modalities). `ValueError` where it is damaged, or not yet whole."""
+    try:
+        index = json_object(read_file(path, JSON_BYTES))
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}): {AGAIN}") from None
+    if index.get("format") != FORMAT:
+        raise ValueError(f"{path} does not say format {FORMAT!r}: only shards written by mmlib are read")
+    if wrong := [field for field, kind in FIELDS.items() if not isinstance(index.get(field), kind)]:
+        raise ValueError(f"{path} lacks a usable {', '.join(wrong)}: {AGAIN}")
+    try:
+        views = [np.array(shard["views"], np.int64) for shard in index["shards"]]
+        shards = np.repeat(np.arange(len(views)), [len(rows) for rows in views])
+        rows = np.column_stack([shards, np.arange(len(shards)), np.concatenate(views)])
+        ends = np.array([shard["bytes"] for shard in index["shards"]])[shards, None]
+        if rows.shape[1] != 3 + 2 * len(index["modalities"]) or (rows < 0).any():
+            raise ValueError("a view of other numbers")
+        if (rows[:, 3::2] + rows[:, 4::2] > ends).any():
+            raise ValueError("a view outside of its shard")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{path} is damaged ({error}): {AGAIN}") from None
+    if whole and len(rows) != index["samples"]:
+        listed = f"{len(rows)} of {index['samples']} views"
+        raise ValueError(f"{path} lists {listed}: repeat the command that writes the shards")
+    return index, rows
+
+
+# ── Writing ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def write(rooms: Rooms, folder: str | Path, split: str | None = None, shard_bytes: int = SHARD_BYTES) -> Path:
+    """Write a set (in memory or streamed) as shards of at most so many bytes and their index; the index's path.
+
+    `split` is the set's own if not given. Shards appear whole or not at all, and a stopped write is gone on with: what
+    is listed and there is not written again. `TypeError` for a set that is not of its split's type; `ValueError` where
+    the folder holds shards of another set, or an image cannot be read, or not be kept without loss.
+    """
+    split = split or rooms.split
+    if sharded(split).modalities != rooms.modalities or not isinstance(rooms, SPLITS[split]):
+        raise TypeError(f"shards of {split} are made of {SPLITS[split].__name__}, not of {type(rooms).__name__}")
+    _files.cache_clear()  # it may hold what lay there before
+    path, modalities = Path(folder) / f"{split}.json", list(rooms.modalities)
+    what = {"format": FORMAT, "split": split, "modalities": modalities, "size": rooms.size}
+    what |= {"samples": len(rooms), "sha256": rooms.sha256}
+    if path.exists():
+        index, rows = _open_index(path, whole=False)
+        if any(index[key] != value for key, value in what.items()) or rooms.rooms[: len(rows)] != rows[:, 2].tolist():
+            raise ValueError(f"{path} lists shards of another set: name another folder, or remove them")
+    else:
+        counts = rooms.class_counts().tolist() if "segmentation" in modalities else None
+        index = {**what, "class_counts": counts, "shards": []}
+    number = start = 0
+    while start < len(rooms):
+        file, listed = _shard(path, number), index["shards"][number : number + 1]
+        if not listed or _problem(file, listed[0]):
+            stop = start + len(listed[0]["views"]) if listed else None
+            listed = [_write_shard(file, rooms, start, stop, shard_bytes)]
+            index["shards"][number : number + 1] = listed
+            with written_whole(path) as stream:
+                stream.write(json.dumps(index, separators=(",", ":")).encode())
+            print(f"{file}: views {start + 1} to {start + len(listed[0]['views'])} of {len(rooms)}", flush=True)
+        number, start = number + 1, start + len(listed[0]["views"])
+    return path
+
+
+def _write_shard(file: Path, rooms: Rooms, start: int, stop: int | None, most: int) -> dict:
+    """Write a shard of the views from start up to stop, or of as many as `most` bytes hold; its entry in the index."""
+    digest, size, views = hashlib.sha256(), 0, []
+    with written_whole(file) as stream:
+        for place in range(start, stop or len(rooms)):
+            view, members = [rooms.rooms[place]], b""
+            for name in rooms.modalities:
+                content = _image_file(rooms, place, name)
+                suffix = "jpg" if content.startswith(b"\xff\xd8") else "png"
+                info = tarfile.TarInfo(f"{_key(place, rooms.rooms[place])}.{modality(name).folder}.{suffix}")
+                info.size = len(content)
+                members += info.tobuf(tarfile.USTAR_FORMAT)
+                view += [size + len(members), len(content)]
+                members += content + bytes(-len(content) % BLOCK)
+            if stop is None and views and size + len(members) + 2 * BLOCK > most:
+                break
+            stream.write(members)
+            digest.update(members)
+            size += len(members)
+            views.append(view)
+        stream.write(END)
+        digest.update(END)
+    _Opened.cache_clear()  # it may hold what lay here before
+    return {"bytes": size + len(END), "sha256": digest.hexdigest(), "views": views}
+
+
+def _image_file(rooms: Rooms, place: int, name: str) -> bytes:
+    """The image file of a view as a shard holds it: a copy where its pixels are the set's, else a PNG of those."""
+    record = modality(name)
+    if isinstance(rooms, StreamedRooms):
+        content = rooms.content(place, name)
+        raw = rooms.decoded(content, place, name)
+        if rooms.stored_as(name) == record:
+            return content
+    else:
+        raw = rooms.images[name][place]
+        if rooms.source is not None:
+            files, file = _files(rooms.source), file_name(rooms.index["rooms"][place], record)
+            content = files.read(file, image_bytes(SIDE))
+            stored = from_pixels(read_pixels(content, files.where(file), record), record)
+            if stored.shape == raw.shape and torch.equal(stored, raw):
+                return content
+    return _png(raw, record, f"{record.name} of room {rooms.rooms[place]} of {rooms.split}")
+
+
+_files = functools.lru_cache(maxsize=1)(Files)
+
+
+def _png(raw: torch.Tensor, record: Modality, what: str) -> bytes:
+    """A raw image (C, H, W) as a PNG of its stored pixels."""
+    kind = np.uint16 if record.pixels == "16-bit grey" else np.uint8
+    pixels = record.to_stored(raw).permute(1, 2, 0).squeeze(2).numpy().astype(kind)
+    if not (from_pixels(pixels, record) == raw).all():
+        raise ValueError(f"{what} cannot be kept without loss: its values are not those of an image file")
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()

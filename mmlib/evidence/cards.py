@@ -1,0 +1,86 @@
+"""Model cards (Mitchell et al. 2019), from a checkpoint's record and its result: what a network is, and what not."""
+
+from pathlib import Path
+
+from ..audit import describe_audit
+from ..checkpoints import read_record
+from ..data.shipped import CHECKPOINTS, read
+from ..files import written_whole
+from .grids import PRESET
+from .results import translations_table
+from .tables import grid_table
+
+WHAT = {
+    "course": (
+        "The network of the notebooks",
+        "Three encoders and three decoders that share one latent space: RGB, depth and segmentation of rooms, all nine "
+        "translations between them. Depth → segmentation and segmentation → depth are *zero-pair*: no training pair "
+        "had both. For learning and for comparison.",
+        "`mmlib.checkpoints.load('FILE').translate(x, 'depth', 'segmentation')`",
+        "It knows rooms of one generator, seen by one kind of camera at 96 × 96 pixels, and has met no photograph. "
+        "What is small, thin or rare (chairs, objects, books) it finds badly; its RGB is blurred. Nothing that matters "
+        "should be decided by it.",
+    ),
+    "rgb_encoder": (
+        "An RGB encoder that learnt from VGG-16",
+        "The RGB encoder of preset `course`, trained to predict the pooled features of ImageNet's VGG-16 on the RGB "
+        "images of D1 and D2: pretraining for slim networks, in place of the VGG-16 that the paper starts from. "
+        "Its first three stages fit preset `ablation`.",
+        "`python -m mmlib train --rgb-weights FILE`",
+        "Features to start from, not to be used as they are. What VGG-16 learnt from ImageNet's photographs, their "
+        "biases included, is in it as far as rendered rooms bring it out.",
+    ),
+    "colours": (
+        "Furniture in eleven colours",
+        "Eleven encoders and eleven decoders, one a colour, of CycleGANs between blue and each other colour, mixed and "
+        "matched (section 5.5 of the paper): 110 translations, of which 90 were never trained.",
+        "`mmlib.checkpoints.load('FILE', build=mmlib.methods.mixed_cycles.networks).translate(x, 'red', 'green')`",
+        "It knows one object of one colour in a rendered room, at 64 × 64 pixels. Only blue's images, which were "
+        "trained ten times as often, are sharp; it changes the background, too, and between black and white it often "
+        "fails.",
+    ),
+    "styles": (
+        "Rooms in four procedural styles",
+        "Five encoders and five decoders, of CycleGANs between photos of rooms and each of four styles that a program "
+        "paints, mixed and matched (Figure 6b of the paper): 20 translations, of which 12 were never trained.",
+        "`mmlib.checkpoints.load('FILE', build=mmlib.methods.mixed_cycles.networks).translate(x, 'dots', 'woodcut')`",
+        "It knows rendered rooms at 64 × 64 pixels and our four styles, which no painter painted. What a style has "
+        "left out, the way back has to invent.",
+    ),
+}
+"""By checkpoint: a title, what it is and for what, how to use it, and its limits."""
+
+
+def model_card(name: str) -> str:
+    """The card of a shipped checkpoint as Markdown; `KeyError` for one that `WHAT` does not describe."""
+    title, what, use, limits = WHAT[name]
+    record = read_record(CHECKPOINTS / f"{name}.safetensors")
+    recipe, versions = record["recipe"], record["versions"]
+    made = (
+        f"Preset `{recipe['name']}`, {record['step']:,} steps, seed {recipe['seed']}, objective "
+        f"`{record['objective']}`; {record['seconds'] / 60:.0f} minutes on {record['device']}, mmlib "
+        f"{versions['mmlib']}, torch {versions['torch']}. {record['selection'].capitalize()}. The whole recipe is in "
+        f"`{name}.json`, and `python -m mmlib audit` reads it."
+    )
+    parts = [
+        f"# {title}: `{name}.safetensors`",
+        "*Made by `python -m mmlib readme` from the checkpoint's record and `data/results/`; not written by hand.*",
+        f"## What it is\n\n{what}\n\n{use.replace('FILE', f'data/checkpoints/{name}.safetensors')}",
+        f"## How it was made\n\n{made}",
+        f"## What it was trained and chosen on\n\n```\n{describe_audit(record)}\n```",
+    ]
+    if name == "course":
+        result = read(name)
+        parts.append(f"## What it does, on {result['rooms']} test rooms\n\n{translations_table(result)}")
+    elif name in PRESET:
+        parts.append(f"## What it does, on test scenes with exact truth\n\n{grid_table(name, PRESET[name], seeds=1)}")
+    parts.append(f"## Limits\n\n{limits}")
+    parts.append("## Licence\n\nMIT, as the code; credits of images and of VGG-16 are in the README.")
+    return "\n\n".join(parts) + "\n"
+
+
+def write_cards(folder: str | Path = CHECKPOINTS) -> None:
+    """Write `NAME.md` beside each checkpoint."""
+    for name in WHAT:
+        with written_whole(Path(folder) / f"{name}.md") as stream:
+            stream.write(model_card(name).encode())

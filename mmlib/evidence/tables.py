@@ -1,0 +1,337 @@
+"""The tables of `experiments.GRIDS`, rendered from the files of `data/results/` alone."""
+
+import dataclasses
+import json
+import statistics
+from statistics import mean, stdev
+
+from ..data.shipped import RESULTS
+from ..evaluation import seen
+from .experiments import stored
+from .grids import ALPHA, COLOUR_MEASURES, DEPTH_MEASURES, GRIDS, GROUPS, SEGMENTATION_MEASURES, STYLE_MEASURES, Row
+from .measure import PICTURED
+from .runs import FIVE
+
+TITLES = {
+    "miou": "mIoU",
+    "global": "global",
+    "delta1": "δ < 1.25",
+    "delta2": "δ < 1.25²",
+    "delta3": "δ < 1.25³",
+    "rmse": "RMSE (m)",
+    "rmse_log": "RMSE (log)",
+    "mean": "mean angle",
+    "colour_error": "CIEDE2000",
+    "named": "right name",
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "background": "background, CIEDE2000",
+}
+WRITTEN = {
+    "rmse": (1, 2, ""), "rmse_log": (1, 2, ""), "psnr": (1, 1, " dB"), "mean": (1, 1, "°"), "colour_error": (1, 1, ""),
+    "ssim": (1, 3, ""), "background": (1, 1, ""),
+}  # fmt: skip
+"""Factor, digits and unit; of all other measures per cent."""
+MISSING = "–"
+
+
+def load(preset: str, run: str, seeds: int) -> list[dict]:
+    """The results of a run, one for each seed that is there; not those of another recipe than is declared now."""
+    return [result for seed in range(seeds) if (result := stored(preset, run, seed))]
+
+
+def results(row: Row, preset: str, seeds: int) -> list[dict]:
+    """What the runs of a row measured of its translation, one for each seed that is there."""
+    return [_pick(result, row) for result in load(preset, row.run, seeds) if row.measured in result]
+
+
+def _pick(result: dict, row: Row) -> dict:
+    if row.translation in GROUPS:
+        pairs = {name: tuple(name.split("_to_")) for name in result[row.measured]}
+        group = [result[row.measured][name] for name, pair in pairs.items() if GROUPS[row.translation](*pair)]
+        return {measure: mean(found[measure] for found in group) for measure in group[0]}
+    if row.measured != "fused":
+        return result[row.measured][row.translation]
+    return next(point for point in result["fused"][row.translation]["rgb"] if point["alpha"] == ALPHA)
+
+
+def measures(name: str) -> tuple[str, ...]:
+    """The measures of a grid's columns."""
+    others = {"table4": DEPTH_MEASURES, "colours": COLOUR_MEASURES, "styles": STYLE_MEASURES}
+    return others.get(name, SEGMENTATION_MEASURES)
+
+
+def value(row: Row, measure: str, preset: str, seeds: int) -> tuple[float, float, int] | None:
+    """Mean, standard deviation (0 for one seed) and number of seeds; None where there is no result."""
+    return _summary([result[measure] for result in results(row, preset, seeds)])
+
+
+def ahead(name: str, first: str, second: str, measure: str = "miou", preset: str = "ablation", seeds: int = 3) -> bool:
+    """Whether a row of a grid, by its title, is ahead of another by more than both standard deviations together.
+
+    `ValueError` names a row that has no result.
+    """
+    rows = {row.title: row for row in GRIDS[name]}
+    found = [value(rows[title], measure, preset, seeds) for title in (first, second)]
+    for title, one in zip((first, second), found):
+        if one is None:
+            raise ValueError(f"{name}: no result of {title!r}: run `python -m mmlib experiment {name}` first")
+    (one, spread, _), (other, other_spread, _) = found
+    return one - other > spread + other_spread
+
+
+def gap_closed(row: Row, grid: tuple[Row, ...], measure: str, preset: str, seeds: int) -> float | None:
+    """(this row − best baseline) / (oracle − best baseline), best of the paper's own; None where one lacks."""
+    baselines = [value(other, measure, preset, seeds) for other in grid if other.role == "baseline"]
+    oracle = next((value(other, measure, preset, seeds) for other in grid if other.role == "oracle"), None)
+    mine = value(row, measure, preset, seeds)
+    if mine is None or oracle is None or not baselines or None in baselines:
+        return None
+    best = max(baseline[0] for baseline in baselines)
+    return (mine[0] - best) / (oracle[0] - best)
+
+
+def grid_table(name: str, preset: str = "ablation", seeds: int = 3) -> str:
+    """A grid as a Markdown table: mean ± standard deviation over the seeds, the paper's figures, and the gap closed.
+
+    What has not been run is a dash; fewer seeds are said in the row.
+    """
+    grid, columns = GRIDS[name], measures(name)
+    gaps = any(row.role == "oracle" for row in grid)
+    head = ["", *(TITLES[m] for m in columns)]
+    head += [f"{TITLES[m]} in the paper" for m in columns[:1]] if any(row.paper for row in grid) else []
+    head += ["gap closed"] if gaps else []
+    lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
+    for row in grid:
+        found = [value(row, measure, preset, seeds) for measure in columns]
+        count = found[0][2] if found[0] else 0
+        cells = [_title(row, count, seeds), *(written(measure, one) for measure, one in zip(columns, found))]
+        if any(other.paper for other in grid):
+            cells.append(_papers(columns[0], row))
+        if gaps:
+            gap = None if row.role in ("baseline", "reference") else gap_closed(row, grid, columns[0], preset, seeds)
+            cells.append(MISSING if gap is None else f"{100 * gap:.0f} %")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def averaged(row: Row, preset: str = "ablation", seeds: int = 3) -> dict | None:
+    """A segmentation row's measures as `evaluate` gives them, averaged over its seeds; None where there is no result.
+
+    For `plots.per_class_iou`. A class that no seed found counts as 0.
+    """
+    found = results(row, preset, seeds)
+    if not found:
+        return None
+    iou = {name: mean(result["iou"][name] or 0.0 for result in found) for name in found[0]["iou"]}
+    return {"iou": iou, **{measure: mean(result[measure] for result in found) for measure in SEGMENTATION_MEASURES}}
+
+
+def class_table(name: str = "table3", preset: str = "ablation", seeds: int = 3) -> str:
+    """The rows of a grid class by class, as in the paper's Table 3: mean IoU over the seeds in per cent."""
+    rows = {row.title: found for row in GRIDS[name] if (found := averaged(row, preset, seeds))}
+    classes = list(next(iter(rows.values()))["iou"]) if rows else []
+    lines = [f"| IoU in % | {' | '.join(classes)} |", "| --- " * (1 + len(classes)) + "|"]
+    for title, found in rows.items():
+        cells = [f"{100 * found['iou'][name]:.0f}" for name in classes]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def fusion_lines(row: Row, preset: str = "ablation", seeds: int = 3) -> dict[str, list[dict]]:
+    """Figure 7 of a row: for each lender of indices, measures over α, averaged over the seeds with their `spread`.
+
+    A point is {"alpha": …, "seeds": …, "miou": …, "spread": {"miou": …}} and so on, as `plots.fusion_curves` draws it.
+    """
+    found = [result["fused"][row.translation] for result in load(preset, row.run, seeds)]
+    lines = {}
+    for lender in found[0] if found else ():
+        lines[f"indices of {lender.replace('rgb', 'RGB')}"] = [
+            {
+                "alpha": points[0]["alpha"],
+                "seeds": len(points),
+                **{measure: mean(point[measure] for point in points) for measure in _shares(points[0])},
+                "spread": {measure: _summary([p[measure] for p in points])[1] for measure in _shares(points[0])},
+            }
+            for points in zip(*(one[lender] for one in found), strict=True)
+        ]
+    return lines
+
+
+def _shares(point: dict) -> list[str]:
+    return [measure for measure in (*SEGMENTATION_MEASURES, *DEPTH_MEASURES) if measure in point]
+
+
+def fusion_table(preset: str = "ablation", seeds: int = 3) -> str:
+    """Figure 7 as a table: a line for each α, a column for each network, target and lender of indices."""
+    columns = {}
+    for row in GRIDS["figure7"]:
+        measure = "miou" if row.translation.endswith("segmentation") else "delta1"
+        for lender, points in fusion_lines(row, preset, seeds).items():
+            columns[f"{_title(row, points[0]['seeds'], seeds)}, {lender}: {TITLES[measure]}"] = {
+                f"{point['alpha']:g}": written(measure, (point[measure], point["spread"][measure], point["seeds"]))
+                for point in points
+            }
+    lines = [f"| α | {' | '.join(columns)} |", "| --- " * (1 + len(columns)) + "|"]
+    for alpha in next(iter(columns.values()), {}):
+        lines.append(f"| {alpha} | {' | '.join(column[alpha] for column in columns.values())} |")
+    return "\n".join(lines)
+
+
+def pictures(name: str, preset: str = "ablation") -> dict[str, str]:
+    """What the rows of a grid, seed 0, make of the rooms `experiments.EXAMPLES`, for `plots.qualitative`: title → PNG.
+
+    Results of other seeds keep no pictures.
+    """
+    found = {}
+    for row in GRIDS[name]:
+        if result := stored(preset, row.run, 0):
+            found[row.title] = result[PICTURED[row.measured]][row.translation]
+    return found
+
+
+ALIGNMENT = {
+    "retrieval@1": lambda found: found["retrieval_at_1"],
+    "equal pooling indices, mean of the stages": lambda found: mean(found["index_agreement"]),
+}
+"""Measures of alignment of the unseen pair, depth and segmentation, from a run's `alignment`."""
+
+
+def transfer_points(measure: str, preset: str = "ablation", seeds: int = 3) -> dict[str, list[tuple[float, float]]]:
+    """(alignment of depth and segmentation, zero-pair mIoU) for each seed of each run whose alignment was measured.
+
+    By the title of the first row that shows the run's depth → segmentation; `measure` is a key of `ALIGNMENT`.
+    """
+    points: dict[str, list[tuple[float, float]]] = {}
+    done = set()
+    for row in (row for name in ("table1", "table2", "table3") for row in GRIDS[name]):
+        if row.run in done or row.measured != "translations" or row.translation != "depth_to_segmentation":
+            continue
+        done.add(row.run)
+        for result in load(preset, row.run, seeds):
+            if "alignment" in result:
+                aligned = ALIGNMENT[measure](result["alignment"]["depth – segmentation"])
+                points.setdefault(row.title, []).append((aligned, result["translations"][row.translation]["miou"]))
+    return points
+
+
+def time_points(preset: str = "ablation", seeds: int = 3) -> dict[str, list[tuple[float, float]]]:
+    """(minutes of training, mIoU) of each seed of the rows of table 3 whose minutes `bench --methods` has measured."""
+    measured = json.loads((RESULTS / preset / "minutes.json").read_text())["minutes"]
+    points = {}
+    for row in GRIDS["table3"]:
+        if row.run in measured and row.role != "reference" and row.measured in ("translations", "through_rgb"):
+            points[row.title] = [(measured[row.run], found["miou"]) for found in results(row, preset, seeds)]
+    return {title: pairs for title, pairs in points.items() if pairs}
+
+
+def correlation(points: dict[str, list[tuple[float, float]]]) -> float:
+    """Spearman's rank correlation over all points of `transfer_points`."""
+    x, y = zip(*(point for pairs in points.values() for point in pairs))
+    ranks = [[sorted(values).index(value) for value in values] for values in (x, y)]
+    return statistics.correlation(*ranks)
+
+
+CHOICES = {
+    "ideas": {
+        "R → S: mIoU": lambda found: found["translations"]["rgb_to_segmentation"]["miou"],
+        "S → S: mIoU": lambda found: found["translations"]["segmentation_to_segmentation"]["miou"],
+        "R → D: δ < 1.25": lambda found: found["translations"]["rgb_to_depth"]["delta1"],
+        "retrieval@1, R – S": lambda found: found["alignment"]["rgb – segmentation"]["retrieval_at_1"],
+        "retrieval@1, R – D": lambda found: found["alignment"]["rgb – depth"]["retrieval_at_1"],
+        "equal indices, R – D": lambda found: mean(found["alignment"]["rgb – depth"]["index_agreement"]),
+        "D → S agrees with R → S: mIoU": lambda found: found["agreement"]["depth_to_segmentation"]["miou"],
+    },
+    "rivals": {
+        "R → S: mIoU": lambda found: found["translations"]["rgb_to_segmentation"]["miou"],
+        "D → R: PSNR": lambda found: found["translations"]["depth_to_rgb"]["psnr"],
+    },
+}
+"""The grids that choices rest on, and what is shown of their results on validation; no true pair is in it."""
+
+
+def choice_table(name: str = "ideas", preset: str = "ablation", seeds: int = 3) -> str:
+    """A grid of `CHOICES` on validation, for choosing between recipes."""
+    lines = [f"| on validation | {' | '.join(CHOICES[name])} |", "| --- " * (1 + len(CHOICES[name])) + "|"]
+    for row in GRIDS[name]:
+        # runs of the tables were measured on both
+        found = [result.get("validation", result) for result in load(preset, row.run, seeds)]
+        cells = [_title(row, len(found), seeds)]
+        for title, measured in CHOICES[name].items():
+            measure = "psnr" if title.endswith("PSNR") else "share"
+            cells.append(written(measure, _summary([measured(result) for result in found])))
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+FIVES_MEASURE = {"rgb": "psnr", "depth": "delta1", "segmentation": "miou", "normals": "mean", "albedo": "psnr"}
+"""The measure by which a target is judged in the matrix of five modalities."""
+
+
+def five(source: str, target: str, preset: str = "ablation", seeds: int = 3) -> dict[str, tuple | None]:
+    """One translation of the matrix: mean, deviation and seeds trained `jointly`, `plugged` in, and `alone`."""
+    runs = {"jointly": "five_jointly", "plugged": "albedo_plugged", "alone": f"alone_{source}_to_{target}"}
+    row = Row("", "", f"{source}_to_{target}")
+    return {
+        way: value(dataclasses.replace(row, run=run), FIVES_MEASURE[target], preset, seeds)
+        for way, run in runs.items()
+        if source != target or way != "alone"
+    }
+
+
+def five_table(preset: str = "ablation", seeds: int = 3) -> str:
+    """All translations of five modalities: a line a source, a column a target; unseen pairs in bold.
+
+    A cell says: trained jointly / plugged in / alone, on true pairs.
+    """
+    head = [f"→ {target} ({TITLES[FIVES_MEASURE[target]]})" for target in FIVE]
+    lines = [f"| jointly / plugged in / alone | {' | '.join(head)} |", "| --- " * (1 + len(FIVE)) + "|"]
+    for source in FIVE:
+        cells = []
+        for target in FIVE:
+            cell = " / ".join(
+                written(FIVES_MEASURE[target], one) for one in five(source, target, preset, seeds).values()
+            )
+            cells.append(cell if seen(source, target) else f"**{cell}**")
+        lines.append(f"| {source} | {' | '.join(cells)} |")
+    return "\n".join(lines).replace("rgb", "RGB")
+
+
+def domain_costs() -> dict:
+    """What `bench --domains` measured, for `plots.domain_costs`."""
+    return json.loads((RESULTS / "domains" / "scaling.json").read_text())
+
+
+def render(name: str, preset: str = "ablation", seeds: int = 3) -> str:
+    """Any grid as the table that belongs to it."""
+    if name in CHOICES:
+        return choice_table(name, preset, seeds)
+    if name == "five":
+        return five_table(preset, seeds)
+    return fusion_table(preset, seeds) if name == "figure7" else grid_table(name, preset, seeds)
+
+
+def _title(row: Row, count: int, seeds: int) -> str:
+    """A row's title; where only some of the seeds are there, with their number."""
+    return row.title if count in (0, seeds) else f"{row.title} ({count} seed{'s' * (count > 1)})"
+
+
+def _summary(values: list[float]) -> tuple[float, float, int] | None:
+    """Mean, standard deviation (0 for one value) and number of values; None for none."""
+    return (mean(values), stdev(values) if len(values) > 1 else 0.0, len(values)) if values else None
+
+
+def written(measure: str, one: tuple[float, float, int] | None) -> str:
+    """A mean with its standard deviation: shares in per cent, RMSE and PSNR as they are."""
+    if one is None:
+        return MISSING
+    middle, spread, count = one
+    factor, digits, unit = WRITTEN.get(measure, (100, 1, " %"))
+    around = f" ± {factor * spread:.{digits}f}" if count > 1 else ""
+    return f"{factor * middle:.{digits}f}{around}{unit}"
+
+
+def _papers(measure: str, row: Row) -> str:
+    if not row.paper:
+        return MISSING
+    return f"{row.paper[0]:.1f} %" if measure == "miou" else f"{100 * row.paper[0]:.0f} %"

@@ -1,0 +1,61 @@
+"""Where and how to compute: the device, and the form of the arithmetic."""
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how to compute: a device, bf16 autocast or fp32, channels_last or not; pooling indices as window codes
+    or as PyTorch's; networks compiled or not."""
+
+    device: torch.device
+    bf16: bool
+    channels_last: bool
+    window_codes: bool = False
+    compiled: bool = False
+
+    def autocast(self):
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+
+    def place(self, module_or_image):
+        """On the device, in the memory format."""
+        if self.channels_last:
+            return module_or_image.to(self.device, memory_format=torch.channels_last)
+        return module_or_image.to(self.device)
+
+    def switch(self, networks: nn.Module) -> None:
+        """Have all encoders, decoders and discriminators among the modules compute in this form."""
+        for network in networks.modules():
+            if hasattr(network, "window_codes"):
+                network.window_codes = self.window_codes
+            if self.compiled and getattr(network, "compiles", False):
+                network.compile()
+
+    def form(self) -> dict[str, bool]:
+        """All but the device, as records keep it."""
+        return {name: getattr(self, name) for name in FORM}
+
+
+FORM = tuple(field.name for field in fields(Machine) if field.name != "device")
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """`auto` takes CUDA, else MPS, else the CPU; `ValueError` where the device asked for is not there."""
+    try:
+        return _available(name)
+    except RuntimeError as error:  # not a device's name at all
+        raise ValueError(f"device {name!r}: {str(error).splitlines()[0]}; use auto, cpu, cuda or mps") from None
+
+
+def _available(name: str) -> torch.device:
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind in available if available[kind]))
+    if not available.get(name.split(":")[0]):
+        raise ValueError(
+            f"device {name!r} is not available here: use auto, {', '.join(k for k in available if available[k])}"
+        )
+    return torch.device(name)

@@ -1,0 +1,31 @@
+"""Cascades: two seen translations one after the other, through an image of the modality between (D → R → S)."""
+
+import torch
+
+from ..modalities import modality
+from ..networks import Encoding, MixAndMatch
+
+
+class Cascade:
+    """A trained network whose every translation goes through an image of modality `via` (section 5.2, Table 3).
+
+    It offers what `mmlib.evaluation.evaluate` and `mmlib.course.plots` ask of a model. The image between is what a
+    user would be given: `to_raw`, then `to_input` again.
+    """
+
+    def __init__(self, model: MixAndMatch, via: str = "rgb"):
+        self.model, self.via = model, modality(via)
+        self.modalities = model.modalities
+
+    def encode(self, image: torch.Tensor, source: str) -> Encoding:
+        """The encoding, by the encoder of `via`, of the image of `via` that `image` is translated into."""
+        if source == self.via.name:
+            return self.model.encode(image, source)
+        return self.model.encode(self.via.to_input(self.between(image, source)), self.via.name)
+
+    def between(self, image: torch.Tensor, source: str) -> torch.Tensor:
+        """The raw image of `via` that `image` is translated into."""
+        return self.via.to_raw(self.model.translate(image, source, self.via.name))
+
+    def decode(self, encoding: Encoding, target: str) -> torch.Tensor:
+        return self.model.decode(encoding, target)

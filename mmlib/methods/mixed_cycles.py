@@ -1,0 +1,153 @@
+"""Many domains from unpaired images: CycleGANs that share encoders and decoders, mixed and matched (sections 3.3, 5.5).
+
+A *domain* is a kind of RGB image (objects painted blue, photos, a style) of which there are images, but no pairs. One
+domain is the anchor: the N − 1 pairs with it are trained, and any encoder with any decoder makes all N (N − 1)
+translations.
+"""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .. import checkpoints
+from ..blocks import ImagePool
+from ..data.batches import Pair
+from ..data.domains import Domain, domain, folder_domains
+from ..data.sets import Rooms
+from ..networks import Encoding, MixAndMatch
+from ..objectives import Objective, add_noise
+from ..recipes import Phase, Recipe, preset
+from ..training import fit
+from .networks import PatchGAN, initialise, resnet_down, resnet_up
+
+LAMBDA_CYCLE = 10.0  # CycleGAN, section 4
+LAMBDA_AUTOENCODER = 5.0  # in the place of CycleGAN's identity loss, with its weight
+
+
+def group_norm(width: int) -> nn.Module:
+    """Group normalization, groups of four, in the place of CycleGAN's instance normalization, which takes each
+    channel's brightness and contrast out of every image: autoencoders then learn much more slowly."""
+    return nn.GroupNorm(max(1, width // 4), width)
+
+
+class DomainEncoder(nn.Module):
+    """The first half of CycleGAN's generator: (N, 3, H, W) → `Encoding` with a latent (N, widths[-1], H / 4, W / 4)."""
+
+    def __init__(self, widths: tuple[int, ...], residuals: int):
+        super().__init__()
+        self.layers = nn.Sequential(*resnet_down(3, widths, residuals, group_norm))
+
+    def forward(self, image: torch.Tensor) -> Encoding:
+        latent = self.layers(image)
+        return Encoding(latent, (latent,), (), ())
+
+
+class DomainDecoder(nn.Module):
+    """The other half: `Encoding` → (N, 3, H, W), through tanh."""
+
+    def __init__(self, widths: tuple[int, ...], residuals: int):
+        super().__init__()
+        self.layers = nn.Sequential(*resnet_up(3, widths, residuals, group_norm))
+
+    def forward(self, encoding: Encoding) -> torch.Tensor:
+        return torch.tanh(self.layers(encoding.latent))
+
+
+def networks(recipe: Recipe) -> MixAndMatch:
+    """An encoder and a decoder for each of `recipe.modalities`; the last of `recipe.convolutions` counts the residual
+    blocks of each."""
+    for name in recipe.modalities:
+        domain(name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        parts = [
+            {name: kind(recipe.widths, recipe.convolutions[-1]) for name in recipe.modalities}
+            for kind in (DomainEncoder, DomainDecoder)
+        ]
+        return initialise(MixAndMatch(*parts, stride=2 ** (len(recipe.widths) - 1)))
+
+
+class MixedCycles(Objective):
+    """CycleGANs between an anchor, the first domain, and each other one, with autoencoders and aligned latents.
+
+    Each step trains one pair, drawn anew: least-squares GANs on both sides, cycles, both autoencoders, and, where
+    λ_latent says so, latent consistency between an image and its translation, which stands for the pair that there is
+    not. `pairs="all"` draws from all pairs of domains, as ComboGAN does (Anoosheh et al. 2018).
+
+    In a phase of `one_autoencoder`, the anchor's encoder and decoder learn to reconstruct the images of all domains,
+    and all others are copies of them: encoders that begin alike need not find each other first.
+    """
+
+    partly = True  # a step trains two domains
+
+    def __init__(self, domains: Sequence[Domain], pairs: str = "anchor"):
+        if len({rooms.modalities for rooms in domains}) < max(2, len(domains)):
+            raise ValueError("mixing CycleGANs takes at least two domains, each once")
+        if pairs not in ("anchor", "all"):
+            raise ValueError(f"pairs = {pairs!r} is not one of anchor, all")
+        self.sets: tuple[Rooms, ...] = tuple(domains)
+        names = [rooms.modalities[0] for rooms in domains]
+        self.pairs = [pair for pair in itertools.combinations(names, 2) if pairs == "all" or names[0] in pair]
+
+    def networks(self, recipe: Recipe) -> MixAndMatch:
+        return networks(recipe)
+
+    def freeze(self, model: MixAndMatch, phase: Phase) -> None:
+        """Nothing is held still; but copies are made where there is but one autoencoder."""
+        if phase.one_autoencoder:
+            for first, *others in (model.encoders.values(), model.decoders.values()):
+                for part in others:
+                    part.load_state_dict(first.state_dict())
+
+    def discriminators(self, recipe: Recipe) -> dict[str, nn.Module]:
+        """A PatchGAN with a pool of 50 images for each domain."""
+        shape = (3, recipe.size, recipe.size)
+        widths = recipe.discriminator_widths
+        return {
+            name: initialise(PatchGAN(3, widths, nn.InstanceNorm2d, ImagePool(shape))) for name in recipe.modalities
+        }
+
+    def terms(self, model: MixAndMatch, batches: list[Pair], recipe: Recipe, phase: Phase, random, average=None):
+        images = {name: pair.images[name] for pair in batches for name in pair.images}
+        if phase.one_autoencoder:
+            anchor, x = model.modalities[0], torch.cat(list(images.values()))
+            noisy = add_noise(model.encode(x, anchor), recipe.latent_noise, random)
+            return {"autoencoder/all": F.l1_loss(model.decode(noisy, anchor).float(), x)}, {}
+        a, b = self.pairs[int(torch.randint(len(self.pairs), (), generator=random, device=random.device))]
+        terms, judged = {}, {}
+        for source, target in ((a, b), (b, a)):
+            x = images[source]
+            f = model.encode(x, source)
+            noisy = add_noise(f, recipe.latent_noise, random)
+            terms[f"autoencoder/{source}"] = F.l1_loss(model.decode(noisy, source).float(), x)
+            y = model.decode(noisy, target)
+            back = model.encode(y, target)
+            terms[f"cycle/{source}"] = F.l1_loss(model.decode(back, source).float(), x)
+            if phase.lambda_latent > 0:
+                terms[f"latent/{source}"] = F.mse_loss(back.latent.float(), f.latent.float())
+            judged[target] = (images[target], y)
+        return terms, judged
+
+    def total(self, terms: dict[str, torch.Tensor], phase: Phase) -> torch.Tensor:
+        weights = {"cycle": LAMBDA_CYCLE, "autoencoder": LAMBDA_AUTOENCODER, "latent": phase.lambda_latent,
+                   "gan": phase.lambda_gan}  # fmt: skip
+        return sum(weights[name.split("/")[0]] * value for name, value in terms.items())
+
+
+def run_folders(
+    images: str | Path, folder: str | Path, anchor: str = "", preset_name: str = "domains", device: str = "auto"
+) -> MixAndMatch:
+    """Mixed CycleGANs on a folder of a user's own domains (`domains.folder_domains`), in `folder`; goes on where an
+    earlier call stopped.
+
+    `ValueError` says what is wrong with the images.
+    """
+    recipe, folder = preset(preset_name), Path(folder)
+    sets = folder_domains(images, recipe.size, anchor)
+    recipe = recipe.replace(modalities=tuple(rooms.modalities[0] for rooms in sets))
+    fit(recipe, MixedCycles(sets), folder, device=device, resume=True)
+    return checkpoints.load(folder / "checkpoint.safetensors", build=networks)

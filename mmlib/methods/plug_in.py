@@ -1,0 +1,94 @@
+"""A new modality plugged into a trained, frozen network (section 3.3)."""
+
+import dataclasses
+from bisect import bisect_left, bisect_right
+
+import torch
+
+from ..data.batches import Pair
+from ..data.sets import AnchoredPairs, Rooms
+from ..losses import LOSSES, latent_consistency
+from ..modalities import modality
+from ..networks import Encoding, MixAndMatch
+from ..objectives import Objective, add_noise, pseudo_pair
+from ..recipes import Phase, Recipe
+
+
+def plugged_in(recipe: Recipe, name: str, steps: int = 1000) -> Recipe:
+    """The recipe by which a modality is plugged into a network of that recipe.
+
+    It has one phase, with the weights of the last one, in which the frozen network teaches the unseen translations.
+    """
+    last = dataclasses.replace(recipe.phases[-1], lambda_pseudo=1.0, lambda_gan=0.0, steps=steps)
+    return recipe.replace(modalities=(*recipe.modalities, modality(name).name), phases=(last,), teacher="self")
+
+
+class PlugIn(Objective):
+    """A new modality's encoder and decoder against a trained, frozen network, from pairs of RGB with it (section 3.3).
+
+    Only f_N and g_N are trained: by T_RN and T_NN, by T_NR through the frozen decoder, by latent consistency with the
+    frozen f_R, and, with `lambda_pseudo`, by what the frozen network says of the same rooms in every other modality.
+    No old weight and no old statistic changes, so no old translation does.
+    """
+
+    def __init__(self, pairs: AnchoredPairs, base: MixAndMatch):
+        if not isinstance(pairs, AnchoredPairs):
+            raise TypeError("a modality is plugged in from AnchoredPairs, RGB with that modality; nothing else")
+        name = pairs.modalities[1]
+        if name in base.modalities:
+            raise ValueError(f"{name} is in the network already: it knows {', '.join(base.modalities)}")
+        rooms = sorted(pairs.rooms)
+        try:
+            seen = [entry for entry in base.record["data"] if entry["role"] == "training"]
+            runs = [(entry["split"], first, last) for entry in seen for first, last in entry["rooms"]]
+            shared = [split for split, *run in runs if bisect_left(rooms, run[0]) < bisect_right(rooms, run[1])]
+        except (KeyError, TypeError, ValueError):
+            raise ValueError("the network's record does not say on which rooms it was trained: copy it again") from None
+        if shared:
+            raise ValueError(
+                f"split {pairs.split} shares rooms with {shared[0]}, on which the network was trained: give "
+                f"pairs of RGB and {name} of other rooms"
+            )
+        self.sets: tuple[Rooms, ...] = (pairs,)
+        self.base, self.name, self.inherited = base, name, tuple(seen)
+
+    def networks(self, recipe: Recipe) -> MixAndMatch:
+        """The frozen network's, with an encoder and a decoder more."""
+        model = MixAndMatch.from_recipe(recipe)
+        new = (f"encoders.{self.name}.", f"decoders.{self.name}.")
+        try:
+            missing, extra = model.load_state_dict(self.base.state_dict(), strict=False)
+            fits = not extra and all(key.startswith(new) for key in missing)
+        except RuntimeError:  # tensors of other shapes
+            fits = False
+        if not fits:
+            raise ValueError(f"recipe: its networks are not the frozen ones with {self.name} more: use plugged_in's")
+        return model
+
+    def freeze(self, model: MixAndMatch, phase: Phase) -> None:
+        model.requires_grad_(False).eval()
+        for part in (model.encoders[self.name], model.decoders[self.name]):
+            part.requires_grad_(True).train()
+
+    def terms(self, model: MixAndMatch, batches: list[Pair], recipe, phase, random, average=None):
+        (pair,) = batches
+        x, y, valid, name = pair.images["rgb"], pair.images[self.name], pair.valid[self.name], self.name
+        letter = modality(name).letter
+        with torch.no_grad():
+            f_R = model.encode(x, "rgb")
+        f_N = model.encode(y, name)
+        terms = {f"latent/R{letter}": latent_consistency(f_R, f_N, recipe.consistency)}
+        x_h, f_N = (add_noise(f, recipe.latent_noise, random) for f in (f_R, f_N))
+        from_rgb, own = model.decode(Encoding.cat([x_h, f_N]), name).chunk(2)
+        loss = LOSSES[modality(name).loss]
+        terms[f"{name}/R{letter}"], terms[f"{name}/{letter}{letter}"] = loss(from_rgb, y, valid), loss(own, y, valid)
+        terms[f"rgb/{letter}R"] = LOSSES[modality("rgb").loss](model.decode(f_N, "rgb"), x, pair.valid["rgb"])
+        if phase.lambda_pseudo > 0:
+            for target in self.base.modalities:
+                if target != "rgb":
+                    with torch.no_grad():
+                        said = model.decode(f_R, target)
+                    terms[f"pseudo_{target}/{letter}{modality(target).letter}"] = pseudo_pair(
+                        model.decode(f_N, target), said, target, recipe.confidence
+                    )
+        return terms, {}

@@ -1,0 +1,31 @@
+"""Supervised translation: one encoder and one decoder of `MixAndMatch`, trained on true pairs.
+
+On depth–segmentation pairs of rooms rendered for it alone it is the *oracle*: what these networks could do had the pair
+been seen. No part of it reaches the zero-pair networks.
+"""
+
+from ..data.sets import Rooms
+from ..modalities import modality
+from ..networks import MixAndMatch
+from ..objectives import Objective, add_noise, target_loss
+from ..recipes import Phase, Recipe
+
+
+class Supervised(Objective):
+    """The objective of T_source→target alone, on pairs of both."""
+
+    def __init__(self, pairs: Rooms, source: str, target: str):
+        for name in (source, target):
+            if modality(name).name not in pairs.modalities:
+                raise ValueError(f"split {pairs.split} holds {', '.join(pairs.modalities)}, not {name}")
+        self.sets: tuple[Rooms, ...] = (pairs,)
+        self.source, self.target = source, target
+
+    def terms(self, model: MixAndMatch, batches, recipe: Recipe, phase: Phase, random, average=None):
+        """The target's loss; nothing to judge."""
+        (pair,) = batches
+        encoding = model.encode(pair.images[self.source], self.source)
+        prediction = model.decode(add_noise(encoding, recipe.latent_noise, random), self.target)
+        loss = target_loss(self.target, recipe, self.sets)
+        name = f"{self.target}/{modality(self.source).letter}{modality(self.target).letter}"
+        return {name: loss(prediction, pair.images[self.target], pair.valid[self.target])}, {}

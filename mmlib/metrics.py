@@ -1,0 +1,133 @@
+"""Metrics: accumulators of what is right and wrong, over all pixels that have a target.
+
+Metrics take *raw* images (see `mmlib.modalities`): class ids, metres, 0–255. Pixels without a target (class 0, depth 0)
+count nowhere. Paper: tables 1 to 3 (mIoU, global), table 4 (δ < 1.25^k, RMSE).
+"""
+
+import math
+
+import torch
+
+from .modalities import CLASSES, modality
+
+
+class SegmentationMetrics:
+    """Intersection over union from one confusion matrix over all pixels whose target is a named class.
+
+    `confusion[target, prediction]` int64 (14, 14), row 0 stays empty. `compute()`: `iou` by class (None where neither
+    target nor prediction has it), `miou` their mean, `global` the share of pixels that are right.
+    """
+
+    def __init__(self):
+        self.confusion = torch.zeros(len(CLASSES), len(CLASSES), dtype=torch.int64)
+
+    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
+        prediction, target = _same_shape(prediction, target)
+        valid = target > 0
+        pairs = target[valid].long() * len(CLASSES) + prediction[valid].long()
+        self.confusion += torch.bincount(pairs, minlength=len(CLASSES) ** 2).view_as(self.confusion)
+
+    def compute(self) -> dict:
+        shares = {name: None if math.isnan(s) else s for name, s in zip(CLASSES[1:], iou(self.confusion).tolist())}
+        present = [share for share in shares.values() if share is not None]
+        return {
+            "miou": _ratio(sum(present), len(present)),
+            "global": _ratio(self.confusion.diagonal().sum().item(), self.confusion.sum().item()),
+            "iou": shares,
+        }
+
+
+def iou(confusion: torch.Tensor) -> torch.Tensor:
+    """Intersection over union by class, float64 (…, 13), of confusion matrices (…, 14, 14), `[target, prediction]`.
+
+    Unknown is left out; a class that neither target nor prediction has is NaN, so that mIoU is `iou(…).nanmean(-1)`.
+    """
+    right = confusion.diagonal(dim1=-2, dim2=-1)
+    union = confusion.sum(-2) + confusion.sum(-1) - right
+    return (right.double() / union.double())[..., 1:]
+
+
+class DepthMetrics:
+    """Depth in metres where the target is a hit: `delta1..3`, `rmse` (metres) and `rmse_log` (natural logarithm).
+
+    `delta_k` is the share of pixels with max(p/t, t/p) < 1.25^k; for ratios and logarithms, p is at least 1 mm.
+    """
+
+    def __init__(self):
+        self.pixels = 0
+        self.sums = torch.zeros(5, dtype=torch.float64)  # within 1.25, 1.25², 1.25³; squared error; squared log error
+
+    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
+        prediction, target = _same_shape(prediction, target)
+        valid = target > 0
+        p, t = prediction[valid].double(), target[valid].double()
+        positive = p.clamp_min(0.001)
+        ratio = torch.maximum(positive / t, t / positive)
+        within = [(ratio < 1.25**k).sum() for k in (1, 2, 3)]
+        self.sums += torch.stack([*within, ((p - t) ** 2).sum(), ((positive / t).log() ** 2).sum()])
+        self.pixels += len(t)
+
+    def compute(self) -> dict:
+        delta1, delta2, delta3, square, square_log = (_ratio(total, self.pixels) for total in self.sums.tolist())
+        deltas = {"delta1": delta1, "delta2": delta2, "delta3": delta3}
+        return deltas | {"rmse": _root(square), "rmse_log": _root(square_log)}
+
+
+class RGBMetrics:
+    """Colour over all pixels and channels: `rmse` on the 0–255 scale and `psnr` in decibels (None when exact)."""
+
+    def __init__(self):
+        self.values = 0
+        self.square = 0.0
+
+    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
+        prediction, target = _same_shape(prediction, target)
+        self.square += ((prediction.double() - target.double()) ** 2).sum().item()
+        self.values += target.numel()
+
+    def compute(self) -> dict:
+        rmse = _root(_ratio(self.square, self.values))
+        return {"psnr": 20 * math.log10(255 / rmse) if rmse else None, "rmse": rmse}
+
+
+class NormalsMetrics:
+    """The angle between unit vectors, in degrees, where the target is a hit: `mean`, `median`, and `within11`,
+    `within22`, `within30`, the shares of pixels within 11.25°, 22.5° and 30° (Fouhey et al. 2013)."""
+
+    def __init__(self):
+        self.counts = torch.zeros(1801, dtype=torch.int64)  # in tenths of a degree, from 0 to 180
+
+    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
+        prediction, target = _same_shape(prediction, target)
+        valid = modality("normals").valid(target)[:, 0]
+        p, t = prediction.movedim(1, -1)[valid].double(), target.movedim(1, -1)[valid].double()
+        degrees = torch.rad2deg(torch.atan2(torch.linalg.cross(p, t).norm(dim=-1), (p * t).sum(-1)))
+        self.counts += torch.bincount((10 * degrees).round().long(), minlength=1801)
+
+    def compute(self) -> dict:
+        pixels = self.counts.sum().item()
+        degrees = torch.arange(1801, dtype=torch.float64) / 10
+        share = self.counts.cumsum(0) / max(pixels, 1)
+        mean = _ratio((self.counts * degrees).sum().item(), pixels)
+        median = degrees[torch.searchsorted(share, 0.5)].item() if pixels else None
+        limits = {"within11": 112, "within22": 225, "within30": 300}
+        within = {name: share[tenths].item() if pixels else None for name, tenths in limits.items()}
+        return {"mean": mean, "median": median, **within}
+
+
+METRICS = {"segmentation": SegmentationMetrics, "depth": DepthMetrics, "rgb": RGBMetrics, "normals": NormalsMetrics}
+"""The accumulator that a `Modality.metric` names."""
+
+
+def _same_shape(prediction: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    if prediction.shape != target.shape:
+        raise ValueError(f"prediction is {tuple(prediction.shape)}, but the target is {tuple(target.shape)}")
+    return prediction.cpu(), target.cpu()
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+def _root(square: float | None) -> float | None:
+    return None if square is None else math.sqrt(square)

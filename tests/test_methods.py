@@ -1,0 +1,171 @@
+"""The baselines: their networks' shapes, their losses, what they refuse, and that they share training and resume."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from mmlib import (
+    DepthPairs,
+    MixAndMatch,
+    Phase,
+    SegmentationPairs,
+    Triplets,
+    ZeroPair,
+    audit,
+    checkpoints,
+    evaluate,
+    fit,
+    open_split,
+    preset,
+)
+from mmlib.blocks import ImagePool
+from mmlib.data.batches import generator
+from mmlib.hardware.compute import Machine
+from mmlib.methods.cascade import Cascade
+from mmlib.methods.cyclegan import CycleGAN
+from mmlib.methods.networks import Pairwise, PatchGAN, ResNetGenerator, UNetGenerator
+from mmlib.methods.pix2pix import Pix2Pix
+from mmlib.methods.student import Student
+from mmlib.training import Trainer
+
+CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
+SMOKE = preset("smoke")
+RIVAL = SMOKE.replace(
+    widths=(4, 8), discriminator_widths=(4, 8), one_cycle=False, linear_decay=True, phases=(Phase(steps=4),)
+)
+
+
+@pytest.fixture(scope="module")
+def sets(rooms_dir):
+    return open_split(rooms_dir, "d1"), open_split(rooms_dir, "d2")
+
+
+def test_generators_give_back_the_size_and_the_targets_channels():
+    image = torch.randn(2, 3, 32, 32)
+    assert ResNetGenerator(3, 14, (4, 8, 16))(image).shape == (2, 14, 32, 32)
+    assert UNetGenerator(3, 14, (4, 8, 16, 32))(image).shape == (2, 14, 32, 32)
+    assert PatchGAN(3, (4, 8, 16), nn.BatchNorm2d)(image).shape == (2, 1, 6, 6)  # two strided convolutions, two not
+
+
+def test_the_unet_is_that_of_its_paper():
+    """Down: no normalization in the first and the innermost stage. Up: skips double the channels, dropout inside."""
+    unet = UNetGenerator(3, 1, (4, 8, 16, 32, 32))
+    down = [[type(layer).__name__ for layer in stage] for stage in unet.down]
+    assert down[0] == ["Conv2d"] and down[-1] == ["LeakyReLU", "Conv2d"]
+    assert all(stage == ["LeakyReLU", "Conv2d", "BatchNorm2d"] for stage in down[1:-1])
+    convolutions = [next(layer for layer in stage if isinstance(layer, nn.ConvTranspose2d)) for stage in unet.up]
+    assert [(c.in_channels, c.out_channels) for c in convolutions] == [(32, 32), (64, 16), (32, 8), (16, 4), (8, 1)]
+    assert [any(isinstance(layer, nn.Dropout) for layer in stage) for stage in unet.up] == [
+        False,
+        True,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_a_pair_without_a_generator_is_named():
+    model = Pairwise({"depth_to_segmentation": nn.Identity()})
+    assert model.modalities == ("depth", "segmentation")
+    with pytest.raises(ValueError, match="no generator for segmentation → depth: there are depth_to_segmentation"):
+        model.translate(torch.zeros(1, 14, 8, 8), "segmentation", "depth")
+
+
+def test_the_image_pool_fills_then_hands_out_older_images():
+    pool, random = ImagePool((1, 1, 1), size=4), generator("cpu", 0)
+    first = torch.arange(4.0).view(4, 1, 1, 1)
+    assert torch.equal(pool(first, random), first)
+    shown = torch.cat([pool(torch.full((4, 1, 1, 1), 10.0 + k), random) for k in range(25)]).flatten()
+    now = torch.arange(25).repeat_interleave(4) + 10.0
+    assert 0.3 < (shown == now).float().mean() < 0.7
+    assert all(old < new for old, new in zip(shown.tolist(), (now + 0.5).tolist())), "an image of the future"
+
+
+def test_baselines_take_zero_pair_sets_alone(rooms_dir, sets):
+    for kind in (CycleGAN, Pix2Pix):
+        with pytest.raises(TypeError, match="SegmentationPairs"):
+            kind(Triplets(rooms_dir), sets[1])
+    with pytest.raises(ValueError, match="holds rgb, depth, not segmentation"):
+        Student(sets[1], MixAndMatch.from_recipe(SMOKE), "segmentation", "depth")
+
+
+def test_cyclegan_minimises_cycles_by_ten_and_two_gans(sets):
+    objective = CycleGAN(*sets)
+    terms = Trainer(RIVAL, objective, CPU).step()
+    judged = {f"{kind}{name}" for kind in ("gan/*", "discriminator/") for name in ("depth", "segmentation")}
+    assert set(terms) == {"cycle/DSD", "cycle/SDS"} | judged
+    two = {"cycle/DSD": torch.tensor(0.5), "gan/*depth": torch.tensor(0.25)}
+    assert objective.total(two, Phase(steps=1, lambda_gan=2.0)).item() == pytest.approx(10 * 0.5 + 2 * 0.25)
+
+
+def test_pix2pix_trains_two_translations_that_a_cascade_chains(sets, rooms):
+    trainer = Trainer(RIVAL, Pix2Pix(*sets), CPU)
+    terms = trainer.step()
+    assert {name for name in terms if "/" in name and "gan" not in name and "disc" not in name} == {
+        "segmentation/RS", "rgb/DR",
+    }  # fmt: skip
+    judges = trainer.discriminators
+    assert judges["segmentation"].layers[0].in_channels == 3 + 14 and judges["rgb"].layers[0].in_channels == 1 + 3
+    model = trainer.model.eval()
+    result = evaluate(Cascade(model), rooms, sources=["depth"], targets=["segmentation"])
+    assert result["translations"]["depth_to_segmentation"]["miou"] is not None
+
+
+@pytest.mark.parametrize("kind", [CycleGAN, Pix2Pix])
+def test_a_stopped_baseline_ends_as_one_that_never_stopped(sets, tmp_path, kind):
+    whole = fit(RIVAL, kind(*sets), tmp_path / "whole", device="cpu", progress=False)
+    fit(RIVAL, kind(*sets), tmp_path / "parts", device="cpu", progress=False, stop_after=2)
+    parts = fit(RIVAL, kind(*sets), tmp_path / "parts", device="cpu", progress=False, resume=True)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, parts.state_dict()[name]), name
+    loaded = checkpoints.load(tmp_path / "parts/checkpoint.safetensors", build=kind(*sets).networks)
+    assert loaded.record["objective"] == kind.__name__ and audit(loaded.record) == []
+
+
+def test_a_student_learns_what_its_teacher_says(sets):
+    teacher = MixAndMatch.from_recipe(SMOKE.replace(seed=7))
+    objective = Student(sets[1], teacher, "depth", "segmentation")
+    trainer = Trainer(SMOKE.replace(latent_noise=0.0), objective, CPU)
+    trainer.model.eval()
+    batches = trainer.batches(0)
+    terms, judged = objective.terms(trainer.model, batches, trainer.recipe, SMOKE.phase(0), generator("cpu", 0))
+    (loss,) = terms.values()
+    assert list(terms) == ["pseudo_segmentation/DS"] and judged == {}
+    x, z = batches[0].images["rgb"], batches[0].images["depth"]
+    said = teacher.translate(x, "rgb", "segmentation").softmax(1)
+    by_hand = torch.nn.functional.cross_entropy(trainer.model.translate(z, "depth", "segmentation"), said)
+    assert loss.item() == pytest.approx(by_hand.item(), rel=1e-5)
+    loss.backward()
+    assert all(weight.grad is None for weight in teacher.parameters())
+
+
+def test_averaged_weights_are_the_mean_of_the_past(sets):
+    trainer = Trainer(SMOKE.replace(teacher="average", teacher_decay=0.5), ZeroPair(*sets), CPU)
+    before = [weight.clone() for weight in trainer.average.parameters()]
+    trainer.step()
+    keep = min(0.5, 1 / 10)  # (1 + step) / (10 + step), as long as that is below the decay
+    for old, mine, now in zip(before, trainer.model.parameters(), trainer.average.parameters(), strict=True):
+        assert torch.allclose(now, keep * old + (1 - keep) * mine, atol=1e-6)
+    assert not any(weight.requires_grad for weight in trainer.average.parameters())
+
+
+def test_an_averaged_teacher_survives_a_stop(sets, tmp_path):
+    recipe = SMOKE.replace(teacher="average")
+    whole = fit(recipe, ZeroPair(*sets), tmp_path / "whole", device="cpu", progress=False)
+    fit(recipe, ZeroPair(*sets), tmp_path / "parts", device="cpu", progress=False, stop_after=6)
+    parts = fit(recipe, ZeroPair(*sets), tmp_path / "parts", device="cpu", progress=False, resume=True)
+    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), parts.state_dict().values()))
+    last = json.loads((tmp_path / "parts/log.jsonl").read_text().splitlines()[-1])
+    assert {"pseudo_segmentation/DS", "pseudo_depth/SD"} <= last.keys()
+
+
+def test_linear_decay_holds_then_falls_to_zero(sets):
+    trainer = Trainer(RIVAL.with_steps(8).replace(learning_rate=1.0), CycleGAN(*sets), CPU)
+    rates = [trainer.learning_rate(step) for step in range(8)]
+    assert rates == pytest.approx([1, 1, 1, 1, 1, 0.75, 0.5, 0.25])
+
+
+def test_sets_are_typed(sets):
+    assert isinstance(sets[0], SegmentationPairs) and isinstance(sets[1], DepthPairs)
