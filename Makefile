@@ -65,9 +65,10 @@ $(BROWSER): $(READY) tests/browser/requirements.txt
 notebooks: $(READY)  ## execute NOTEBOOKS=notebooks/*.ipynb in place, as they are committed
 	$(BIN)/python -m mmlib execute $(NOTEBOOKS)
 
-lint: $(READY)  ## check style and formatting
+lint: $(READY)  ## check style, formatting, and that imports point down
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/lint-imports --no-logo
 
 gpu: OUT = runs/gpu
 gpu:  ## what only a GPU can say, in nine minutes, with PYTHON=python3 as it is; SMOKE=1 tries it in a minute on a CPU
