@@ -89,20 +89,16 @@ def evaluate(options) -> int:
 
 
 def experiment(options) -> int:
-    from .evidence.experiments import run, run_grid
-    from .evidence.grids import GRIDS, PRESET
+    from .evidence.experiments import run_grid
+    from .evidence.grids import PRESET
     from .evidence.tables import render
 
     if options.domains:
         return _experiment_on_folders(options)
-    if options.name in GRIDS:
-        grid_preset = options.preset or PRESET.get(options.name, "ablation")
-        if not options.table:
-            run_grid(options.name, options.seeds, grid_preset, options.out, options.device, options.processes)
-        print(render(options.name, grid_preset, options.seeds))
-    else:
-        folder = options.out / options.name
-        print(evaluation.table(run(options.name, folder, options.device, options.resume, options.data)))
+    grid_preset = options.preset or PRESET.get(options.name, "ablation")
+    if not options.table:
+        run_grid(options.name, options.seeds, grid_preset, options.out, options.device, options.processes, options.data)
+    print(render(options.name, grid_preset, options.seeds))
     return 0
 
 
@@ -301,20 +297,21 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", default="-", metavar="FILE", help="- is standard output (%(default)s)")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")
 
-    sub = command(experiment, "experiment", "Train and measure what data/results/NAME.json reports.")
-    sub.add_argument("name", help="which: an unknown one lists them")
+    sub = command(experiment, "experiment", "Train and measure what a table or figure shows; a stopped one goes on.")
+    sub.add_argument("name", help="which grid: an unknown one lists them")
     sub.add_argument("--out", default="runs/experiments", type=_folder, help="folder for states and logs (%(default)s)")
-    sub.add_argument(
-        "--data", default=shipped.SHIPPED, help="folder with d1 and d2, of an experiment outside the tables"
-    )
+    sub.add_argument("--data", default=shipped.SHIPPED, help="folder with the training sets (the shipped ones)")
     sub.add_argument("--seeds", type=_positive, default=3, help="how many, from 0: of a table or figure (%(default)s)")
-    sub.add_argument("--preset", choices=PRESETS, help="of a table or figure (ablation; domains for colours, styles)")
+    sub.add_argument(
+        "--preset",
+        choices=PRESETS,
+        help="of a table or figure (ablation; course for shipped, domains for colours, styles)",
+    )
     sub.add_argument("--domains", metavar="DIR", help="styles on images of your own: trainA, trainB, … or one a domain")
     sub.add_argument("--anchor", default="", help="with --domains: the domain that all pairs have (the first by name)")
     sub.add_argument("--processes", type=_positive, default=1, help="trainings at once (%(default)s)")
     sub.add_argument("--table", action="store_true", help="render the table from the results that are there")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (%(default)s)")
-    sub.add_argument("--resume", action="store_true", help="go on where a killed run stopped")
 
     sub = command(distil, "distil", "Distil ImageNet's VGG-16 into the slim RGB encoder of the pretrained rows.")
     sub.add_argument("vgg", help="torchvision's vgg16 state dict (.pth), or Keras's VGG16 as .onnx")

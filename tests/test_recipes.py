@@ -105,7 +105,7 @@ def test_phases_that_make_no_sense_are_refused_by_key(changes, words):
 
 
 def test_unknown_preset_names_the_known():
-    known = "paper, course, sketch, ablation, domains, smoke, tables, speedrun"
+    known = "paper, course, sketch, ablation, domains, smoke, speedrun"
     with pytest.raises(ValueError, match=f"unknown preset 'huge': known are {known}"):
         preset("huge")
 

@@ -14,8 +14,8 @@ class Row:
     """A row of a table: what one run's result says of one translation.
 
     `translation`: its name, or one of `GROUPS`, for the mean of several. `measured`: the part of the result:
-    `translations`, `through_rgb` or `through_anchor` (cascades), `unchanged` (the source itself), or `fused` (α = 0.2,
-    RGB's indices).
+    `translations`, `through_rgb` or `through_anchor` (cascades), `unchanged` (the source itself), `fused` (α = 0.2,
+    RGB's indices), or `lent` (α = 1, so that the latent is the second source's alone, and RGB's indices).
     `paper`: the paper's figures, in per cent (δ as share, RMSE as printed), in the order of the grid's measures.
     `role`: `baseline`, `reference` or `oracle`, or nothing for zero-pair methods.
     """
@@ -33,18 +33,24 @@ COLOUR_MEASURES = ("colour_error", "named", "psnr", "ssim", "background")
 STYLE_MEASURES = ("psnr", "ssim")
 DEPTH_MEASURES = ("delta1", "delta2", "delta3", "rmse", "rmse_log")
 ALPHA = 0.2  # of fused rows, with RGB's indices: fixed beforehand, the paper's (section 5.4)
+SHARE = {"fused": ALPHA, "lent": 1.0}
+"""The second source's share of the latent, by what a row measures of a fusion with RGB's indices."""
 FUSED_DEPTH, FUSED_SEGMENTATION = "rgb+segmentation_to_depth", "rgb+depth_to_segmentation"
+TABLE_1 = {
+    ("none", ""): (32.2, 63.5), ("skip", ""): (14.1, 52.6), ("pooling", ""): (45.6, 73.4),
+    ("pooling", "_pretrained"): (49.5, 80.0),
+}  # fmt: skip
+"""The paper's figures; which indices its decoder had, it does not say, and its authors' code has the photograph's."""
 GRIDS: dict[str, tuple[Row, ...]] = {
-    "table1": (
-        Row("none", "none", paper=(32.2, 63.5)),
-        Row("skip connections", "skip", paper=(14.1, 52.6)),
-        Row("pooling indices", "pooling", paper=(45.6, 73.4)),
-        Row("none, pretrained", "none_pretrained"),
-        Row("skip connections, pretrained", "skip_pretrained"),
-        Row("pooling indices, pretrained", "pooling_pretrained", paper=(49.5, 80.0)),
-        Row("none, a stage deeper", "none_deep"),
-        Row("skip connections, a stage deeper", "skip_deep"),
-        Row("pooling indices, a stage deeper", "pooling_deep"),
+    "table1": tuple(
+        Row(f"{title}{after}", f"{run}{kind}", translation, measured, TABLE_1.get((run, kind), ()))
+        for kind, after in (("", ""), ("_pretrained", ", pretrained"), ("_deep", ", a stage deeper"))
+        for title, run, translation, measured in (
+            ("none", "none", "depth_to_segmentation", "translations"),
+            ("skip connections", "skip", "depth_to_segmentation", "translations"),
+            ("pooling indices, depth's own", "pooling", "depth_to_segmentation", "translations"),
+            ("pooling indices, the photograph's", "pooling", FUSED_SEGMENTATION, "lent"),
+        )
     ),
     "table2": (
         Row("translations alone", "translations", paper=(5.64, 13.5)),
@@ -59,16 +65,16 @@ GRIDS: dict[str, tuple[Row, ...]] = {
         Row("M&MNet D → R → S, pooling", "pooling", measured="through_rgb", paper=(5.96, 32.3), role="baseline"),
         Row("M&MNet D → R → S, skip", "skip", measured="through_rgb", paper=(24.7, 59.7), role="baseline"),
         Row("M&MNet D → S", "pooling", paper=(55.4, 80.4)),
+        Row("M&MNet D → S, the photograph's indices", "pooling", FUSED_SEGMENTATION, "lent"),
         Row("M&MNet (R, D) → S", "pooling", FUSED_SEGMENTATION, "fused", paper=(57.1, 81.2)),
+        Row("M&MNet D → S, no indices", "none"),
+        Row("M&MNet (R, D) → S, no indices", "none", FUSED_SEGMENTATION, "fused"),
+        Row("M&MNet D → S, no indices, pseudo-pairs", "pseudo_pairs"),
         Row("pseudo-label student D → S", "depth_student", role="student"),
+        Row("M&MNet D → S, no indices, twice the steps", "none_long"),
+        Row("M&MNet (R, D) → S, no indices, twice the steps", "none_long", FUSED_SEGMENTATION, "fused"),
+        Row("M&MNet D → S, no indices, pseudo-pairs, twice the steps", "pseudo_pairs_long"),
         Row("pseudo-label student D → S, twice the steps", "depth_student_long", role="student"),
-        Row("M&MNet D → S, pseudo-pairs", "pseudo_pairs"),
-        Row("M&MNet (R, D) → S, pseudo-pairs", "pseudo_pairs", FUSED_SEGMENTATION, "fused"),
-        Row("M&MNet D → S, pseudo-pairs, no indices", "pseudo_pairs_none"),
-        Row("M&MNet (R, D) → S, pseudo-pairs, no indices", "pseudo_pairs_none", FUSED_SEGMENTATION, "fused"),
-        Row("M&MNet D → S, pseudo-pairs, no indices, twice the steps", "pseudo_pairs_long"),
-        Row("M&MNet (R, D) → S, pseudo-pairs, no indices, twice the steps", "pseudo_pairs_long",
-            FUSED_SEGMENTATION, "fused"),
         Row("RGB → segmentation alone (seen)", "rgb_to_segmentation", "rgb_to_segmentation", role="reference"),
         Row("RGB → segmentation alone (seen), twice the steps", "rgb_to_segmentation_long", "rgb_to_segmentation",
             role="reference"),
@@ -81,12 +87,14 @@ GRIDS: dict[str, tuple[Row, ...]] = {
             paper=(0.15, 0.30, 0.44, 3.24, 1.24), role="baseline"),
         Row("M&MNet S → D", "pooling", "segmentation_to_depth", paper=(0.33, 0.42, 0.59, 2.8, 0.67)),
         Row("M&MNet (R, S) → D", "pooling", FUSED_DEPTH, "fused", paper=(0.36, 0.48, 0.65, 2.48, 0.64)),
+        Row("M&MNet S → D, no indices", "none", "segmentation_to_depth"),
+        Row("M&MNet (R, S) → D, no indices", "none", FUSED_DEPTH, "fused"),
+        Row("M&MNet S → D, no indices, pseudo-pairs", "pseudo_pairs", "segmentation_to_depth"),
         Row("pseudo-label student S → D", "segmentation_student", "segmentation_to_depth", role="student"),
+        Row("M&MNet S → D, no indices, twice the steps", "none_long", "segmentation_to_depth"),
+        Row("M&MNet S → D, no indices, pseudo-pairs, twice the steps", "pseudo_pairs_long", "segmentation_to_depth"),
         Row("pseudo-label student S → D, twice the steps", "segmentation_student_long", "segmentation_to_depth",
             role="student"),
-        Row("M&MNet S → D, pseudo-pairs", "pseudo_pairs", "segmentation_to_depth"),
-        Row("M&MNet S → D, pseudo-pairs, no indices", "pseudo_pairs_none", "segmentation_to_depth"),
-        Row("M&MNet S → D, pseudo-pairs, no indices, twice the steps", "pseudo_pairs_long", "segmentation_to_depth"),
         Row("RGB → depth alone (seen)", "rgb_to_depth", "rgb_to_depth", role="reference"),
         Row("RGB → depth alone (seen), twice the steps", "rgb_to_depth_long", "rgb_to_depth", role="reference"),
         Row("oracle S → D (true pairs)", "segmentation_oracle", "segmentation_to_depth", role="oracle"),
@@ -96,34 +104,39 @@ GRIDS: dict[str, tuple[Row, ...]] = {
     "ideas": tuple(
         Row(title, run, "rgb_to_segmentation")
         for run, title in {
-            "pooling": "as in the paper: consistency of the last latent",
-            "all_stages": "consistency of every pooled stage, the weight shared out",
-            "idea_strong": "consistency of the last latent, ten times as strong",
-            "idea_weak": "the same, a tenth as strong",
-            "idea_features": "consistency of features before pooling, too",
-            "idea_indices": "consistency of the last latent and of all pooling indices",
-            "idea_two_shared_stages": "the encoders share the convolutions of the last two stages",
-            "consistency": "no noise",
-            "idea_wide": "half as many channels again",
-            "idea_little_rgb": "RGB as a target with a tenth of its weight",
-            "idea_pseudo_self": "pseudo-pairs for the second half, made by the networks as they are",
-            "idea_pseudo_average": "the same, made by their average over the past steps",
-            "idea_pseudo_confident": "… by that average, where a class has a probability of one half",
-            "pseudo_pairs": "… by that average, for three quarters of the steps",
-            "idea_pseudo_early_strong": "… and with three times the weight",
-            "pseudo_pairs_none": "… for three quarters of the steps, without side information",
+            "none": "the paper's method without indices",
+            "idea_anchor_still": "consistency does not move RGB's encoder",
+            "idea_strong": "consistency four times as strong",
+            "idea_anchor_still_strong": "both",
+            "idea_all_stages": "consistency of every pooled stage",
+            "idea_no_noise": "no noise",
+            "idea_unbalanced": "no balance of classes",
+            "idea_enlarged": "windows of 60 to 100 %, enlarged",
+            "idea_zoomed": "windows of 75 to 133 %, whole images at the end",
+            "idea_adam": "Adam in place of Muon",
+            "pseudo_pairs": "pseudo-pairs from a quarter on",
         }.items()
     ),
     "rivals": (
-        Row("2×pix2pix, learning rate 0.0002, its paper's", "pix2pix_rate_0.0002", "rgb_to_segmentation"),
-        Row("2×pix2pix, learning rate 0.001", "pix2pix_rate_0.001", "rgb_to_segmentation"),
-        Row("2×pix2pix, learning rate 0.002", "pix2pix", "rgb_to_segmentation"),
+        Row("2×pix2pix, Adam, rate 0.0002, its paper's", "pix2pix_adam_0.0002", "rgb_to_segmentation"),
+        Row("2×pix2pix, Adam, rate 0.002", "pix2pix", "rgb_to_segmentation"),
+        Row("2×pix2pix, Muon, rate 0.02", "pix2pix_muon_0.02", "rgb_to_segmentation"),
+        Row("2×pix2pix, Muon, rate 0.06", "pix2pix_muon_0.06", "rgb_to_segmentation"),
+    ),
+    "shipped": (
+        Row("RGB → segmentation (seen)", "none", "rgb_to_segmentation", role="reference"),
+        Row("depth → segmentation, zero-pair", "none"),
+        Row("(RGB, depth) → segmentation", "none", FUSED_SEGMENTATION, "fused"),
+        Row("RGB → segmentation alone, twice the steps", "rgb_to_segmentation_long", "rgb_to_segmentation",
+            role="reference"),
+        Row("pseudo-label student, twice the steps", "depth_student_long", role="student"),
+        Row("oracle (true pairs), as many steps", "depth_oracle", role="oracle"),
     ),
     "figure7": (
         Row("M&MNet (R, D) → S", "pooling", FUSED_SEGMENTATION, "fused"),
-        Row("M&MNet (R, D) → S, pseudo-pairs", "pseudo_pairs", FUSED_SEGMENTATION, "fused"),
+        Row("M&MNet (R, D) → S, no indices", "none", FUSED_SEGMENTATION, "fused"),
         Row("M&MNet (R, S) → D", "pooling", FUSED_DEPTH, "fused"),
-        Row("M&MNet (R, S) → D, pseudo-pairs", "pseudo_pairs", FUSED_DEPTH, "fused"),
+        Row("M&MNet (R, S) → D, no indices", "none", FUSED_DEPTH, "fused"),
     ),
     "five": (
         Row("trained jointly", "five_jointly"),
@@ -152,7 +165,7 @@ GRIDS: dict[str, tuple[Row, ...]] = {
 }  # fmt: skip
 """The rows of each table and figure of the paper, and ours: `ideas` and `rivals` are what choices rest on."""
 
-PRESET = {"colours": "domains", "styles": "domains"}
+PRESET = {"shipped": "course", "colours": "domains", "styles": "domains"}
 """The preset of a grid, where it is not `ablation`."""
 
 GROUPS = {

@@ -18,7 +18,7 @@ from ..methods.colours import measure_colours, shipped_scenes
 from ..methods.styles import PHOTO, measure_styles
 from ..modalities import modality
 from ..objectives import Objective
-from .grids import ALPHA, Row
+from .grids import ALPHA, SHARE, Row
 from .runs import FIVE, Run
 
 
@@ -67,7 +67,10 @@ def select(model, *sets: Rooms, pairs: Collection[tuple[str, str]] | None = None
 
 ALPHAS = tuple(k / 10 for k in range(11))
 EXAMPLES = (0, 1, 2, 3)  # the test rooms of the qualitative figures
-PICTURED = {"translations": "examples", "through_rgb": "examples_through_rgb", "fused": "examples_fused"}
+PICTURED = {
+    "translations": "examples", "through_rgb": "examples_through_rgb", "fused": "examples_fused",
+    "lent": "examples_lent",
+}  # fmt: skip
 """By the part of a result that a row measures, the part that keeps pictures of it."""
 
 MEASURED = {
@@ -152,7 +155,8 @@ def measure(model, run: Run, objective: Objective, pictured: Collection[Row]) ->
         }
     for part, kept in PICTURED.items():
         if pairs := {tuple(row.translation.split("_to_")) for row in pictured if row.measured == part}:
-            result[kept] = examples(through if part == "through_rgb" else model, test, sorted(pairs), device)
+            shown = through if part == "through_rgb" else model
+            result[kept] = examples(shown, test, sorted(pairs), device, SHARE.get(part, ALPHA))
     return result
 
 
@@ -166,11 +170,11 @@ def measure_five(model, run: Run, test: Rooms) -> dict:
     return result
 
 
-def examples(model, rooms: Rooms, pairs, device: torch.device) -> dict[str, str]:
+def examples(model, rooms: Rooms, pairs, device: torch.device, alpha: float = ALPHA) -> dict[str, str]:
     """What a model makes of the rooms of the qualitative figures, by translation: PNGs in base64, rooms side by side.
 
     Only of targets that are stored as grey pixels: class ids, and millimetres. A source `rgb+depth` is fused with
-    weight `grids.ALPHA` on the second, and has the first one's indices.
+    weight `alpha` on the second, and has the first one's indices.
     """
     batch, made = rooms.batch(EXAMPLES[: len(rooms)]), {}
     for source, target in pairs:
@@ -180,7 +184,7 @@ def examples(model, rooms: Rooms, pairs, device: torch.device) -> dict[str, str]
                 first, *second = (
                     model.encode(modality(name).to_input(batch[name].to(device)), name) for name in source.split("+")
                 )
-                encoding = first.fuse(second[0], ALPHA) if second else first
+                encoding = first.fuse(second[0], alpha) if second else first
                 raw = modality(target).to_raw(model.decode(encoding, target)).cpu()
             stored = (raw * kind[0]).round().to(torch.int64).clamp(0, 65535).to(kind[1])
             stream = io.BytesIO()

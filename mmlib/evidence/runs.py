@@ -31,22 +31,25 @@ class Run:
     ship: str = ""
 
 
+SHIPPED = preset("course", widths=(32, 64, 128), steps=2_000)
+"""The recipe of the network that ships: preset `course`, twice as wide and for longer."""
+
+
 @functools.cache
 def runs(name: str) -> dict[str, Run]:
-    """The runs of all grids by name, at the size and length of a preset (`ablation`, or a smaller one to try)."""
-    base = preset(name)
+    """The runs of all grids by name, at the size and length of a preset (`ablation`, or a smaller one to try); `course`
+    stands for the network that ships."""
+    base = SHIPPED if name == "course" else preset(name)
     first = base.replace(phases=(dataclasses.replace(base.phases[0], steps=base.steps, lambda_pseudo=0.0),))
     (phase,) = first.phases
     untied = _weighted(first, lambda_latent=0.0).replace(latent_noise=0.0)
-    long = first.with_steps(2 * base.steps)
-    taught = first.replace(phases=_pseudo_pairs_from(base.steps // 4, phase), teacher="average")
-    no_indices = taught.replace(side_information="none")
+    none = first.replace(side_information="none")
+    taught = none.replace(phases=_pseudo_pairs_from(base.steps // 4, phase), teacher="average")
+    long = 2 * base.steps
     deep = first.replace(widths=(*base.widths, 2 * base.widths[-1]), convolutions=(*base.convolutions, 3))
-    wide = base.widths[-1]  # of the baselines, so that each has at least the parameters of ours
-    unet = (wide // 4, wide // 2, wide, 2 * wide)
     return {
         "pooling": Run(first, fuses=True),
-        "none": Run(first.replace(side_information="none")),
+        "none": Run(none, fuses=True, ship="course" if name == "course" else ""),
         "skip": Run(first.replace(side_information="skip")),
         **{
             f"{kind}_pretrained": Run(first.replace(side_information=kind), pretrained=True, fuses=kind == "pooling")
@@ -60,51 +63,43 @@ def runs(name: str) -> dict[str, Run]:
         "autoencoders": Run(untied),
         "consistency": Run(first.replace(latent_noise=0.0)),
         "all_stages": Run(first.replace(consistency="all_stages")),
-        **{f"idea_{idea}": Run(recipe, selects=True) for idea, recipe in _ideas(first, phase).items()},
+        **{f"idea_{idea}": Run(recipe, selects=True) for idea, recipe in _ideas(none, phase).items()},
         "pseudo_pairs": Run(taught, fuses=True),
-        "pseudo_pairs_none": Run(no_indices, fuses=True),
         # as many steps as the student and its teacher have together
-        "pseudo_pairs_long": Run(no_indices.with_steps(long.steps), fuses=True),
+        "none_long": Run(none.with_steps(long), fuses=True),
+        "pseudo_pairs_long": Run(taught.with_steps(long), fuses=True),
         "rgb_to_segmentation": Run(first, "rgb_to_segmentation"),
         "rgb_to_depth": Run(first, "rgb_to_depth"),
         "depth_student": Run(first, "depth_student", teacher="rgb_to_segmentation"),
         "segmentation_student": Run(first, "segmentation_student", teacher="rgb_to_depth"),
-        "rgb_to_segmentation_long": Run(long, "rgb_to_segmentation"),
-        "rgb_to_depth_long": Run(long, "rgb_to_depth"),
-        "depth_student_long": Run(long, "depth_student", teacher="rgb_to_segmentation_long"),
-        "segmentation_student_long": Run(long, "segmentation_student", teacher="rgb_to_depth_long"),
+        "rgb_to_segmentation_long": Run(first.with_steps(long), "rgb_to_segmentation"),
+        "rgb_to_depth_long": Run(first.with_steps(long), "rgb_to_depth"),
+        "depth_student_long": Run(first.with_steps(long), "depth_student", teacher="rgb_to_segmentation_long"),
+        "segmentation_student_long": Run(first.with_steps(long), "segmentation_student", teacher="rgb_to_depth_long"),
         "depth_oracle": Run(first, "depth_oracle"),
         "segmentation_oracle": Run(first, "segmentation_oracle"),
-        "depth_oracle_long": Run(long, "depth_oracle"),
-        "segmentation_oracle_long": Run(long, "segmentation_oracle"),
-        **_many_modalities(first, no_indices),
+        "depth_oracle_long": Run(first.with_steps(long), "depth_oracle"),
+        "segmentation_oracle_long": Run(first.with_steps(long), "segmentation_oracle"),
+        **_many_modalities(none),
         **_domains(base),
-        "cyclegan": Run(_rival(first, (wide // 4, wide // 2, wide), 2, 2e-4), "cyclegan"),
-        "pix2pix": Run(_rival(first, unet, base.batch, 2e-3), "pix2pix"),
-        **{
-            f"pix2pix_rate_{rate:g}": Run(_rival(first, unet, base.batch, rate), "pix2pix", selects=True)
-            for rate in (2e-4, 1e-3)
-        },
+        **_rivals(first),
     }
 
 
-def _many_modalities(first: Recipe, no_indices: Recipe) -> dict[str, Run]:
+def _many_modalities(none: Recipe) -> dict[str, Run]:
     """Five modalities: trained jointly; the fourth and the fifth plugged in, one after the other; and each translation
     alone, on pairs of its own."""
-    (phase,) = first.phases
-    plugged = no_indices.replace(phases=(dataclasses.replace(phase, lambda_pseudo=1.0),), teacher="self")
+    plugged = _weighted(none, lambda_pseudo=1.0)
     return {
-        "five_jointly": Run(no_indices.replace(modalities=FIVE), "five_jointly"),
+        "five_jointly": Run(none.replace(modalities=FIVE), "five_jointly"),
         "normals_plugged": Run(
-            plugged.replace(modalities=FIVE[:4]), "plug_in", teacher="pseudo_pairs_none", pair=("rgb", "normals")
+            plugged.replace(modalities=FIVE[:4]), "plug_in", teacher="none", pair=("rgb", "normals")
         ),
         "albedo_plugged": Run(
             plugged.replace(modalities=FIVE), "plug_in", teacher="normals_plugged", pair=("rgb", "albedo")
         ),
         **{
-            f"alone_{source}_to_{target}": Run(
-                no_indices.replace(modalities=FIVE, phases=first.phases, teacher="self"), "alone", pair=(source, target)
-            )
+            f"alone_{source}_to_{target}": Run(none.replace(modalities=FIVE), "alone", pair=(source, target))
             for source, target in itertools.permutations(FIVE, 2)
         },
     }
@@ -137,22 +132,20 @@ COLOUR_PAIRS = (("red", "green"), ("white", "black"), ("orange", "purple"))
 """The unseen pairs that are trained by themselves, too, for comparison."""
 
 
-def _ideas(first: Recipe, phase: Phase) -> dict[str, Recipe]:
-    """What might serve the seen translations, and the alignment of their encoders, better than the paper's recipe."""
-    late = first.replace(phases=_pseudo_pairs_from(phase.steps // 2, phase))
-    strongly = first.replace(phases=_pseudo_pairs_from(phase.steps // 4, phase, 3.0))
+def _ideas(none: Recipe, phase: Phase) -> dict[str, Recipe]:
+    """What might serve the seen translations, and the alignment of their encoders, better or worse than the paper's
+    recipe without indices."""
+    strong = _weighted(none, lambda_latent=4 * phase.lambda_latent)
     return {
-        "strong": _weighted(first, lambda_latent=10 * phase.lambda_latent),
-        "weak": _weighted(first, lambda_latent=0.1 * phase.lambda_latent),
-        "features": first.replace(consistency="features"),
-        "indices": first.replace(consistency="indices"),
-        "two_shared_stages": first.replace(shared_stages=min(2, len(first.widths) - 1)),
-        "wide": first.replace(widths=tuple(3 * width // 2 for width in first.widths)),
-        "little_rgb": _weighted(first, lambda_rgb=0.1),
-        "pseudo_self": late,
-        "pseudo_average": late.replace(teacher="average"),
-        "pseudo_confident": late.replace(teacher="average", confidence=0.5),
-        "pseudo_early_strong": strongly.replace(teacher="average"),
+        "anchor_still": none.replace(anchor_gradient=False),
+        "strong": strong,
+        "anchor_still_strong": strong.replace(anchor_gradient=False),
+        "all_stages": none.replace(consistency="all_stages"),
+        "no_noise": none.replace(latent_noise=0.0),
+        "unbalanced": none.replace(class_balance=0.0),
+        "enlarged": none.replace(windows=(0.6, 1.0), full_frames=0.0),
+        "zoomed": none.replace(windows=(0.75, 1.33), full_frames=0.15),
+        "adam": none.replace(optimizer="adam"),
     }
 
 
@@ -170,16 +163,22 @@ def _pseudo_pairs_from(start: int, phase: Phase, weight: float = 1.0) -> tuple[P
     )
 
 
-def _rival(recipe: Recipe, widths: tuple[int, ...], batch: int, learning_rate: float) -> Recipe:
-    """A baseline's recipe: its own widths and learning rate (the papers' is 2e-4; pix2pix's was chosen on validation,
-    grid `rivals`), and the schedule and loss weights of its paper."""
-    return recipe.replace(
-        widths=widths,
-        convolutions=(1,) * len(widths),
-        discriminator_widths=widths[:3],
-        batch=batch,
-        learning_rate=learning_rate,
-        one_cycle=False,
-        linear_decay=True,
-        phases=(Phase(steps=recipe.steps),),
-    )
+def _rivals(first: Recipe) -> dict[str, Run]:
+    """CycleGAN and pix2pix with the schedule and the loss weights of their papers, at least our parameters, and as many
+    images as ours in batches of a quarter. CycleGAN has its paper's optimiser and rate, for no seen translation could
+    choose others; pix2pix those of its rows in grid `rivals` that translate RGB → segmentation best on validation."""
+    wide = first.widths[-1]
+    base = first.replace(
+        batch=max(2, first.batch // 4), one_cycle=False, linear_decay=True, phases=(Phase(steps=4 * first.steps),),
+        optimizer="adam", learning_rate=2e-4, discriminator_widths=(wide // 4, wide // 2, wide),
+    )  # fmt: skip
+    resnet = base.replace(widths=(wide // 4, wide // 2, wide), convolutions=(1,) * 3)
+    unet = base.replace(widths=(*resnet.widths, 2 * wide), convolutions=(1,) * 4)
+    muon = {"optimizer": "muon", "learning_rate": 2e-3}
+    return {
+        "cyclegan": Run(resnet, "cyclegan"),
+        "pix2pix": Run(unet.replace(learning_rate=2e-3), "pix2pix"),
+        "pix2pix_adam_0.0002": Run(unet, "pix2pix", selects=True),
+        "pix2pix_muon_0.02": Run(unet.replace(**muon, muon_rate=0.02), "pix2pix", selects=True),
+        "pix2pix_muon_0.06": Run(unet.replace(**muon, muon_rate=0.06), "pix2pix", selects=True),
+    }

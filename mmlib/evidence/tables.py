@@ -8,7 +8,7 @@ from statistics import mean, stdev
 from ..data.shipped import RESULTS
 from ..evaluation import seen
 from .experiments import stored
-from .grids import ALPHA, COLOUR_MEASURES, DEPTH_MEASURES, GRIDS, GROUPS, SEGMENTATION_MEASURES, STYLE_MEASURES, Row
+from .grids import COLOUR_MEASURES, DEPTH_MEASURES, GRIDS, GROUPS, SEGMENTATION_MEASURES, SHARE, STYLE_MEASURES, Row
 from .measure import PICTURED
 from .runs import FIVE
 
@@ -42,7 +42,8 @@ def load(preset: str, run: str, seeds: int) -> list[dict]:
 
 def results(row: Row, preset: str, seeds: int) -> list[dict]:
     """What the runs of a row measured of its translation, one for each seed that is there."""
-    return [_pick(result, row) for result in load(preset, row.run, seeds) if row.measured in result]
+    part = "fused" if row.measured in SHARE else row.measured
+    return [_pick(result, row) for result in load(preset, row.run, seeds) if part in result]
 
 
 def _pick(result: dict, row: Row) -> dict:
@@ -50,9 +51,9 @@ def _pick(result: dict, row: Row) -> dict:
         pairs = {name: tuple(name.split("_to_")) for name in result[row.measured]}
         group = [result[row.measured][name] for name, pair in pairs.items() if GROUPS[row.translation](*pair)]
         return {measure: mean(found[measure] for found in group) for measure in group[0]}
-    if row.measured != "fused":
+    if row.measured not in SHARE:
         return result[row.measured][row.translation]
-    return next(point for point in result["fused"][row.translation]["rgb"] if point["alpha"] == ALPHA)
+    return next(point for point in result["fused"][row.translation]["rgb"] if point["alpha"] == SHARE[row.measured])
 
 
 def measures(name: str) -> tuple[str, ...]:
