@@ -28,7 +28,8 @@ def result(rooms_dir):
 
 @pytest.fixture
 def folder(result, tmp_path):
-    for name in ("course", "oracle"):
+    (tmp_path / "course").mkdir()
+    for name in (results.NETWORK, results.ORACLE):
         write_json(result, tmp_path / f"{name}.json")
     return tmp_path
 
@@ -42,7 +43,6 @@ def test_readme_holds_the_tables_of_the_shipped_results():
     assert between(pages.BEGIN, pages.END) == results.headline_table(), "run python -m mmlib readme"
     assert between(pages.EVIDENCE_BEGIN, pages.EVIDENCE_END) == pages.evidence(), "run python -m mmlib readme"
     assert between(pages.MANY_BEGIN, pages.MANY_END) == pages.many_domains(), "run python -m mmlib readme"
-    assert between(pages.MINUTES_BEGIN, pages.MINUTES_END) == results.minutes_table(), "run python -m mmlib readme"
     assert between(pages.RECORDS_BEGIN, pages.RECORDS_END) == records_table(), "run python -m mmlib readme"
     assert between(pages.SHAPES_BEGIN, pages.SHAPES_END) == results.shapes_table(), "run python -m mmlib readme"
 
@@ -66,7 +66,7 @@ def test_every_checkpoint_has_its_card(checkpoint):
 def test_update_readme_changes_the_table_alone(folder):
     readme = folder / "README.md"
     markers = f"{pages.EVIDENCE_BEGIN}\n{pages.EVIDENCE_END}\n{pages.MANY_BEGIN}\n{pages.MANY_END}\n"
-    markers += f"{pages.MINUTES_BEGIN}\n{pages.MINUTES_END}\n{pages.RECORDS_BEGIN}\n{pages.RECORDS_END}\n"
+    markers += f"{pages.RECORDS_BEGIN}\n{pages.RECORDS_END}\n"
     markers += f"{pages.SHAPES_BEGIN}\n{pages.SHAPES_END}\n"
     readme.write_text(f"before\n{pages.BEGIN}\nearlier\n{pages.END}\nafter\n{markers}", encoding="utf-8")
     assert pages.update_readme(readme, folder)
@@ -75,11 +75,10 @@ def test_update_readme_changes_the_table_alone(folder):
     assert headline.startswith(f"before\n{pages.BEGIN}\n| ") and headline.endswith(f"|\n{pages.END}")
     assert headline.count("zero-pair") == 2 and "earlier" not in text
     many = f"{pages.MANY_BEGIN}\n{pages.many_domains()}\n{pages.MANY_END}\n"
-    minutes = f"{pages.MINUTES_BEGIN}\n{results.minutes_table()}\n{pages.MINUTES_END}\n"
     records = f"{pages.RECORDS_BEGIN}\n{records_table()}\n{pages.RECORDS_END}\n"
     shapes = f"{pages.SHAPES_BEGIN}\n{results.shapes_table()}\n{pages.SHAPES_END}\n"
     begun = f"{pages.EVIDENCE_BEGIN}\n{pages.evidence()}\n{pages.EVIDENCE_END}\n"
-    assert evidence == begun + many + minutes + records + shapes
+    assert evidence == begun + many + records + shapes
     assert not pages.update_readme(readme, folder)
 
 
@@ -91,7 +90,7 @@ def test_update_readme_wants_its_markers(folder):
 
 
 def test_missing_result_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="course.json is missing"):
+    with pytest.raises(FileNotFoundError, match="none_0.json is missing"):
         results.headline_table(tmp_path)
 
 

@@ -10,9 +10,10 @@ import torch
 from mmlib import audit, checkpoints, evaluate, preset, shipped
 from mmlib.data.shipped import CHECKPOINTS, COLOUR_CHECKPOINT, RESULTS, STYLE_CHECKPOINT
 from mmlib.evidence import tables
-from mmlib.evidence.experiments import EXPERIMENTS
 from mmlib.evidence.grids import GRIDS, PRESET
-from mmlib.evidence.measure import select, selection_pairs
+from mmlib.evidence.measure import selection_pairs
+from mmlib.evidence.results import NETWORK, ORACLE
+from mmlib.evidence.runs import runs
 from mmlib.hardware.compute import FORM, Machine
 from mmlib.methods import colours, mixed_cycles, styles
 from mmlib.recipes import from_dict
@@ -35,7 +36,7 @@ def model():
 
 def test_the_report_is_what_the_checkpoint_does(model):
     again = evaluate(model, shipped("test", model.recipe.size))
-    report = reported("course")
+    report = reported(NETWORK)
     assert again["data_sha256"] == report["data_sha256"], "the report is of another test split"
     for name, row in report["translations"].items():
         for key, value in row.items():
@@ -44,19 +45,27 @@ def test_the_report_is_what_the_checkpoint_does(model):
 
 
 def test_zero_pair_figures_are_as_promised():
-    course, oracle = reported("course"), reported("oracle")
-    zero_pair = miou(course, "depth_to_segmentation")
-    assert zero_pair >= 0.40
-    assert zero_pair >= 0.80 * miou(course, "rgb_to_segmentation")
-    assert zero_pair >= 0.60 * miou(oracle, "depth_to_segmentation")
+    network, oracle = reported(NETWORK), reported(ORACLE)
+    zero_pair = miou(network, "depth_to_segmentation")
+    assert zero_pair >= 0.60
+    assert zero_pair >= miou(network, "rgb_to_segmentation")
+    assert zero_pair >= 0.80 * miou(oracle, "depth_to_segmentation")
 
 
 def test_the_shipped_network_never_saw_the_pair(model):
     assert audit(model.record) == []
-    assert audit(reported("oracle")) != []  # the oracle did, and the audit says so
-    hashes = {(entry["role"], entry["split"]): entry["sha256"] for entry in model.record["data"]}
-    roles = {"d1": "training", "d2": "training", "validation": "selection"}
-    assert hashes == {(role, split): shipped(split).sha256 for split, role in roles.items()}
+    assert audit(reported(ORACLE)) != []  # the oracle did, and the audit says so
+    entries = {(entry["role"], entry["split"]): entry for entry in model.record["data"]}
+    assert entries.keys() == {("training", "d1"), ("training", "d2"), ("selection", "validation")}
+    assert entries["selection", "validation"]["sha256"] == shipped("validation").sha256
+    for split in ("d1", "d2"):
+        trained = _rooms(entries["training", split])
+        assert trained >= set(shipped(split).rooms), "the shipped rooms are among those that it was trained on"
+        assert not trained & set(shipped("test").rooms)
+
+
+def _rooms(entry: dict) -> set[int]:
+    return {room for first, last in entry["rooms"] for room in range(first, last + 1)}
 
 
 @pytest.mark.parametrize("name", ["table1", "table2", "table3", "table4", "figure7"])
@@ -68,11 +77,11 @@ def test_choices_rest_on_seen_pairs_alone():
     segmentation, depth = selection_pairs(32)
     assert segmentation.modalities == ("rgb", "segmentation") and depth.modalities == ("rgb", "depth")
     assert not set(segmentation.rooms) & set(depth.rooms)
-    for name, experiment in EXPERIMENTS.items():
-        if experiment.selects:
-            report = reported(name)
-            assert report["split"] == "validation" and all(row["seen"] for row in report["translations"].values())
-            assert report["alignment"].keys() == {"rgb – segmentation", "rgb – depth"}
+    for row in GRIDS["ideas"]:
+        report = reported(f"ablation/{row.run}_0")
+        report = report.get("validation", report)  # runs of the tables were measured on both
+        assert report["split"] == "validation" and all(one["seen"] for one in report["translations"].values())
+        assert report["alignment"].keys() == {"rgb – segmentation", "rgb – depth"}
 
 
 def test_trials_on_a_gpu_were_measured_on_seen_pairs_of_validation_alone():
@@ -83,40 +92,18 @@ def test_trials_on_a_gpu_were_measured_on_seen_pairs_of_validation_alone():
         assert all(row["seen"] for row in run["translations"].values())
 
 
-def test_the_course_has_the_consistency_that_translates_most_seen_pairs_better():
-    """On the mean of two seeds; the lead is narrow, and alignment is undecided between the forms (notebook 04)."""
-    means = {}
-    for kind in ("latent", "all_stages"):
-        trials = [reported(f"consistency_{kind}_{seed}")["translations"] for seed in range(2)]
-        measures = {name: next(m for m in ("miou", "delta1", "psnr") if m in row) for name, row in trials[0].items()}
-        means[kind] = {name: sum(trial[name][m] for trial in trials) / 2 for name, m in measures.items()}
-    chosen = means.pop(EXPERIMENTS["course"].recipe.consistency)
-    (other,) = means.values()
-    assert sum(chosen[name] > value for name, value in other.items()) > len(other) / 2
-
-
-def test_no_trial_of_its_length_is_ahead_of_the_shipped_network(model):
-    """In what may be chosen by: the seen translations of validation, and how far depth says what RGB says."""
-    shipped_one, trial = select(model, *selection_pairs(model.recipe.size)), reported("choice_long")
-    assert from_dict(trial["recipe"]).steps == model.recipe.steps
-    for name, measure in (("rgb_to_segmentation", "miou"), ("rgb_to_depth", "delta1")):
-        assert shipped_one["translations"][name][measure] > trial["translations"][name][measure], name
-    mine, other = (one["agreement"]["depth_to_segmentation"]["miou"] for one in (shipped_one, trial))
-    assert mine > other
-
-
 def test_the_oracle_learnt_from_rooms_of_its_own():
-    theirs = {room for first, last in reported("oracle")["data"][0]["rooms"] for room in range(first, last + 1)}
+    theirs = _rooms(reported(ORACLE)["data"][0])
     for split in ("d1", "d2", "validation", "test"):
         assert not theirs & set(shipped(split).rooms)
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_reports_say_how_they_were_made(name):
-    report = reported(name)
-    assert from_dict(report["recipe"]) == EXPERIMENTS[name].recipe and report["step"] == EXPERIMENTS[name].recipe.steps
-    measured = ("validation", 200) if EXPERIMENTS[name].selects else ("test", 400)
-    assert (report["split"], report["rooms"]) == measured and report["seconds"] > 0
+@pytest.mark.parametrize("path", sorted((RESULTS / "course").glob("*.json")), ids=lambda path: path.stem)
+def test_reports_say_how_they_were_made(path):
+    report, (name, seed) = json.loads(path.read_text()), path.stem.rsplit("_", 1)
+    recipe = runs("course")[name].recipe.replace(seed=int(seed))
+    assert from_dict(report["recipe"]) == recipe and report["step"] == recipe.steps
+    assert (report["split"], report["rooms"]) == ("test", 400) and report["seconds"] > 0
     assert {"torch", "python", "mmlib"} <= report["versions"].keys() and report["device"]
 
 
@@ -151,24 +138,6 @@ def switch_but_compile(machine, networks, switch=Machine.switch):
 def test_benchmarks_say_where_they_were_measured(path):
     result = json.loads(path.read_text())
     assert {"device"} <= result.keys() and ("processor" in result or path.stem == "course_amx")
-
-
-def test_how_far_ten_minutes_go():
-    """Quality over seconds of training, of which no point was chosen."""
-    for name in ("ten_minutes_course", "ten_minutes_ablation"):
-        result, declared = reported(name), EXPERIMENTS[name]
-        assert from_dict(result["recipe"]) == declared.recipe and result["step"] == declared.recipe.steps
-        points = result["progress"]
-        assert [p["step"] for p in points] == [
-            declared.recipe.steps * k // declared.points for k in range(1, declared.points + 1)
-        ]
-        seconds = [point["seconds"] for point in points]
-        assert seconds == sorted(seconds) and seconds[-1] == result["seconds"]
-        row = result["translations"]["depth_to_segmentation"]
-        half = pytest.approx(row["miou"], abs=0.002)  # the checkpoint is stored in half precision
-        assert points[-1]["depth_to_segmentation"] == half and not row["seen"]
-    reached = next(p["seconds"] for p in points if p["depth_to_segmentation"] >= 0.40)
-    assert reached <= 600
 
 
 # ── Many domains ──

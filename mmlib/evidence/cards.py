@@ -7,7 +7,7 @@ from ..checkpoints import read_record
 from ..data.shipped import CHECKPOINTS, read
 from ..files import written_whole
 from .grids import PRESET
-from .results import translations_table
+from .results import NETWORK, translations_table
 from .tables import grid_table
 
 WHAT = {
@@ -70,7 +70,7 @@ def model_card(name: str) -> str:
         f"## What it was trained and chosen on\n\n```\n{describe_audit(record)}\n```",
     ]
     if name == "course":
-        result = read(name)
+        result = read(NETWORK)
         parts.append(f"## What it does, on {result['rooms']} test rooms\n\n{translations_table(result)}")
     elif name in PRESET:
         parts.append(f"## What it does, on test scenes with exact truth\n\n{grid_table(name, PRESET[name], seeds=1)}")

@@ -2,35 +2,45 @@
 
 import json
 from pathlib import Path
+from statistics import mean, stdev
 
 from ..data.shipped import RESULTS, read
 
+NETWORK, ORACLE = "course/none_0", "course/depth_oracle_0"
+"""The results of the network that ships, and of its oracle: `read` reads them."""
 ROWS = (
-    ("course", "rgb_to_segmentation", "RGB → segmentation", "yes, in D1"),
-    ("course", "depth_to_segmentation", "**depth → segmentation**", "**never: zero-pair**"),
-    ("oracle", "depth_to_segmentation", "depth → segmentation, supervised oracle", "yes, in rooms of its own"),
-    ("course", "rgb_to_depth", "RGB → depth", "yes, in D2"),
-    ("course", "segmentation_to_depth", "**segmentation → depth**", "**never: zero-pair**"),
-)
+    ("none", "rgb_to_segmentation", "RGB → segmentation", "yes, in D1"),
+    ("none", "depth_to_segmentation", "**depth → segmentation**", "**never: zero-pair**"),
+    ("depth_student_long", "depth_to_segmentation", "depth → segmentation, pseudo-label student, twice the steps",
+     "with guesses from RGB"),
+    ("depth_oracle", "depth_to_segmentation", "depth → segmentation, supervised oracle", "yes, in rooms of its own"),
+    ("none", "rgb_to_depth", "RGB → depth", "yes, in D2"),
+    ("none", "segmentation_to_depth", "**segmentation → depth**", "**never: zero-pair**"),
+)  # fmt: skip
+"""The rows of the headline: a run of the network that ships or of what it is compared with, and a translation."""
 
 
-def segmentation_rows(course: dict, oracle: dict) -> dict[str, dict]:
+def segmentation_rows(network: dict, oracle: dict) -> dict[str, dict]:
     """What there is to compare about segmentation: label → measures, for `plots.headline` and `plots.per_class_iou`."""
-    course, oracle = course["translations"], oracle["translations"]
+    network, oracle = network["translations"], oracle["translations"]
     return {
-        "RGB → segmentation (seen)": course["rgb_to_segmentation"],
-        "depth → segmentation (zero-pair)": course["depth_to_segmentation"],
+        "RGB → segmentation (seen)": network["rgb_to_segmentation"],
+        "depth → segmentation (zero-pair)": network["depth_to_segmentation"],
         "depth → segmentation (oracle)": oracle["depth_to_segmentation"],
     }
 
 
 def headline_table(results: str | Path = RESULTS) -> str:
-    """The main results as a Markdown table."""
-    found = {name: read(name, results) for name in ("course", "oracle")}
-    rooms = found["course"]["rooms"]
-    lines = [f"| translation | pair seen in training? | on {rooms} test rooms |", "| --- | --- | --- |"]
-    for name, translation, title, pair in ROWS:
-        lines.append(f"| {title} | {pair} | {_measures(found[name]['translations'][translation])} |")
+    """The main results as a Markdown table; what was not run is left out. `FileNotFoundError` where the network's own
+    result is missing."""
+    network = read(NETWORK, results)
+    lines = [f"| translation | pair seen in training? | on {network['rooms']} test rooms |", "| --- | --- | --- |"]
+    for run, translation, title, pair in ROWS:
+        paths = sorted((Path(results) / "course").glob(f"{run}_[0-9].json"))
+        found = [json.loads(path.read_text())["translations"][translation] for path in paths]
+        if found:
+            seeds = f" ({len(found)} seeds)" if len(found) > 1 else ""
+            lines.append(f"| {title} | {pair} | {_measures(*found)}{seeds} |")
     return "\n".join(lines)
 
 
@@ -43,94 +53,22 @@ def translations_table(result: dict) -> str:
     return "\n".join(lines)
 
 
-CONSISTENCIES = {
-    f"consistency_{kind}_{seed}": f"{form}, seed {seed}"
-    for kind, form in (("latent", "last latent"), ("all_stages", "every stage"))
-    for seed in range(2)
-}
-RECIPES = {
-    "choice_latent": "last latent",
-    "choice_all_stages": "every stage",
-    "choice_three_stages": "last latent, three stages",
-    "choice_long": "last latent, 6,000 steps",
-}
-"""Trials with their titles: of forms of consistency, before any pseudo-pair; of other recipes in place of `course`."""
-
-
-def trials(titles: dict[str, str], results: str | Path = RESULTS) -> dict[str, dict]:
-    """The results of trials by their titles."""
-    return {title: read(name, results) for name, title in titles.items()}
-
-
-def trials_table(measured: dict[str, dict]) -> str:
-    """What trials, or `experiments.select`, measured on validation's seen pairs, a column each, as a Markdown table."""
-    columns = {title: _validated(trial) for title, trial in measured.items()}
-    lines = [f"| on validation | {' | '.join(columns)} |", "| --- " * (1 + len(columns)) + "|"]
-    for title in next(iter(columns.values())):
-        lines.append(f"| {title} | {' | '.join(cells.get(title, '') for cells in columns.values())} |")
-    return "\n".join(lines)
-
-
-def _validated(trial: dict) -> dict[str, str]:
-    """What a trial's result says of each seen translation, of the agreement of the unseen ones with RGB's, and of the
-    alignment of each pair, stage by stage."""
-    cells = {}
-    agreement = {f"{name}, agreement with RGB's": row for name, row in trial.get("agreement", {}).items()}
-    for name, row in {**trial["translations"], **agreement}.items():
-        measure = next(measure for measure in ("miou", "delta1", "psnr") if measure in row)
-        value = f"{row[measure]:.1f} dB" if measure == "psnr" else f"{100 * row[measure]:.1f} %"
-        cells[f"{_arrow(name)}: {UNITS[measure]}"] = value
-    for pair, row in trial["alignment"].items():
-        pair = _arrow(pair)
-        cells[f"{pair}: retrieval@1"] = f"{100 * row['retrieval_at_1']:.0f} %"
-        for measure in ("distance", "cka", "index_agreement"):
-            cells[f"{pair}: {UNITS[measure]} by stage"] = ", ".join(f"{stage:.2f}" for stage in row[measure])
-    return cells
-
-
 def _arrow(translation: str) -> str:
     """A translation as a reader writes it: RGB → depth."""
     return translation.replace("_to_", " → ").replace("rgb", "RGB")
 
 
-UNITS = {
-    "miou": "mIoU",
-    "delta1": "δ < 1.25",
-    "psnr": "PSNR",
-    "distance": "distance",
-    "cka": "CKA",
-    "index_agreement": "index agreement",
-}
-
-
-def _measures(row: dict) -> str:
-    if "miou" in row:
-        return f"mIoU {100 * row['miou']:.1f} %, {100 * row['global']:.1f} % of pixels right"
-    if "psnr" in row:
-        return f"PSNR {row['psnr']:.1f} dB"
-    return f"δ < 1.25 for {100 * row['delta1']:.1f} % of pixels, RMSE {row['rmse']:.2f} m"
-
-
-MINUTES = {
-    "ten_minutes_course": "preset `course`, cut short",
-    "ten_minutes_ablation": "preset `ablation`, no pooling indices, pseudo-pairs from a quarter on",
-}
-"""The trainings that were measured on the way, with their titles."""
-
-
-def minutes_table(results: str | Path = RESULTS, goal: float = 0.4) -> str:
-    """How far minutes of training go, and when depth → segmentation reached `goal`, as a Markdown table."""
-    measured = f"depth → segmentation, zero-pair | RGB → segmentation | mIoU {goal:.0%} after"
-    lines = [f"| recipe | images | steps | minutes | {measured} |", "| --- " * 7 + "|"]
-    for name, title in MINUTES.items():
-        result = read(name, results)
-        reached = [point["seconds"] for point in result["progress"] if point["depth_to_segmentation"] >= goal]
-        cells = [title, f"{result['size']} × {result['size']}", f"{result['step']:,}", f"{result['seconds'] / 60:.1f}"]
-        for translation in ("depth_to_segmentation", "rgb_to_segmentation"):
-            cells.append(f"mIoU {100 * result['translations'][translation]['miou']:.1f} %")
-        cells.append(f"{reached[0] / 60:.1f} minutes" if reached else "–")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+def _measures(*rows: dict) -> str:
+    """One translation's measures; the mean, and of the main one the standard deviation, where there are several."""
+    measure = next(measure for measure in ("miou", "psnr", "delta1") if measure in rows[0])
+    factor, digits = (1, 1) if measure == "psnr" else (100, 1)
+    values = [factor * row[measure] for row in rows]
+    main = f"{mean(values):.{digits}f}" + (f" ± {stdev(values):.{digits}f}" if len(values) > 1 else "")
+    if measure == "miou":
+        return f"mIoU {main} %, {100 * mean(row['global'] for row in rows):.1f} % of pixels right"
+    if measure == "psnr":
+        return f"PSNR {main} dB"
+    return f"δ < 1.25 for {main} % of pixels, RMSE {mean(row['rmse'] for row in rows):.2f} m"
 
 
 SHAPES = {
@@ -170,7 +108,7 @@ def shapes_table(results: str | Path = RESULTS) -> str:
 
 def curves(preset: str = "course", results: str | Path = RESULTS) -> dict[str, list[dict]]:
     """The training curves of finished runs of a preset, by experiment; results without one are left out."""
-    found = {path.stem: json.loads(path.read_text()) for path in sorted(Path(results).glob("*.json"))}
+    found = {path.stem: json.loads(path.read_text()) for path in sorted(Path(results).glob("course/*.json"))}
     return {
         name: result["curve"]
         for name, result in found.items()
