@@ -9,7 +9,7 @@ import torch
 from mmlib import MODALITIES, MixAndMatch, open_split, preset
 from mmlib.course import plots
 from mmlib.course.plots.evidence import unpacked
-from mmlib.evidence import experiments, measure, tables
+from mmlib.evidence import experiments, measure, points, tables
 from mmlib.evidence.experiments import run_grid
 from mmlib.evidence.grids import FUSED_SEGMENTATION, GRIDS, SHARE, Row
 from mmlib.evidence.runs import runs
@@ -201,5 +201,5 @@ def test_figure_7_is_averaged_over_the_seeds(tmp_path, monkeypatch):
 
 
 def test_correlation_is_of_ranks():
-    assert tables.correlation({"a": [(1, 10.0), (2, 20.0)], "b": [(3, 1000.0)]}) == pytest.approx(1)
-    assert tables.correlation({"a": [(1, 3.0), (2, 2.0), (3, 1.0)]}) == pytest.approx(-1)
+    assert points.correlation({"a": [(1, 10.0), (2, 20.0)], "b": [(3, 1000.0)]}) == pytest.approx(1)
+    assert points.correlation({"a": [(1, 3.0), (2, 2.0), (3, 1.0)]}) == pytest.approx(-1)

@@ -29,6 +29,7 @@ from ..recipes import PRESETS, Recipe, from_dict, preset
 from ..training import fit
 from .grids import GRIDS
 from .measure import measure, measured_on, selection_pairs, sha256_of
+from .results import curve
 from .runs import FIVE, runs
 
 RGB_ENCODER = CHECKPOINTS / "rgb_encoder.safetensors"  # distilled from VGG-16 by `distil`
@@ -84,12 +85,6 @@ def _domains(recipe: Recipe) -> list[Domain]:
     """The recipe's colours or styles."""
     sets = (style_domains if PHOTO in recipe.modalities else shipped_colours)(recipe.size)
     return [rooms for rooms in sets if rooms.modalities[0] in recipe.modalities]
-
-
-def curve(log: str | Path, points: int = 100) -> list[dict]:
-    """The training curve that `fit` wrote, thinned to about so many lines: step, learning rate and loss terms."""
-    lines = Path(log).read_text().splitlines()
-    return [json.loads(line) for line in lines[:: max(1, len(lines) // points)]]
 
 
 # ── Grids: the paper's tables and figures ──────────────────────────────────────────────────────────────────────────

@@ -106,6 +106,12 @@ def shapes_table(results: str | Path = RESULTS) -> str:
     return "\n".join(lines)
 
 
+def curve(log: str | Path, points: int = 100) -> list[dict]:
+    """The training curve that `fit` wrote, thinned to about so many lines: step, learning rate and loss terms."""
+    lines = Path(log).read_text().splitlines()
+    return [json.loads(line) for line in lines[:: max(1, len(lines) // points)]]
+
+
 def curves(preset: str = "course", results: str | Path = RESULTS) -> dict[str, list[dict]]:
     """The training curves of finished runs of a preset, by experiment; results without one are left out."""
     found = {path.stem: json.loads(path.read_text()) for path in sorted(Path(results).glob("course/*.json"))}
