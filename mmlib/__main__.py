@@ -90,12 +90,12 @@ def evaluate(options) -> int:
 
 def experiment(options) -> int:
     from .evidence.experiments import run_grid
-    from .evidence.grids import PRESET
+    from .evidence.grids import GRIDS
     from .evidence.tables import render
 
     if options.domains:
         return _experiment_on_folders(options)
-    grid_preset = options.preset or PRESET.get(options.name, "ablation")
+    grid_preset = options.preset or (GRIDS[options.name].preset if options.name in GRIDS else "ablation")
     if not options.table:
         run_grid(options.name, options.seeds, grid_preset, options.out, options.device, options.processes, options.data)
     print(render(options.name, grid_preset, options.seeds))

@@ -235,7 +235,7 @@ def test_a_group_is_the_mean_of_its_translations(tmp_path, monkeypatch):
     for group, mean in (("with blue", 2.0), ("without blue", 8.0), ("red and green", 8.0)):
         row = tables.Row("", "x", group)
         assert tables.value(row, "psnr", "hand", 3) == (mean, 0.0, 1), group
-    assert {row.translation for row in GRIDS["styles"]} == {f"with {ANCHORS[1]}", f"without {ANCHORS[1]}"}
+    assert {row.translation for row in GRIDS["styles"].rows} == {f"with {ANCHORS[1]}", f"without {ANCHORS[1]}"}
 
 
 def test_a_run_of_colours_end_to_end(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from mmlib.course import plots
 from mmlib.course.plots.evidence import unpacked
 from mmlib.evidence import experiments, measure, points, tables
 from mmlib.evidence.experiments import run_grid
-from mmlib.evidence.grids import FUSED_SEGMENTATION, GRIDS, SHARE, Row
+from mmlib.evidence.grids import FUSED_SEGMENTATION, GRIDS, SHARE, Grid, Row
 from mmlib.evidence.runs import runs
 from mmlib.methods.cyclegan import CycleGAN
 from mmlib.methods.pix2pix import Pix2Pix
@@ -36,7 +36,7 @@ def small(rooms_dir, tmp_path, monkeypatch):
         Row("cascade", "pix2pix", measured="through_rgb", role="baseline"),
         Row("CycleGAN", "cyclegan", role="baseline"),
     )
-    monkeypatch.setitem(GRIDS, "small", grid)
+    monkeypatch.setitem(GRIDS, "small", Grid("", grid))
     return tmp_path
 
 
@@ -52,7 +52,7 @@ def test_a_grid_trains_teachers_first_and_nothing_twice(small, capsys):
     assert said[-1] == "small: 5 of 5 results are there already"
     table = tables.grid_table("small", "smoke", 1)
     assert len(table.splitlines()) == 2 + 5 and "–" not in table.splitlines()[2]
-    assert tables.pictures("small", "smoke").keys() == {row.title for row in GRIDS["small"]}
+    assert tables.pictures("small", "smoke").keys() == {row.title for row in GRIDS["small"].rows}
 
 
 def test_pictures_are_kept_of_what_rows_show_by_seed_0(small):
@@ -109,7 +109,7 @@ def test_what_a_choice_rests_on_never_sees_the_test(small, monkeypatch):
 
 def test_every_row_names_a_run_and_every_run_an_objective():
     declared = runs("ablation")
-    for row in (row for grid in GRIDS.values() for row in grid):
+    for row in (row for grid in GRIDS.values() for row in grid.rows):
         assert row.run in declared, row
         assert row.measured in ("translations", "through_rgb", "through_anchor", "unchanged", *SHARE), row
         assert row.measured not in SHARE or declared[row.run].fuses, row
@@ -139,7 +139,7 @@ def test_the_table_by_hand(tmp_path, monkeypatch):
         Row("as good", "g"),
         Row("oracle", "x", role="oracle"),
     )
-    monkeypatch.setitem(GRIDS, "hand", grid)
+    monkeypatch.setitem(GRIDS, "hand", Grid("", grid))
     values = {"b": (0.1, 0.2), "o": (0.4, 0.6), "g": (0.5, 0.7), "x": (0.9, 0.9)}
     (tmp_path / "p").mkdir()
     for run, pair in values.items():
@@ -194,7 +194,7 @@ def test_figure_7_is_averaged_over_the_seeds(tmp_path, monkeypatch):
     (point,) = tables.fusion_lines(row, "p", 3)["indices of RGB"]
     assert (point["alpha"], point["seeds"], point["miou"]) == (0.0, 2, pytest.approx(0.3))
     assert point["spread"] == {"miou": pytest.approx(0.2 / 2**0.5), "global": 0}
-    monkeypatch.setitem(GRIDS, "figure7", (row,))
+    monkeypatch.setitem(GRIDS, "figure7", Grid("", (row,)))
     head, _, line = tables.fusion_table("p", 3).splitlines()
     assert head.startswith("| α | ours (2 seeds), indices of RGB: mIoU | ours (2 seeds), indices of depth")
     assert line == "| 0 | 30.0 ± 14.1 % | 30.0 ± 14.1 % |"

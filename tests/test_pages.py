@@ -41,8 +41,10 @@ def test_readme_holds_the_tables_of_the_shipped_results():
         return text[text.index(begin) + len(begin) : text.index(end)].strip()
 
     assert between(pages.BEGIN, pages.END) == results.headline_table(), "run python -m mmlib readme"
-    assert between(pages.EVIDENCE_BEGIN, pages.EVIDENCE_END) == pages.evidence(), "run python -m mmlib readme"
-    assert between(pages.MANY_BEGIN, pages.MANY_END) == pages.many_domains(), "run python -m mmlib readme"
+    assert between(pages.EVIDENCE_BEGIN, pages.EVIDENCE_END) == pages.shown(*pages.EVIDENCE), (
+        "run python -m mmlib readme"
+    )
+    assert between(pages.MANY_BEGIN, pages.MANY_END) == pages.shown(*pages.MANY), "run python -m mmlib readme"
     assert between(pages.RECORDS_BEGIN, pages.RECORDS_END) == records_table(), "run python -m mmlib readme"
     assert between(pages.SHAPES_BEGIN, pages.SHAPES_END) == results.shapes_table(), "run python -m mmlib readme"
 
@@ -74,10 +76,10 @@ def test_update_readme_changes_the_table_alone(folder):
     headline, evidence = text.split("\nafter\n")
     assert headline.startswith(f"before\n{pages.BEGIN}\n| ") and headline.endswith(f"|\n{pages.END}")
     assert headline.count("zero-pair") == 2 and "earlier" not in text
-    many = f"{pages.MANY_BEGIN}\n{pages.many_domains()}\n{pages.MANY_END}\n"
+    many = f"{pages.MANY_BEGIN}\n{pages.shown(*pages.MANY)}\n{pages.MANY_END}\n"
     records = f"{pages.RECORDS_BEGIN}\n{records_table()}\n{pages.RECORDS_END}\n"
     shapes = f"{pages.SHAPES_BEGIN}\n{results.shapes_table()}\n{pages.SHAPES_END}\n"
-    begun = f"{pages.EVIDENCE_BEGIN}\n{pages.evidence()}\n{pages.EVIDENCE_END}\n"
+    begun = f"{pages.EVIDENCE_BEGIN}\n{pages.shown(*pages.EVIDENCE)}\n{pages.EVIDENCE_END}\n"
     assert evidence == begun + many + records + shapes
     assert not pages.update_readme(readme, folder)
 

@@ -10,7 +10,7 @@ import torch
 from mmlib import audit, checkpoints, evaluate, preset, shipped
 from mmlib.data.shipped import CHECKPOINTS, COLOUR_CHECKPOINT, RESULTS, STYLE_CHECKPOINT
 from mmlib.evidence import tables
-from mmlib.evidence.grids import GRIDS, PRESET
+from mmlib.evidence.grids import GRIDS
 from mmlib.evidence.measure import selection_pairs
 from mmlib.evidence.results import NETWORK, ORACLE
 from mmlib.evidence.runs import runs
@@ -70,14 +70,14 @@ def _rooms(entry: dict) -> set[int]:
 
 @pytest.mark.parametrize("name", ["table1", "table2", "table3", "table4", "figure7"])
 def test_results_keep_the_pictures_of_every_row(name):
-    assert tables.pictures(name).keys() == {row.title for row in GRIDS[name]}
+    assert tables.pictures(name).keys() == {row.title for row in GRIDS[name].rows}
 
 
 def test_choices_rest_on_seen_pairs_alone():
     segmentation, depth = selection_pairs(32)
     assert segmentation.modalities == ("rgb", "segmentation") and depth.modalities == ("rgb", "depth")
     assert not set(segmentation.rooms) & set(depth.rooms)
-    for row in GRIDS["ideas"]:
+    for row in GRIDS["ideas"].rows:
         report = reported(f"ablation/{row.run}_0")
         report = report.get("validation", report)  # runs of the tables were measured on both
         assert report["split"] == "validation" and all(one["seen"] for one in report["translations"].values())
@@ -178,4 +178,4 @@ def test_unseen_recolourings_are_within_a_tenth_of_the_seen_ones():
 
 @pytest.mark.parametrize("grid", ["five", "colours", "styles"])
 def test_every_row_of_many_domains_has_its_result(grid):
-    assert tables.MISSING not in tables.render(grid, PRESET.get(grid, "ablation"), 1)
+    assert tables.MISSING not in tables.render(grid, GRIDS[grid].preset, 1)

@@ -6,7 +6,7 @@ from ..audit import describe_audit
 from ..checkpoints import read_record
 from ..data.shipped import CHECKPOINTS, read
 from ..files import written_whole
-from .grids import PRESET
+from .grids import GRIDS
 from .results import NETWORK, translations_table
 from .tables import grid_table
 
@@ -72,8 +72,9 @@ def model_card(name: str) -> str:
     if name == "course":
         result = read(NETWORK)
         parts.append(f"## What it does, on {result['rooms']} test rooms\n\n{translations_table(result)}")
-    elif name in PRESET:
-        parts.append(f"## What it does, on test scenes with exact truth\n\n{grid_table(name, PRESET[name], seeds=1)}")
+    elif name in GRIDS:
+        table = grid_table(name, GRIDS[name].preset, GRIDS[name].seeds)
+        parts.append(f"## What it does, on test scenes with exact truth\n\n{table}")
     parts.append(f"## Limits\n\n{limits}")
     parts.append("## Licence\n\nMIT, as the code; credits of images and of VGG-16 are in the README.")
     return "\n\n".join(parts) + "\n"

@@ -149,7 +149,7 @@ def run_grid(
     if name not in GRIDS:
         raise ValueError(f"unknown grid {name!r}: known are {', '.join(GRIDS)}")
     declared = runs(preset_name)
-    named = list(dict.fromkeys(row.run for row in GRIDS[name]))
+    named = list(dict.fromkeys(row.run for row in GRIDS[name].rows))
     named = list(dict.fromkeys([*(t for r in named if (t := declared[r].teacher)), *named]))  # teachers first
     waiting = [(run, seed) for seed in range(seeds) for run in named if not _is_done(preset_name, run, seed)]
     progress(f"{name}: {len(named) * seeds - len(waiting)} of {len(named) * seeds} results are there already")
@@ -213,7 +213,7 @@ def train_run(
         tuned_on=tuned_on,
     )  # fmt: skip
     model = checkpoints.load(place / "checkpoint.safetensors", build=objective.networks).to(choose_device(device))
-    pictured = [row for grid in GRIDS.values() for row in grid if row.run == name and seed == 0]
+    pictured = [row for grid in GRIDS.values() for row in grid.rows if row.run == name and seed == 0]
     measured = measure(model, run, objective, pictured)
     result = _report(name, {"preset": preset_name, **measured}, model.record, place)
     result["parameters"] = sum(weight.numel() for weight in model.parameters())

@@ -8,7 +8,7 @@ from ..files import put
 from ..objectives import ZeroPair
 from ..recipes import preset
 from .costs import cost, parallel
-from .grids import PRESET
+from .grids import GRIDS
 from .results import headline_table, shapes_table
 from .speedrun import records_table
 from .tables import render
@@ -24,47 +24,23 @@ MACHINES = SHIPPED.parents[1] / "notebooks" / "several_machines.md"
 GPUS_BEGIN, GPUS_END = "<!-- gpus:begin -->", "<!-- gpus:end -->"
 
 
-EVIDENCE = {
-    "ideas": "**What each choice is worth**: one change at a time to the tables' recipe without indices, on seen pairs "
-    "of validation alone.",
-    "table1": "**Side information** (the paper's Table 1): depth → segmentation, zero-pair. The paper's figures are of "
-    "its own data and scale, and of its own ablation. With *the photograph's* indices the translation needs RGB, too.",
-    "table2": "**What each part adds** (Table 2): depth → segmentation, zero-pair, with pooling indices.",
-    "table3": "**Depth → segmentation by all methods** (Table 3). *Gap closed*: 0 % is the best of the paper's own "
-    "baselines, 100 % the oracle.",
-    "table4": "**Segmentation → depth by all methods** (Table 4).",
-}
-"""The grids that the README shows, with their captions."""
+EVIDENCE = ("ideas", "table1", "table2", "table3", "table4")
+MANY = ("five", "colours", "styles")
+"""The grids that the README shows: the paper's tables, and those of many domains (sections 3.3 and 5.5)."""
 
 
-def evidence(preset: str = "ablation") -> str:
-    """The paper's tables, measured, as Markdown."""
-    return "\n\n".join(f"{caption}\n\n{render(name, preset)}" for name, caption in EVIDENCE.items())
-
-
-MANY = {
-    "five": "**Five modalities**: each cell says trained jointly / plugged in one after the other / alone on pairs of "
-    "its own (one seed). Bold: no pair was seen, but by *alone*.",
-    "colours": "**Eleven colours**: furniture recoloured, on 60 scenes rendered in all colours; one training a row. "
-    "Errors (CIEDE2000) within the object and, against the source, outside it.",
-    "styles": "**Four styles and photos**: against the exact stylisation of 100 test rooms; one training a row.",
-}
-"""The grids of many domains (sections 3.3 and 5.5), with their captions."""
-
-
-def many_domains() -> str:
-    """What was measured of many domains, as Markdown."""
+def shown(*names: str) -> str:
+    """Grids with their captions, as Markdown."""
     return "\n\n".join(
-        f"{caption}\n\n{render(name, PRESET.get(name, 'ablation'), 1 if name in PRESET else 3)}"
-        for name, caption in MANY.items()
+        f"{GRIDS[name].caption}\n\n{render(name, GRIDS[name].preset, GRIDS[name].seeds)}" for name in names
     )
 
 
 def update_readme(readme: str | Path = README, results: str | Path = RESULTS) -> bool:
     """Put the headline table of `results`, the evidence, and the tables of many domains, of records and of shapes
     between the README's markers; whether anything changed."""
-    tables = ((BEGIN, END, headline_table(results)), (EVIDENCE_BEGIN, EVIDENCE_END, evidence()),
-              (MANY_BEGIN, MANY_END, many_domains()),
+    tables = ((BEGIN, END, headline_table(results)), (EVIDENCE_BEGIN, EVIDENCE_END, shown(*EVIDENCE)),
+              (MANY_BEGIN, MANY_END, shown(*MANY)),
               (RECORDS_BEGIN, RECORDS_END, records_table()), (SHAPES_BEGIN, SHAPES_END, shapes_table()))  # fmt: skip
     return any([put(readme, *table) for table in tables])
 

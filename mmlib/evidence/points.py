@@ -22,7 +22,7 @@ def transfer_points(measure: str, preset: str = "ablation", seeds: int = 3) -> d
     """
     points: dict[str, list[tuple[float, float]]] = {}
     done = set()
-    for row in (row for name in ("table1", "table2", "table3") for row in GRIDS[name]):
+    for row in (row for name in ("table1", "table2", "table3") for row in GRIDS[name].rows):
         if row.run in done or row.measured != "translations" or row.translation != "depth_to_segmentation":
             continue
         done.add(row.run)
@@ -37,7 +37,7 @@ def time_points(preset: str = "ablation", seeds: int = 3) -> dict[str, list[tupl
     """(minutes of training, mIoU) of each seed of the rows of table 3 whose minutes `bench --methods` has measured."""
     measured = json.loads((RESULTS / preset / "minutes.json").read_text())["minutes"]
     points = {}
-    for row in GRIDS["table3"]:
+    for row in GRIDS["table3"].rows:
         if row.run in measured and row.role != "reference" and row.measured in ("translations", "through_rgb"):
             points[row.title] = [(measured[row.run], found["miou"]) for found in results(row, preset, seeds)]
     return {title: pairs for title, pairs in points.items() if pairs}

@@ -7,7 +7,7 @@ from statistics import mean, stdev
 from ..data.shipped import RESULTS
 from ..evaluation import seen
 from .experiments import stored
-from .grids import COLOUR_MEASURES, DEPTH_MEASURES, GRIDS, GROUPS, SEGMENTATION_MEASURES, SHARE, STYLE_MEASURES, Row
+from .grids import DEPTH_MEASURES, GRIDS, GROUPS, SEGMENTATION_MEASURES, SHARE, Row
 from .measure import PICTURED
 from .runs import FIVE
 
@@ -55,12 +55,6 @@ def _pick(result: dict, row: Row) -> dict:
     return next(point for point in result["fused"][row.translation]["rgb"] if point["alpha"] == SHARE[row.measured])
 
 
-def measures(name: str) -> tuple[str, ...]:
-    """The measures of a grid's columns."""
-    others = {"table4": DEPTH_MEASURES, "colours": COLOUR_MEASURES, "styles": STYLE_MEASURES}
-    return others.get(name, SEGMENTATION_MEASURES)
-
-
 def value(row: Row, measure: str, preset: str, seeds: int) -> tuple[float, float, int] | None:
     """Mean, standard deviation (0 for one seed) and number of seeds; None where there is no result."""
     return _summary([result[measure] for result in results(row, preset, seeds)])
@@ -71,7 +65,7 @@ def ahead(name: str, first: str, second: str, measure: str = "miou", preset: str
 
     `ValueError` names a row that has no result.
     """
-    rows = {row.title: row for row in GRIDS[name]}
+    rows = {row.title: row for row in GRIDS[name].rows}
     found = [value(rows[title], measure, preset, seeds) for title in (first, second)]
     for title, one in zip((first, second), found):
         if one is None:
@@ -96,7 +90,7 @@ def grid_table(name: str, preset: str = "ablation", seeds: int = 3) -> str:
 
     What has not been run is a dash; fewer seeds are said in the row.
     """
-    grid, columns = GRIDS[name], measures(name)
+    grid, columns = GRIDS[name].rows, GRIDS[name].measures
     gaps = any(row.role == "oracle" for row in grid)
     head = ["", *(TITLES[m] for m in columns)]
     head += [f"{TITLES[m]} in the paper" for m in columns[:1]] if any(row.paper for row in grid) else []
@@ -129,7 +123,7 @@ def averaged(row: Row, preset: str = "ablation", seeds: int = 3) -> dict | None:
 
 def class_table(name: str = "table3", preset: str = "ablation", seeds: int = 3) -> str:
     """The rows of a grid class by class, as in the paper's Table 3: mean IoU over the seeds in per cent."""
-    rows = {row.title: found for row in GRIDS[name] if (found := averaged(row, preset, seeds))}
+    rows = {row.title: found for row in GRIDS[name].rows if (found := averaged(row, preset, seeds))}
     classes = list(next(iter(rows.values()))["iou"]) if rows else []
     lines = [f"| IoU in % | {' | '.join(classes)} |", "| --- " * (1 + len(classes)) + "|"]
     for title, found in rows.items():
@@ -165,7 +159,7 @@ def _shares(point: dict) -> list[str]:
 def fusion_table(preset: str = "ablation", seeds: int = 3) -> str:
     """Figure 7 as a table: a line for each α, a column for each network, target and lender of indices."""
     columns = {}
-    for row in GRIDS["figure7"]:
+    for row in GRIDS["figure7"].rows:
         measure = "miou" if row.translation.endswith("segmentation") else "delta1"
         for lender, points in fusion_lines(row, preset, seeds).items():
             columns[f"{_title(row, points[0]['seeds'], seeds)}, {lender}: {TITLES[measure]}"] = {
@@ -184,7 +178,7 @@ def pictures(name: str, preset: str = "ablation") -> dict[str, str]:
     Results of other seeds keep no pictures.
     """
     found = {}
-    for row in GRIDS[name]:
+    for row in GRIDS[name].rows:
         if result := stored(preset, row.run, 0):
             found[row.title] = result[PICTURED[row.measured]][row.translation]
     return found
@@ -211,7 +205,7 @@ CHOICES = {
 def choice_table(name: str = "ideas", preset: str = "ablation", seeds: int = 3) -> str:
     """A grid of `CHOICES` on validation, for choosing between recipes."""
     lines = [f"| on validation | {' | '.join(CHOICES[name])} |", "| --- " * (1 + len(CHOICES[name])) + "|"]
-    for row in GRIDS[name]:
+    for row in GRIDS[name].rows:
         # runs of the tables were measured on both
         found = [result.get("validation", result) for result in load(preset, row.run, seeds)]
         cells = [_title(row, len(found), seeds)]
