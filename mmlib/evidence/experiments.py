@@ -60,7 +60,7 @@ def _report(name: str, measured: dict, record: dict, folder: Path) -> dict:
 def _oracle_rooms(data: Path, folder: Path) -> OraclePairs:
     """Rooms with true depth–segmentation pairs: `data/oracle.zip`, or 1,200 that are rendered into `folder`."""
     known = data / "oracle.zip"
-    return OraclePairs(known) if known.exists() else _rendered(folder, "oracle")
+    return OraclePairs(known, ("depth", "segmentation")) if known.exists() else _rendered(folder, "oracle")
 
 
 def _rendered(folder: Path, split: str, modalities: tuple[str, ...] = ("depth", "segmentation")) -> OraclePairs:
