@@ -248,7 +248,7 @@ WRONG_ANSWERS = {
         (lambda *inputs: right("your_fused_translation")(*inputs) / 2, "average of ids is no class"),
     ],
     "your_best_of_two": [
-        (lambda first, second, target: torch.where(first == second, first, target), "neither of the two said"),
+        (lambda first, second, target: torch.where(first == second, first, target), "neither of the two gives"),
         (lambda first, second, target: (first == target) | (second == target), "Return class ids"),
         (lambda first, second, target: second, "the chooser answers the other"),
     ],

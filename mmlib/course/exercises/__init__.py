@@ -183,10 +183,10 @@ def generator(seed: int) -> torch.Generator:
 
 
 def grade(notebook: str | Path) -> list[Outcome]:
-    """The outcomes of all exercises of a learner's notebook, in order, from its code alone, whatever outputs it shows.
+    """The outcomes of all exercises of a learner's notebook in order; they depend on its code, not on its outputs.
 
-    Runs the cells that call `check`, each by itself, in this process: only grade code that you would run. `ValueError`
-    where the file is no notebook or has no exercise.
+    This runs the cells that call `check`, each by itself, in this process: only grade code that you would run.
+    `ValueError` if the file is not a notebook or has no exercise.
     """
     try:
         cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
@@ -218,7 +218,7 @@ def _run(source: str) -> Outcome:
 
 
 def grades(notebooks: list[Path], path: str | Path | None = None) -> str:
-    """A table of the outcomes of several notebooks; as JSON in the file `path`, too, where one is given."""
+    """A table of the outcomes of several notebooks; `path` is a JSON file that gets them, too."""
     graded = {str(notebook): grade(notebook) for notebook in notebooks}
     if path is not None:
         rows = {name: [dataclasses.asdict(outcome) for outcome in outcomes] for name, outcomes in graded.items()}

@@ -73,7 +73,7 @@ def your_berhu(answer):
         return torch.autograd.grad(loss, leaf)[0]
 
     answer.expect(gradient, "The value is right, the gradient is not: the prediction gets it through the errors alone.")
-    return "Small errors keep the slope of |e|, and the largest pulls five times as much, in every batch."
+    return "Small errors keep the gradient of |e|, and the largest error has five times as much, in every batch."
 
 
 # ── Exercise 1.2 ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -116,19 +116,19 @@ def your_masked_cross_entropy(answer):
     logits = torch.randn(2, 4, 3, 5, generator=generator(1))
     known = torch.randint(1, 4, (2, 1, 3, 5), generator=generator(2))
     some = known * (torch.rand(2, 1, 3, 5, generator=generator(3)) < 0.6)
-    for classes, said in (
+    for classes, otherwise in (
         (known, "With every class known the loss is {right:.4g}, yours is {found:.4g}."),
         (some, "With some pixels unknown the loss is {right:.4g}, yours is {found:.4g}."),
         (torch.zeros_like(some), "Where every pixel is Unknown the loss should be 0; yours is {found}."),
     ):
-        answer.expect(lambda f, classes=classes: number(f(logits, classes)), said)
+        answer.expect(lambda f, classes=classes: number(f(logits, classes)), otherwise)
     answer.expect(
         lambda f: number(f(300 * logits, some)),
         "With logits in the hundreds it should be {right:.1f}, yours is {found:.1f}: exp leaves the range of float32 "
         "there. `log_softmax` takes logarithm and softmax in one step, and does not.",
         same=lambda found, right: math.isclose(found, right, rel_tol=1e-4),
     )
-    return "And it stays finite for a network that is very sure and very wrong."
+    return "It also stays finite for a network that is very sure and very wrong."
 
 
 # ── Exercise 1.3 ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -178,7 +178,7 @@ def your_lsgan(answer):
     answer.expect(
         lambda f: loss(f, 1), "The decoder's loss is {right:.4g} for scores 0.1 and 0.4; yours is {found:.4g}."
     )
-    return "One score, two wishes: the discriminator pulls it to 0, the decoder to 1."
+    return "One score, two goals: the discriminator pulls it to 0, the decoder to 1."
 
 
 # ── Exercise 1.4 ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -30,7 +30,7 @@ def _miou(prediction: torch.Tensor, target: torch.Tensor) -> float:
 
 
 def _from_counts(score, mask: bool = True):
-    """A wrong mIoU: `score(right, true, said)` of the confusion's diagonal, rows and columns (14,), or a part of it."""
+    """A wrong mIoU: `score(right, true, predicted)` of the confusion's diagonal, rows and columns (14,)."""
 
     def wrong(prediction, target):
         confusion = _confusion(prediction, target, mask).double()
@@ -39,8 +39,8 @@ def _from_counts(score, mask: bool = True):
     return wrong
 
 
-def _iou(right, true, said):
-    return right / (true + said - right)
+def _iou(right, true, predicted):
+    return right / (true + predicted - right)
 
 
 MIOU = [
@@ -50,19 +50,19 @@ MIOU = [
      _from_counts(lambda *counts: _iou(*counts).nan_to_num(0).mean())),
     ("That is in percent: return a share from 0 to 1.", lambda *inputs: 100 * _miou(*inputs)),
     ("That is the share of pixels that are right, the global score: IoU is taken class by class, and then averaged.",
-     _from_counts(lambda right, true, said: right.sum() / true.sum())),
+     _from_counts(lambda right, true, predicted: right.sum() / true.sum())),
     ("You divide by the row's or the column's sum alone, which gives recall or precision. The union is all "
-     "pixels that are of the class or are said to be.",
-     _from_counts(lambda right, true, said: (right / true)[1:].nanmean()),
-     _from_counts(lambda right, true, said: (right / said)[1:].nanmean())),
+     "pixels of the class and all that are predicted as it.",
+     _from_counts(lambda right, true, predicted: (right / true)[1:].nanmean()),
+     _from_counts(lambda right, true, predicted: (right / predicted)[1:].nanmean())),
     ("Row plus column holds the right pixels twice: the union counts them once.",
-     _from_counts(lambda right, true, said: (right / (true + said))[1:].nanmean()),
-     _from_counts(lambda right, true, said: (2 * right / (true + said))[1:].nanmean())),
+     _from_counts(lambda right, true, predicted: (right / (true + predicted))[1:].nanmean()),
+     _from_counts(lambda right, true, predicted: (2 * right / (true + predicted))[1:].nanmean())),
     ("Here only Bed, Floor and Wall occur. A class that neither image has is neither right nor wrong: leave it out "
      "of the mean.",
      _from_counts(lambda *counts: _iou(*counts)[1:].nan_to_num(0).mean())),
     ("Here one pixel is called Sofa, and there is none. Such a class counts: its IoU is 0.",
-     _from_counts(lambda right, true, said: _iou(right, true, said)[1:][true[1:] > 0].mean())),
+     _from_counts(lambda right, true, predicted: _iou(right, true, predicted)[1:][true[1:] > 0].mean())),
     ("Two images: count the pixels of all images first, in one confusion matrix, and take IoU and mean once. You "
      "average over images.",
      lambda prediction, target: sum(map(_miou, prediction.split(1), target.split(1))) / len(target)),
@@ -81,11 +81,11 @@ def your_miou(answer):
     target = (torch.arange(160) % 13 + 1).view(1, 1, 10, 16)
     other = torch.randint(1, 14, target.shape, generator=random)
     prediction = torch.where(torch.rand(target.shape, generator=random) < 0.6, target, other)
-    for images, said in (
+    for images, otherwise in (
         (
             (prediction, target),
             "Where all 13 classes are there and every pixel is known, {right:.4f} was expected, but you return "
-            "{found:.4f}: divide, for each class, the pixels that are right by those that are of it or are said to be.",
+            "{found:.4f}: for each class, divide the right pixels by those that are of it or are predicted as it.",
         ),
         (
             (_images([1, 1, 5, 5, 12]), _images([1, 1, 1, 5, 12])),
@@ -108,7 +108,7 @@ def your_miou(answer):
             "class, it has no IoU, and its pixels count nowhere.",
         ),
     ):
-        answer.expect(lambda f, images=images: number(f(*images)), said)
+        answer.expect(lambda f, images=images: number(f(*images)), otherwise)
     return (
         "That is mIoU as the paper's tables have it: the mean is over those of 13 classes that occur, each pixel of "
         "all images counts once, and Unknown nowhere."
@@ -158,7 +158,7 @@ DELTA = [
 
 @checker(_delta, DELTA)
 def your_delta(answer):
-    for prediction, target, k, said in (
+    for prediction, target, k, otherwise in (
         (
             [[2.0, 2.2, 2.7, 4.0]],
             [[2.0] * 4],
@@ -188,9 +188,10 @@ def your_delta(answer):
     ):
         images = _images(*prediction), _images(*target)
         answer.expect(
-            lambda f, images=images, k=k: number(f(*images, k)), said + ": {right:.3f}, but you return {found:.3f}."
+            lambda f, images=images, k=k: number(f(*images, k)),
+            otherwise + ": {right:.3f}, not {found:.3f}.",
         )
-    return "Ratios in both directions, over hits alone, strictly smaller: so Table 4 counts."
+    return "Ratios in both directions, over hits alone, strictly smaller: Table 4 counts in the same way."
 
 
 # ── PSNR ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -233,14 +234,15 @@ PSNR = [
 
 @checker(_psnr, PSNR)
 def your_psnr(answer):
-    for prediction, target, said in (
+    for prediction, target, otherwise in (
         ([[20, 110, 210, 60]], [[10, 100, 200, 50]], "Where every value is off by 10,"),
         ([[10, 100, 200, 50]], [[40, 130, 230, 80]], "Where the prediction is darker by 30,"),
         ([[100, 100], [100, 100]], [[110, 110], [140, 140]], "Of two images that are off by 10 and by 40,"),
     ):
         images = [_images(*rows, dtype=torch.uint8).repeat(1, 3, 1, 1) for rows in (prediction, target)]
         answer.expect(
-            lambda f, images=images: number(f(*images)), said + " PSNR is {right:.2f} dB, but you return {found:.2f}."
+            lambda f, images=images: number(f(*images)),
+            otherwise + " PSNR is {right:.2f} dB, not {found:.2f}.",
         )
     return "One mean squared error over all pixels, colours and images, then one logarithm."
 

@@ -58,7 +58,7 @@ def _encoding(seed: int) -> Encoding:
 def your_fuse(answer) -> str:
     rgb, depth = _encoding(1), _encoding(2)
     for alpha, source in ((0.25, "rgb"), (0.25, "depth"), (0.0, "rgb"), (1.0, "depth")):
-        said = f"With α = {alpha:g} and the indices of {source}"
+        case = f"With α = {alpha:g} and the indices of {source}"
 
         def fused(f, alpha=alpha, source=source) -> Encoding:
             result = f(_encoding(1), _encoding(2), alpha, source)
@@ -71,19 +71,19 @@ def your_fuse(answer) -> str:
             return result
 
         answer.expect(
-            lambda f: fused(f).latent, f"{said}, the latent is not the average of the two with weights 1 − α and α."
+            lambda f: fused(f).latent, f"{case}, the latent is not the average of the two with weights 1 − α and α."
         )
         answer.expect(
-            lambda f: tuple(fused(f).indices), f"{said}, the indices are not those of that encoder, stage by stage."
+            lambda f: tuple(fused(f).indices), f"{case}, the indices are not those of that encoder, stage by stage."
         )
         right = _fuse(rgb, depth, alpha, source)
         for name in ("pooled", "features"):
             require(
                 close(tuple(getattr(fused(answer), name)), getattr(right, name)),
-                f"{said}, latent and indices are right, but the field `{name}` has changed: all side information stays "
+                f"{case}, latent and indices are right, but the field `{name}` has changed: all side information stays "
                 "as the one encoder made it.",
             )
-    return "A mean of what is said, the places of one: that is the whole of fusion."
+    return "The mean of two latents, the side information of one: that is all of fusion."
 
 
 # ── your_fused_translation ─────────────────────────────────────────────────────────────────────────────────────────
@@ -202,7 +202,7 @@ COMPLEMENTARY = [
 @checker(_complementary, COMPLEMENTARY)
 def your_complementary(answer) -> str:
     answer.expect(lambda f: number(f(*_maps())), "For three small maps it gives {found:.4f}, it should be {right:.4f}.")
-    return "Where exactly one is right there is something to gain, for whoever knows which."
+    return "Where exactly one is right there is something to gain, if one knows which."
 
 
 BEST_OF_TWO = [
@@ -231,7 +231,7 @@ def your_best_of_two(answer) -> str:
     result = chosen(answer)
     require(
         bool(((result == first) | (result == second)).all()),
-        "At some pixels it answers a class that neither of the two said: the chooser knows who is right, but may only "
+        "At some pixels it answers a class that neither of the two gives: the chooser knows who is right, but may only "
         "pick one of the two answers.",
     )
     missed = ((first == target) | (second == target)) & (result != target)

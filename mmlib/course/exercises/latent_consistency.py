@@ -67,7 +67,7 @@ def your_latent_consistency(answer) -> str:
             f"No gradient reaches the {name} encoder at every stage: then only the other one moves. Both should come "
             "towards each other.",
         )
-    return "Squared, averaged stage by stage, and both encoders are drawn towards each other."
+    return "Squared, averaged stage by stage, and both encoders move towards each other."
 
 
 # ── Noise ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -185,7 +185,7 @@ def your_retrieval_at_1(answer) -> str:
     first = torch.randn(40, 3, 2, 2, generator=generator(1))
     lengths = 0.5 + torch.rand(40, 1, 1, 1, generator=generator(2))
     second = lengths * first + 0.9 * torch.randn(first.shape, generator=generator(3))
-    for other, said in (
+    for other, otherwise in (
         (
             second,
             "For 40 rooms drawn at random it gives {found:.3f}, expected {right:.3f}: for each room of `first`, is the "
@@ -194,8 +194,8 @@ def your_retrieval_at_1(answer) -> str:
         (first, "Compared with itself, every room should find itself: 1."),
         (first.roll(1, 0), "With all rooms out of order, none should find itself: 0."),
     ):
-        answer.expect(lambda f, other=other: number(f(first, other)), said)
-    return "Each room of the first asks, and only its own room in the second is a right answer."
+        answer.expect(lambda f, other=other: number(f(first, other)), otherwise)
+    return "Each room of the first looks for its own room in the second, and nothing else counts."
 
 
 # ── CKA ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -242,7 +242,7 @@ def your_cka(answer) -> str:
     first = torch.randn(7, 3, 2, 2, generator=generator(4)).double() + 0.5
     second = 0.7 * first.flip(1) + torch.randn(first.shape, generator=generator(5)).double()
     wide = torch.randn(7, 30, generator=generator(6)).double()
-    for other, said in (
+    for other, otherwise in (
         (
             second,
             "For 7 rooms drawn at random it gives {found:.4f}, expected {right:.4f}. Look at the three terms one by "
@@ -255,7 +255,7 @@ def your_cka(answer) -> str:
     ):
         answer.expect(
             lambda f, other=other: number(f(first, other)),
-            said,
+            otherwise,
             same=lambda found, right: abs(found - right) < 1e-4 * max(1.0, abs(right)),
         )
     return "Free of the bias of few rooms, and blind to rotation and scale."

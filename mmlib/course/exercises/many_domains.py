@@ -1,4 +1,4 @@
-"""Notebook 07: counting translations, the angle between normals, and plugging in without touching what is there."""
+"""Exercises of notebook 07: unseen translations, the angle between normals, and plugging in a modality."""
 
 import itertools
 
@@ -16,7 +16,7 @@ def your_unseen(answer) -> str:
     for domains, anchor in ((("rgb", "depth", "segmentation"), "rgb"), (("a", "b", "c", "d", "e"), "c")):
         result = answer(list(domains), anchor)
         wanted = {(s, t) for s, t in itertools.permutations(domains, 2) if anchor not in (s, t)}
-        said = f"For {', '.join(domains)} with the anchor {anchor}"
+        case = f"For {', '.join(domains)} with the anchor {anchor}"
         require(
             not isinstance(result, int), f"Return the translations themselves, not how many they are: {len(wanted)}."
         )
@@ -26,26 +26,26 @@ def your_unseen(answer) -> str:
             pairs = [None]
         require(
             all(isinstance(pair, tuple) and len(pair) == 2 and set(pair) <= set(domains) for pair in pairs),
-            f"{said}, every element should be a pair (source, target) of names.",
+            f"{case}, every element should be a pair (source, target) of names.",
         )
         require(
             not any(source == target for source, target in pairs),
-            f"{said}, a domain is translated into itself: those are autoencoders, which training has.",
+            f"{case}, a domain is translated into itself: those are autoencoders, which training has.",
         )
         require(
             not any(anchor in pair for pair in pairs),
-            f"{said}, there is a translation from or to {anchor}: those have been trained.",
+            f"{case}, there is a translation from or to {anchor}: those have been trained.",
         )
-        require(len(set(pairs)) == len(pairs), f"{said}, a translation is there twice.")
+        require(len(set(pairs)) == len(pairs), f"{case}, a translation is there twice.")
         missing = wanted - set(pairs)
         require(
             not missing or not all((t, s) in pairs for s, t in missing),
-            f"{said}, there is one direction of each pair: the way back is another translation.",
+            f"{case}, there is one direction of each pair: the way back is another translation.",
         )
         require(
-            not missing, f"{said}, {len(missing)} are missing, among them {' → '.join(min(missing or [('', '')]))}."
+            not missing, f"{case}, {len(missing)} are missing, among them {' → '.join(min(missing or [('', '')]))}."
         )
-    return "N − 1 pairs are trained, (N − 1)(N − 2) translations come for nothing: with eleven domains, 90."
+    return "N − 1 pairs are trained, (N − 1)(N − 2) translations come without training: with eleven domains, 90."
 
 
 def _degrees(prediction, target, known=True, cosine=F.cosine_similarity):
@@ -92,7 +92,7 @@ def your_angle(answer) -> str:
         "For two small images it gives {found:.2f}°, it should be {right:.2f}°.",
         same=lambda found, right: abs(found - right) < 1e-3 * max(1, abs(right)) or found != found and right != right,
     )
-    return "Only the direction counts: a decoder may shout or whisper."
+    return "Only the direction counts: the length of a decoder's vector does not matter."
 
 
 @checker()
@@ -135,13 +135,13 @@ def your_plug_in(answer) -> str:
             require(
                 not (changed - weights.keys()),
                 f"After a step the running means of the {key} are others, though no weight changed: batch "
-                "normalization counts along in training mode. What is frozen belongs in eval mode.",
+                "normalization counts along in training mode. Put what is frozen in eval mode.",
             )
             require(
                 all(weight.grad is None for weight in weights.values()),
                 f"Gradients of the {key} are computed for nothing: switch them off with requires_grad_(False).",
             )
-    return "Every old translation is what it was, bit by bit, and the new modality has learnt to speak their language."
+    return "Every old translation is what it was, bit by bit, and the new modality has learnt their latent space."
 
 
 def _step(model: MixAndMatch, name: str, parameters) -> None:

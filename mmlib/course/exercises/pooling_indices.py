@@ -70,13 +70,13 @@ def your_pool(answer) -> str:
     )
     whole = not pooled(answer, image, 1).is_floating_point()
     require(whole, "Indices are whole numbers: give them as int64, not as floats.")
-    for other, said in (
+    for other, otherwise in (
         (image, "The values are right, the indices are not: row · width + column, in the image."),
         (_random(6, 4), "Right for a 4×6 image, wrong for one of 6×4."),
         (torch.zeros(4, 4), "For an image of 0 alone the indices should be {right}."),
     ):
         for part in (0, 1):
-            answer.expect(lambda f, other=other, part=part: pooled(f, other, part), said)
+            answer.expect(lambda f, other=other, part=part: pooled(f, other, part), otherwise)
     return "Values and indices are those of F.max_pool2d, equal pixels included."
 
 
@@ -150,9 +150,9 @@ DECODER_STEP = [
      lambda x, encodings, source, stage, block: _unpooled(block(x), encodings, source, stage)),
     ("You repeat the values instead of unpooling: this is a decoder without side information.",
      lambda x, encodings, source, stage, block: block(upsample(x))),
-    ("These are the wrong encoder's indices: the decoder listens to `source`, so it takes that encoder's.",
+    ("These are the wrong encoder's indices: the image comes from `source`, so take the indices of that encoder.",
      lambda x, encodings, source, stage, block: block(_unpooled(x, encodings, _other(encodings, source), stage))),
-    ("These indices say nothing: take the encoder's.",
+    ("These indices carry no information: take the encoder's.",
      lambda x, encodings, source, stage, block: block(unpool(x, upper_left(encodings[source].indices[stage])))),
 ]  # fmt: skip
 
@@ -174,7 +174,7 @@ def your_decoder_step(answer) -> str:
                 lambda f, x=x, source=source, stage=stage: tensor(f(x, encodings, source, stage, block)).detach(),
                 "This is not block(unpool(x, indices)) of the source at this stage.",
             )
-    return "The decoder follows whichever encoder it listens to, seen pair or not."
+    return "The decoder uses the indices of the encoder that it gets, for seen and unseen pairs."
 
 
 # ── your_index_agreement ───────────────────────────────────────────────────────────────────────────────────────────

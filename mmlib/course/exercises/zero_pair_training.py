@@ -32,7 +32,7 @@ def your_pairs_in_the_loss(answer) -> str:
     ways = {(target, source) for source, target in found}
     require(
         found == ways,
-        "A pair serves both ways: if RGB is a target for depth, depth is one for RGB. Some are listed one way alone.",
+        "A pair serves both ways: if RGB is a target for depth, depth is one for RGB. Some have one direction only.",
     )
     expected = {(s, t) for held in course for s in held for t in held}
     require(found == expected, f"There should be {len(expected)} translations, it lists {len(found)}.")
@@ -43,7 +43,7 @@ def your_pairs_in_the_loss(answer) -> str:
         "Right for the course's sets, wrong for others, such as ('depth', 'normals') and ('rgb', 'thermal', 'depth'): "
         "read the modalities from `sets`.",
     )
-    return "Seven translations have a true target, two have none; no loss can be written for those two."
+    return "Seven translations have a true target and two have none: no loss can be written for these two."
 
 
 def _pairs(value) -> set[tuple[str, str]]:
@@ -144,8 +144,8 @@ def _kullback_leibler(student, teacher):
 
 
 PSEUDO_PAIR = [
-    ("That is the cross-entropy with the teacher's best class alone: a pseudo-pair keeps its doubts. Take all its "
-     "probabilities as the target.",
+    ("That is the cross-entropy with the teacher's best class alone: a pseudo-pair keeps how sure the teacher is. "
+     "Take all its probabilities as the target.",
      lambda student, teacher: F.cross_entropy(student, teacher.argmax(1))),
     ("The two have changed places: the teacher's probabilities are the target, the logarithm is the translation's.",
      lambda student, teacher: _soft(teacher, student).mean()),
@@ -194,7 +194,7 @@ def your_pseudo_pair(answer) -> str:
         "The number is right, but a gradient reaches the teacher: it would learn to agree with its pupil. "
         "Cut it from the graph first.",
     )
-    return "The same as `mmlib.objectives.pseudo_pair` for segmentation: soft, and the teacher feels nothing."
+    return "The same as `mmlib.objectives.pseudo_pair` for segmentation: soft, and without a gradient to the teacher."
 
 
 # ── your_audit ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -245,7 +245,7 @@ def your_audit(answer) -> str:
         _entry(name, "training", "rgb " + other, *rooms)
         for name, other, rooms in (("d1", "segmentation", ([0, 9], [40, 42])), ("d2", "depth", ([20, 29], [41, 45])))
     )
-    for data, said in (
+    for data, otherwise in (
         (
             [d1, d2, _entry("d3", "training", "rgb", [5, 25])],
             "D1 (0–9, 40–42) and D2 (20–29, 41–45) leak {right}; it lists {found}.",
@@ -278,7 +278,7 @@ def your_audit(answer) -> str:
             "It finds a leak in a clean record: D1 has rooms 0 to 9, D2 rooms 10 to 19.",
         ),
     ):
-        answer.expect(lambda f, data=data: _rooms(f(data)), said)
+        answer.expect(lambda f, data=data: _rooms(f(data)), otherwise)
     return "`mmlib.audit` looks for the same rooms, and for the test split beside them."
 
 

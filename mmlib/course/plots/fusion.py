@@ -1,4 +1,4 @@
-"""Two sources mixed: what comes out for every α, and where their mistakes differ."""
+"""Two sources mixed: the translation for every α, and where the mistakes of the sources differ."""
 
 from collections.abc import Mapping, Sequence
 
@@ -37,7 +37,7 @@ def fused(
 ) -> Picture:
     """(`first`, `second`) → `target` for some α, the weight of `second`; pooling indices of `first`, or of `indices`.
 
-    A row an image of the raw batch: both inputs, the translation for each α, the truth.
+    One row per image of the raw batch: both inputs, the translation for each α, the truth.
     """
     f, g = (model.encode(modality(name).to_input(batch[name]), name) for name in (first, second))
     columns = [(f"input:\n{label(name)}", name, batch[name], False) for name in (first, second)]
@@ -55,7 +55,7 @@ def fused(
 def fusion_curves(
     panels: Mapping[tuple[str, str, str], Mapping[str, Sequence[dict]]], measure: str = "", fixed: float | None = 0.2
 ) -> Picture:
-    """A measure over α: a panel for each (first, second, target), in it a line for each list that `fusion` returned.
+    """A measure over α: one panel per (first, second, target), in it one line per list that `fusion` returned.
 
     α is the weight of `second`, 0 to 1. A ring marks the best point of each line, a dotted line the α that was `fixed`
     beforehand. Points averaged over seeds, with their `spread`, get a band of one standard deviation. `measure` is a
@@ -105,9 +105,9 @@ def mistakes(
     second: torch.Tensor,
     names: Sequence[str] = ("RGB", "depth"),
 ) -> Picture:
-    """Where two segmentations of a raw batch are right: a row a room, class ids (N, 1, H, W) of both.
+    """Where two segmentations of a raw batch, class ids (N, 1, H, W), are right: one row per room.
 
-    Photograph, both predictions, the truth, and a map of who is right; pixels without a class are white.
+    RGB, both predictions, the truth, and a map of who is right; pixels without a class are white.
     """
     target = batch["segmentation"]
     groups = ("both right", f"only {names[0]} right", f"only {names[1]} right", "both wrong", "no class")

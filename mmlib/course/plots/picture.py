@@ -26,7 +26,7 @@ class Picture(Figure):
         self.alt = alt
 
     def png(self) -> bytes:
-        """The picture as a PNG file, small as `packed` makes it."""
+        """The picture as a PNG file, packed by `packed`."""
         # as savefig, without its rehearsal of the whole drawing, which would double the time of an explorer's answer
         canvas = FigureCanvasAgg(self)
         canvas.draw()
@@ -38,10 +38,10 @@ class Picture(Figure):
 
 
 def packed(image: Image.Image) -> bytes:
-    """A drawn image as a PNG file of about half the usual size, in which nobody sees a difference.
+    """A drawn image as a PNG file of about half the usual size, without a visible difference.
 
-    Every channel is rounded to multiples of `STEP`. Charts and class maps get a palette of 256 colours, too: it changes
-    the mean pixel by less than 0.15 levels, at the rims of letters and lines. Photographs would become patchy by it.
+    Every channel is rounded to multiples of `STEP`. Charts and class maps also get a palette of 256 colours: it changes
+    the mean pixel by less than 0.15 levels, at the rims of letters and lines. It would make RGB images patchy.
     """
     rounded = image.convert("RGB").point([STEP * round(level / STEP) for level in range(256)] * 3)
     coloured = rounded.quantize(256)

@@ -11,7 +11,7 @@ from .picture import COLOURS, HATCHES, STYLES, Picture
 
 
 def loss_curves(log: str | Path, phase_ends: Sequence[int] = ()) -> Picture:
-    """The loss terms that `fit` wrote into `log.jsonl`, a panel a kind; dotted lines where a phase ends."""
+    """The loss terms that `fit` wrote into `log.jsonl`, one panel per kind; dotted lines mark the ends of phases."""
     entries = [json.loads(line) for line in Path(log).read_text().splitlines()]
     names = list(dict.fromkeys(key for entry in entries for key in entry if "/" in key))
     kinds = list(dict.fromkeys(name.split("/")[0] for name in names))
@@ -64,7 +64,7 @@ def headline(rows: Mapping[str, dict]) -> Picture:
 
 
 def compared_curves(curves: Mapping[str, Sequence[dict]], term: str, logarithmic: bool = True) -> Picture:
-    """One loss term over the steps, a line a run; `curves`: name → lines of a `log.jsonl` or a result's `curve`."""
+    """One loss term over the steps, one line per run; `curves`: name → lines of a `log.jsonl` or a result's `curve`."""
     figure = Picture(8, 4, f"curves of {term} over the steps: {', '.join(curves)}")
     axis = figure.subplots()
     for number, (name, curve) in enumerate(curves.items()):

@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 def network_costs(cost: "Cost") -> Picture:
-    """Bars of the weights (millions) and of the FLOPs of one training step (10¹²), a bar a network."""
+    """Bars of the weights (millions) and of the FLOPs of one training step (10¹²), one bar per network."""
     names = list(cost.step)
     panels = {
         "weights": ("millions of weights", [cost.parameters[name] / 1e6 for name in names]),
         "arithmetic": ("TFLOP of a training step, forward and backward", [cost.step[name] / 1e12 for name in names]),
     }
-    said = "; ".join(
+    words = "; ".join(
         f"{title}: {', '.join(f'{n} {v:.2g}' for n, v in zip(names, values))}" for title, (_, values) in panels.items()
     )
-    figure = Picture(10, 3.6, f"bars by network of {said}")
+    figure = Picture(10, 3.6, f"bars by network of {words}")
     kinds = {"encoder": 0, "decoder": 1, "discriminator": 2}
     looks = [kinds[name.split()[-1]] for name in names]
     for axis, (title, (unit, values)) in zip(figure.subplots(1, 2, sharey=True), panels.items()):
@@ -36,7 +36,7 @@ def network_costs(cost: "Cost") -> Picture:
 
 
 def stage_shares(stages: Sequence[str], shares: Mapping[str, Sequence[float]]) -> Picture:
-    """Grouped bars in % by stage of a network; `shares`: what is shared out → its amount in each stage, in any unit."""
+    """Grouped bars in % by stage of a network; `shares`: quantity → its amount in each stage, in any unit."""
     figure = Picture(9, 3.8, f"bars by stage of the shares of {', '.join(shares)}")
     axis = figure.subplots()
     width = 0.8 / len(shares)
@@ -53,7 +53,7 @@ def stage_shares(stages: Sequence[str], shares: Mapping[str, Sequence[float]]) -
 
 
 def memory_bars(rows: Mapping[str, Mapping[str, int]]) -> Picture:
-    """Stacked bars of memory in GB (10⁹ bytes), a bar a row; `rows`: name → purpose → bytes (`Cost.memory`)."""
+    """Stacked bars of memory in GB (10⁹ bytes), one bar per row; `rows`: name → purpose → bytes (`Cost.memory`)."""
     totals = {name: sum(parts.values()) / 1e9 for name, parts in rows.items()}
     alt = "stacked bars of memory by purpose: " + ", ".join(f"{name} {total:.1f} GB" for name, total in totals.items())
     figure = Picture(9, 0.8 * len(rows) + 1.6, alt)
@@ -97,9 +97,9 @@ def hours_by_share(flops: float, peaks: Mapping[str, float], low: float, high: f
 
 
 def domain_costs(result: Mapping) -> Picture:
-    """Parameters, seconds of an epoch and memory over the number of domains, by `bench.bench_domains`; a line a method.
+    """Parameters, seconds of an epoch and memory over the number of domains, by `bench.bench_domains`.
 
-    Hollow marks were computed, not measured.
+    There is one line per method. Hollow marks were computed, not measured.
     """
     panels = {"parameters": ("millions of parameters", 1e6), "epoch": ("seconds of an epoch", 1.0),
               "memory": ("memory held (MB)", 1e6)}  # fmt: skip

@@ -1,4 +1,4 @@
-"""What an encoder tells a decoder beside the latent, pooling indices or features, and what becomes of it."""
+"""What an encoder tells a decoder beside the latent (pooling indices or features), and its effect."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,7 @@ _CORNER_COLOURS = (COLOURS[0], COLOURS[4], COLOURS[5], COLOURS[1], NO_HIT)
 
 @torch.inference_mode()
 def compared(models: Mapping[str, object], batch: dict[str, torch.Tensor], source: str, target: str) -> Picture:
-    """One translation by several models: a row an image of the raw batch; input, a column a model, truth."""
+    """One translation by several models, one row per image of the raw batch: input, one column per model, truth."""
     columns = [(f"input:\n{label(source)}", source, batch[source], False)]
     for name, model in models.items():
         output = model.decode(model.encode(modality(source).to_input(batch[source]), source), target)
@@ -30,7 +30,7 @@ def compared(models: Mapping[str, object], batch: dict[str, torch.Tensor], sourc
 
 @torch.inference_mode()
 def index_maps(model, batch: dict[str, torch.Tensor], stage: int = 0, channels: Sequence[int] = (0, 1)) -> Picture:
-    """Where the maxima stood, in the first room of a raw batch: a column a modality, the input above its index maps.
+    """Where the maxima stood, in the first room of a raw batch: one column per modality, its input above the maps.
 
     A pixel of a map is a window; its colour says at which of the four corners the pooling index of this stage and
     channel points. Grey: all four were 0 after ReLU, and the index says nothing.
@@ -63,18 +63,18 @@ def index_maps(model, batch: dict[str, torch.Tensor], stage: int = 0, channels: 
 
 
 def agreement_by_stage(measured: Mapping[str, Mapping[str, Sequence[float]]]) -> Picture:
-    """Shares of equal pooling indices by stage: a panel a pair of modalities, a line a condition; dotted: chance, 25 %.
+    """Shares of equal pooling indices by stage: one panel per pair, one line per condition; dotted: chance, 25 %.
 
     `measured`: pair → condition → shares (0 to 1), from the first stage to the last.
     """
     conditions = list(next(iter(measured.values())))
-    said = "; ".join(
+    words = "; ".join(
         f"{pair}: "
         + ", ".join(f"{name} {' '.join(f'{100 * s:.0f}' for s in shares)} %" for name, shares in row.items())
         for pair, row in measured.items()
     )
     largest = max(share for row in measured.values() for shares in row.values() for share in shares)
-    figure = Picture(3.4 * len(measured), 3.6, f"share of equal pooling indices by stage. {said}")
+    figure = Picture(3.4 * len(measured), 3.6, f"share of equal pooling indices by stage. {words}")
     axes = figure.subplots(1, len(measured), sharey=True, squeeze=False)[0]
     for axis, (pair, row) in zip(axes, measured.items()):
         for number, (name, shares) in enumerate(row.items()):
@@ -92,8 +92,8 @@ def agreement_by_stage(measured: Mapping[str, Mapping[str, Sequence[float]]]) ->
 def feature_statistics(features: Mapping[str, Sequence[torch.Tensor]], reference: str = "rgb") -> Picture:
     """Mean and standard deviation of every channel in other encoders against those in the reference encoder.
 
-    `features`: modality → features of each stage (N, C, H, W), what a skip connection hands over. A column a stage,
-    means above, standard deviations below, a point a channel. On the diagonal the two encoders agree.
+    `features`: modality → features of each stage (N, C, H, W), what a skip connection passes on. There is one column
+    per stage, means above, standard deviations below, and one point per channel. On the diagonal the encoders agree.
     """
     stages = len(features[reference])
     others = [name for name in features if name != reference]
@@ -129,12 +129,12 @@ def side_information_bars(measured: Mapping[str, Mapping[str, float]], quoted: M
     depth → segmentation. Two panels with scales of their own: data, sizes and steps differ, only the order compares.
     """
     kinds, translations = list(measured), list(next(iter(measured.values())))
-    said = "; ".join(
+    words = "; ".join(
         f"{kind}: " + ", ".join(f"{_arrow(name)} {100 * share:.1f} %" for name, share in row.items())
         for kind, row in measured.items()
     )
     paper = ", ".join(f"{kind} {100 * share:.1f} %" for kind, share in quoted.items())
-    figure = Picture(10, 3.9, f"bars of mIoU by side information. here: {said}. paper, depth → segmentation: {paper}")
+    figure = Picture(10, 3.9, f"bars of mIoU by side information. here: {words}. paper, depth → segmentation: {paper}")
     ours, theirs = figure.subplots(1, 2, width_ratios=(2, 1))
     width = 0.8 / len(translations)
     for number, name in enumerate(translations):
