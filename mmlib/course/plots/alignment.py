@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 import torch.nn.functional as F
 
-from .picture import COLOURS, MARKERS, STYLES, Picture, label
+from .picture import COLOURS, MARKERS, Picture, label, line
 
 LIMITS = {"retrieval_at_1": (-4, 104), "distance": (0, 1.15), "cka": (-0.1, 1.05), "index_agreement": (0, 104)}
 """Of the axes, by measure, the same in all pictures; shares in per cent."""
@@ -69,7 +69,7 @@ def alignment_over_time(curves: Mapping[str, Sequence[dict]], rooms: int | None 
     for axis, (measure, title) in zip(axes, measures.items()):
         for number, (name, entries) in enumerate(curves.items()):
             values = [100 * e[measure] if measure == "retrieval_at_1" else e[measure][-1] for e in entries]
-            look = {"color": COLOURS[number % 6], "linestyle": STYLES[number % 4], "marker": MARKERS[number % 6]}
+            look = line(number) | {"marker": MARKERS[number % 6]}
             axis.plot([entry["step"] for entry in entries], values, label=name, markersize=5, **look)
         axis.set(xlabel="training step", ylabel=title, ylim=LIMITS[measure])
     if rooms:
@@ -93,7 +93,7 @@ def alignment_by_stage(runs: Mapping[str, Mapping[str, dict]]) -> Picture:
         for axis, (measure, title) in zip(row, titles.items()):
             for number, (run, results) in enumerate(runs.items()):
                 values = [100 * v if measure == "index_agreement" else v for v in results[pair][measure]]
-                look = {"color": COLOURS[number % 6], "linestyle": STYLES[number % 4], "marker": MARKERS[number % 6]}
+                look = line(number) | {"marker": MARKERS[number % 6]}
                 axis.plot(range(1, len(values) + 1), values, label=run, **look)
             axis.set(ylabel=title, xticks=range(1, len(values) + 1), ylim=LIMITS[measure])
             axis.set_title(pair, fontsize=10)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from matplotlib import colormaps
 
-from .picture import COLOURS, STYLES, Picture, label
+from .picture import Picture, label, line
 
 
 def functions(
@@ -16,8 +16,7 @@ def functions(
     figure = Picture(min(4.6 * len(panels), 12), 3.4, alt)
     for axis, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False).flat, panels.items()):
         for number, (name, values) in enumerate(lines.items()):
-            style = {"color": COLOURS[number % 6], "linestyle": STYLES[number % 4]}
-            axis.plot(x.detach().numpy(), values.detach().numpy(), label=name, linewidth=2, **style)
+            axis.plot(x.detach().numpy(), values.detach().numpy(), label=name, linewidth=2, **line(number))
         axis.grid(color="#dddddd", linewidth=0.6)
         axis.set(title=title, xlabel=xlabel, yscale="log" if logarithmic else "linear")
         if len(lines) == 1:

@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 
 from ...modalities import modality
 from .images import _columns, _legends, _show
-from .picture import COLOURS, STYLES, Picture, label
+from .picture import COLOURS, Picture, label, line
 
 MEASURES = {
     "miou": ("mIoU over 13 classes (%)", 100, max),
@@ -68,11 +68,10 @@ def fusion_curves(
         key = measure or SHOWN[modality(target).metric]
         title, factor, better = MEASURES[key]
         name = f"({label(first)}, {label(second)}) → {label(target)}"
-        for number, (line, points) in enumerate(curves.items()):
+        for number, (curve, points) in enumerate(curves.items()):
             alphas, values = [point["alpha"] for point in points], [factor * point[key] for point in points]
-            colour = COLOURS[number % 6]
-            look = {"color": colour, "linestyle": STYLES[number % 4], "marker": MARKERS[number % 4], "markersize": 5}
-            axis.plot(alphas, values, label=line, linewidth=2, **look)
+            colour, look = COLOURS[number % 6], line(number) | {"marker": MARKERS[number % 4], "markersize": 5}
+            axis.plot(alphas, values, label=curve, linewidth=2, **look)
             if "spread" in points[0]:
                 spread = [factor * point["spread"][key] for point in points]
                 low, high = ([v + sign * s for v, s in zip(values, spread)] for sign in (-1, 1))
@@ -81,7 +80,7 @@ def fusion_curves(
             ring = {"markerfacecolor": "none", "markeredgecolor": colour, "markeredgewidth": 1.8}
             axis.plot(alphas[best], values[best], "o", markersize=14, **ring)
             words.append(
-                f"{name}, {line}: {values[0]:.1f} at α = {alphas[0]:g}, {values[-1]:.1f} at α = {alphas[-1]:g}, "
+                f"{name}, {curve}: {values[0]:.1f} at α = {alphas[0]:g}, {values[-1]:.1f} at α = {alphas[-1]:g}, "
                 f"best {values[best]:.1f} at α = {alphas[best]:g}"
             )
         if fixed is not None:

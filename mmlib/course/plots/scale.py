@@ -1,11 +1,12 @@
 """What a training costs: weights, arithmetic, memory and hours."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .picture import COLOURS, HATCHES, MARKERS, STYLES, Picture, label
+from .picture import COLOURS, MARKERS, Picture, bar, grouped_bars, label, line
 
 if TYPE_CHECKING:
     from ...evidence.costs import Cost
@@ -26,7 +27,7 @@ def network_costs(cost: "Cost") -> Picture:
     looks = [kinds[name.split()[-1]] for name in names]
     for axis, (title, (unit, values)) in zip(figure.subplots(1, 2, sharey=True), panels.items()):
         for place, (value, look) in enumerate(zip(values, looks)):
-            axis.barh(place, value, color=COLOURS[look], hatch=HATCHES[look], edgecolor="white")
+            axis.barh(place, value, **bar(look))
             axis.text(value, place, f" {value:.1f}" if title == "weights" else f" {value:.2f}", va="center", fontsize=9)
         axis.set(title=title, xlabel=unit, xlim=(0, 1.18 * max(values)))
     names = [" ".join([label(name.split()[0]), *name.split()[1:]]) for name in names]
@@ -39,15 +40,10 @@ def stage_shares(stages: Sequence[str], shares: Mapping[str, Sequence[float]]) -
     """Grouped bars in % by stage of a network; `shares`: quantity → its amount in each stage, in any unit."""
     figure = Picture(9, 3.8, f"bars by stage of the shares of {', '.join(shares)}")
     axis = figure.subplots()
-    width = 0.8 / len(shares)
-    for number, (name, amounts) in enumerate(shares.items()):
-        percent = 100 * np.array(amounts, dtype=float) / sum(amounts)
-        place = np.arange(len(stages)) + (number - (len(shares) - 1) / 2) * width
-        axis.bar(place, percent, width, label=name, color=COLOURS[number], hatch=HATCHES[number], edgecolor="white")
-        for x, value in zip(place, percent):
-            axis.text(x, value, f"{value:.0f}", ha="center", va="bottom", fontsize=9)
+    percent = {name: [100 * amount / sum(amounts) for amount in amounts] for name, amounts in shares.items()}
+    grouped_bars(axis, stages, percent, map(bar, itertools.count()), write=True)
     axis.margins(y=0.1)
-    axis.set(ylabel="share of the whole (%)", xticks=range(len(stages)), xticklabels=stages)
+    axis.set(ylabel="share of the whole (%)")
     axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.16), ncols=len(shares))
     return figure
 
@@ -61,8 +57,7 @@ def memory_bars(rows: Mapping[str, Mapping[str, int]]) -> Picture:
     left = np.zeros(len(rows))
     for number, purpose in enumerate(next(iter(rows.values()))):
         values = np.array([parts[purpose] / 1e9 for parts in rows.values()])
-        look = {"color": COLOURS[number % 6], "hatch": HATCHES[number % 4], "edgecolor": "white"}
-        axis.barh(range(len(rows)), values, 0.6, left=left, label=purpose, **look)
+        axis.barh(range(len(rows)), values, 0.6, left=left, label=purpose, **bar(number))
         left += values
     for place, total in enumerate(left):
         axis.text(total, place, f" {total:.1f} GB", va="center")
@@ -80,15 +75,11 @@ def hours_by_share(flops: float, peaks: Mapping[str, float], low: float, high: f
     shares = np.linspace(0.05, 0.8, 76)
     for number, (name, peak) in enumerate(peaks.items()):
         hours = flops / (peak * 1e12 * shares) / 3600
-        axis.plot(100 * shares, hours, color=COLOURS[number % 6], linestyle=STYLES[number % 4], linewidth=2,
-                  label=f"{name}: {peak:g} TFLOP/s")  # fmt: skip
+        axis.plot(100 * shares, hours, linewidth=2, label=f"{name}: {peak:g} TFLOP/s", **line(number))
     axis.axvspan(100 * low, 100 * high, color="#dddddd", zorder=0, label="share assumed here")
     axis.set(xlabel="share of the peak rate that is reached (%)", ylabel="hours of training (computed)", yscale="log")
-    ticks = [
-        tick
-        for tick in (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-        if axis.get_ylim()[0] <= tick <= axis.get_ylim()[1]
-    ]
+    bottom, top = axis.get_ylim()
+    ticks = [tick for tick in (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if bottom <= tick <= top]
     axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.minorticks_off()
     axis.grid(axis="y", linewidth=0.5, color="#cccccc")
@@ -114,8 +105,7 @@ def domain_costs(result: Mapping) -> Picture:
     for axis, (key, (unit, scale)) in zip(figure.subplots(1, 3), panels.items()):
         for number, (kind, title) in enumerate(titles.items()):
             rows = {int(count): row for count, row in result[kind].items()}
-            look = {"color": COLOURS[number], "linestyle": STYLES[number]}
-            axis.plot(list(rows), [row[key] / scale for row in rows.values()], label=title, **look)
+            axis.plot(list(rows), [row[key] / scale for row in rows.values()], label=title, **line(number))
             for count, row in rows.items():
                 face = "white" if row["computed"] else COLOURS[number]
                 axis.plot(count, row[key] / scale, MARKERS[number], color=COLOURS[number], markerfacecolor=face)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
@@ -10,7 +9,7 @@ from matplotlib.patches import Patch
 from ...evaluation import seen
 from ...modalities import modality
 from .images import _columns, _farthest, _show
-from .picture import COLOURS, MARKERS, NO_HIT, STYLES, Picture, label
+from .picture import COLOURS, MARKERS, NO_HIT, Picture, bar_of_pair, grouped_bars, label, line
 
 CORNERS = ("upper left", "upper right", "lower left", "lower right")
 _CORNER_COLOURS = (COLOURS[0], COLOURS[4], COLOURS[5], COLOURS[1], NO_HIT)
@@ -79,7 +78,7 @@ def agreement_by_stage(measured: Mapping[str, Mapping[str, Sequence[float]]]) ->
     for axis, (pair, row) in zip(axes, measured.items()):
         for number, (name, shares) in enumerate(row.items()):
             stages = range(1, len(shares) + 1)
-            style = {"color": COLOURS[number % 6], "linestyle": STYLES[number % 4], "marker": MARKERS[number % 4]}
+            style = line(number) | {"marker": MARKERS[number % 4]}
             axis.plot(stages, [100 * share for share in shares], label=name, linewidth=1.8, **style)
         axis.axhline(25, color="black", linewidth=1, linestyle=":")
         axis.set(title=pair, xlabel="stage of the encoder", xticks=list(stages), ylim=(0, max(50, 110 * largest)))
@@ -136,16 +135,14 @@ def side_information_bars(measured: Mapping[str, Mapping[str, float]], quoted: M
     paper = ", ".join(f"{kind} {100 * share:.1f} %" for kind, share in quoted.items())
     figure = Picture(10, 3.9, f"bars of mIoU by side information. here: {words}. paper, depth → segmentation: {paper}")
     ours, theirs = figure.subplots(1, 2, width_ratios=(2, 1))
-    width = 0.8 / len(translations)
-    for number, name in enumerate(translations):
-        values = [100 * measured[kind][name] for kind in kinds]
-        place = np.arange(len(kinds)) + (number - (len(translations) - 1) / 2) * width
-        pair = "seen" if seen(*name.split("_to_")) else "unseen"
-        ours.bar(place, values, width, label=f"{_arrow(name)} ({pair})", **_look(pair))
-        for x, value in zip(place, values):
-            ours.text(x, value, f"{value:.0f}", ha="center", va="bottom", fontsize=9)
-    ours.set(title="the networks above", ylabel="mIoU over 13 classes (%)", xticks=range(len(kinds)), xticklabels=kinds)
-    theirs.bar(range(len(quoted)), [100 * share for share in quoted.values()], 0.5, **_look("unseen"))
+    pairs = [seen(*name.split("_to_")) for name in translations]
+    rows = {
+        f"{_arrow(name)} ({'seen' if pair else 'unseen'})": [100 * measured[kind][name] for kind in kinds]
+        for name, pair in zip(translations, pairs)
+    }
+    grouped_bars(ours, kinds, rows, map(bar_of_pair, pairs), write=True)
+    ours.set(title="the networks above", ylabel="mIoU over 13 classes (%)")
+    theirs.bar(range(len(quoted)), [100 * share for share in quoted.values()], 0.5, **bar_of_pair(False))
     for x, share in enumerate(quoted.values()):
         theirs.text(x, 100 * share, f"{100 * share:.1f}", ha="center", va="bottom", fontsize=9)
     theirs.set(title="the paper's Table 1", xticks=range(len(quoted)), xticklabels=list(quoted))
@@ -155,11 +152,6 @@ def side_information_bars(measured: Mapping[str, Mapping[str, float]], quoted: M
     handles, names = ours.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False, fontsize=9.5)
     return figure
-
-
-def _look(pair: str) -> dict:
-    """A bar's colour and hatch: orange and hatched where the pair was never seen."""
-    return {"color": COLOURS[0]} if pair == "seen" else {"color": COLOURS[1], "hatch": "//", "edgecolor": "white"}
 
 
 def _arrow(translation: str) -> str:
