@@ -43,8 +43,7 @@ def train(seconds: float, out: Path, size: int = 128) -> None:
     from mmlib.data.batches import as_needed
     from mmlib.evidence.experiments import LARGE
     from mmlib.files import write_json
-    from mmlib.hardware.probing import probe
-    from mmlib.training import Trainer
+    from mmlib.training import Trainer, probe
 
     recipe = LARGE.replace(size=size)
     if SMOKE:

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..hardware import processes
 from ..hardware.compute import Machine
-from ..hardware.processes import mine
+from ..hardware.processes import shard
 from ..modalities import modality
 from ..recipes import Recipe
 from .sets import Rooms
@@ -31,17 +31,17 @@ def generator(device: torch.device | str, *numbers: int) -> torch.Generator:
     return torch.Generator(device).manual_seed(seed)
 
 
-def draw(rooms: Rooms, batch: int, step: int, seed: int, number: int) -> torch.Tensor:
+def draw(rooms: Rooms, batch: int, step: int, seed: int, index: int) -> torch.Tensor:
     """Indices of step's batch, of all processes together: each epoch a new permutation of the set, the incomplete last
     batch left out."""
     batch = min(batch, len(rooms))
-    epoch, place = divmod(step, len(rooms) // batch)
-    return _order(len(rooms), seed, number, epoch)[place * batch : (place + 1) * batch]
+    epoch, position = divmod(step, len(rooms) // batch)
+    return _order(len(rooms), seed, index, epoch)[position * batch : (position + 1) * batch]
 
 
 @functools.lru_cache(maxsize=16)  # an epoch's, for each set: of 170,000 views it takes 1.5 ms
-def _order(count: int, seed: int, number: int, epoch: int) -> torch.Tensor:
-    return torch.randperm(count, generator=generator("cpu", seed, number, epoch))
+def _order(count: int, seed: int, index: int, epoch: int) -> torch.Tensor:
+    return torch.randperm(count, generator=generator("cpu", seed, index, epoch))
 
 
 INSIDE = "inside"
@@ -60,12 +60,13 @@ def augment(
     """
     first = next(iter(raw.values()))
     device, (count, _, *sides) = first.device, first.shape
-    joint = count * processes.count()
-    scale, *middle = (mine(numbers) for numbers in torch.rand(3, joint, generator=random))
+    joint = count * processes.world_size()
+    scale, *middle = (shard(numbers) for numbers in torch.rand(3, joint, generator=random))
     scale = windows[0] + (windows[1] - windows[0]) * scale
-    mirror = torch.where(mine(torch.rand(joint, generator=random)) < 0.5, -1.0, 1.0)
-    light = torch.exp(0.25 * mine(torch.randn(joint, 1, 1, 1, generator=random)))
-    light = (light * torch.exp(0.1 * mine(torch.randn(joint, 3, 1, 1, generator=random)))).to(device, non_blocking=True)
+    mirror = torch.where(shard(torch.rand(joint, generator=random)) < 0.5, -1.0, 1.0)
+    light = torch.exp(0.25 * shard(torch.randn(joint, 1, 1, 1, generator=random)))
+    light = light * torch.exp(0.1 * shard(torch.randn(joint, 3, 1, 1, generator=random)))
+    light = light.to(device, non_blocking=True)
     mirrors = (mirror < 0).to(device, non_blocking=True).view(-1, 1, 1, 1)
     whole = windows == (1.0, 1.0) and sides == [size, size]  # nothing to resample
     if not whole:
@@ -97,12 +98,12 @@ def as_needed(rooms: Rooms, recipe: Recipe) -> Rooms:
     return rooms.resized(recipe.size) if not recipe.augment or recipe.windows == (1.0, 1.0) else rooms
 
 
-def raw_batch(rooms: Rooms, recipe: Recipe, step: int, number: int) -> dict[str, torch.Tensor]:
-    """This process's share of the batch of set `number` that belongs to `step`: raw images, cropped and mirrored."""
-    drawn = mine(draw(rooms, recipe.batch, step, recipe.seed, number))
+def raw_batch(rooms: Rooms, recipe: Recipe, step: int, index: int) -> dict[str, torch.Tensor]:
+    """This process's share of the batch of set `index` that belongs to `step`: raw images, cropped and mirrored."""
+    drawn = shard(draw(rooms, recipe.batch, step, recipe.seed, index))
     if not recipe.augment:
         return rooms.batch(drawn)
-    random = generator("cpu", recipe.seed, step, number, 1)
+    random = generator("cpu", recipe.seed, step, index, 1)
     return augment(rooms.uncropped(drawn), recipe.size, random, recipe.windows_at(step))
 
 
@@ -118,7 +119,7 @@ class Steps(Dataset):
 
     def __getitem__(self, step: int) -> list[dict[str, torch.Tensor]] | Exception:
         try:
-            return [raw_batch(rooms, self.recipe, step, number) for number, rooms in enumerate(self.sets)]
+            return [raw_batch(rooms, self.recipe, step, index) for index, rooms in enumerate(self.sets)]
         except (ValueError, OSError) as error:
             return error
 
@@ -149,6 +150,6 @@ def to_pair(raw: dict[str, torch.Tensor], machine: Machine) -> Pair:
     return Pair(images, {name: modality(name).valid(image) & inside for name, image in raw.items()})
 
 
-def load_batch(rooms: Rooms, recipe: Recipe, machine: Machine, step: int, number: int) -> Pair:
-    """The pair of set `number` that belongs to `step`."""
-    return to_pair(raw_batch(rooms, recipe, step, number), machine)
+def load_batch(rooms: Rooms, recipe: Recipe, machine: Machine, step: int, index: int) -> Pair:
+    """The pair of set `index` that belongs to `step`."""
+    return to_pair(raw_batch(rooms, recipe, step, index), machine)
