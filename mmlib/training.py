@@ -57,6 +57,10 @@ class Trainer:
         averaged = {} if self.average is None else {"average": self.average}
         return {"model": self.model, "discriminator": self.discriminators, **averaged}
 
+    def learning_rate(self, step: int) -> float:
+        """The rate of Adam at a step; that of Muon follows the same schedule."""
+        return self.recipe.learning_rate * self.recipe.schedule(step)
+
     def batches(self, step: int) -> list[Pair]:
         """The batch of each of the objective's sets that belongs to `step`."""
         if self.workers == 0:
@@ -231,7 +235,7 @@ def fit(
                 logs, saves = (step % every == 0 or step == last for every in (options.log_every, options.save_every))
                 if logs or saves:
                     trainer.check()
-                progress.update(step, recipe.learning_rate * recipe.schedule(step - 1), terms if logs else None)
+                progress.update(step, trainer.learning_rate(step - 1), terms if logs else None)
                 if saves:
                     run.save(trainer)
             if stopped():
