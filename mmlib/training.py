@@ -82,7 +82,8 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = self.recipe.schedule(step) * optimizer.defaults["lr"]
         batches = self.batches(step)
-        random = generator(self.machine.random_device, self.recipe.seed, step, 2)
+        device = self.machine.device
+        random = generator(device if device.type == "cuda" else "cpu", self.recipe.seed, step, 2)
 
         with frozen(self.discriminators), self.machine.autocast():
             terms, judged = self._shared_model(self._terms, batches, phase, random)

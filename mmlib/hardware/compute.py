@@ -36,11 +36,6 @@ class Machine:
             if self.compiled and getattr(network, "compiles", False):
                 network.compile()
 
-    @property
-    def random_device(self) -> torch.device | str:
-        """Where random numbers are drawn: on CUDA there, so that the CPU need not wait; else on the CPU."""
-        return self.device if self.device.type == "cuda" else "cpu"
-
     def form(self) -> dict[str, bool]:
         """All but the device, as records keep it."""
         return {name: getattr(self, name) for name in FORM}
