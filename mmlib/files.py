@@ -146,6 +146,19 @@ def _rounded(value):
     return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+def cut_log(path: str | Path, step: int) -> None:
+    """Keep the lines of a log up to `step`, so that a resumed run does not write any twice."""
+    lines = Path(path).read_text(errors="replace").splitlines() if Path(path).exists() else []
+    kept = []
+    for line in lines:
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line + "\n")
+        except (ValueError, KeyError, TypeError, RecursionError):
+            break  # the line that a kill cut short
+    write(path, "".join(kept).encode())
+
+
 def put(page: str | Path, begin: str, end: str, text: str) -> bool:
     """Put a text between two markers of a page; whether anything changed. `ValueError` where they are not there."""
     old = Path(page).read_text(encoding="utf-8")

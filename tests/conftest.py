@@ -9,8 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmlib import MixAndMatch, Triplets, preset, training
-from mmlib.hardware.compute import Machine
+from mmlib import MixAndMatch, Triplets, preset
 
 SIZE = 32
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
@@ -51,13 +50,11 @@ def write_rooms(directory: Path, seeds: list[int], size: int = SIZE) -> Path:
 
 
 @pytest.fixture(scope="module")
-def plain_machine():
-    """One thread and one form of arithmetic: networks this small gain nothing from more."""
+def one_thread():
+    """Networks this small gain nothing from a second thread, and lose much where the cores are busy."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "probe", lambda *_: Machine(torch.device("cpu"), False, False))
-        yield
+    yield
     torch.set_num_threads(threads)
 
 

@@ -36,11 +36,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mmlib import (
     MixAndMatch,  # noqa: E402
     ZeroPair,  # noqa: E402
+    fit,  # noqa: E402
     load,  # noqa: E402
     modality,  # noqa: E402
     open_split,  # noqa: E402
     preset,  # noqa: E402
-    training,  # noqa: E402
+    state,  # noqa: E402
 )
 from mmlib.checkpoints import save_checkpoint  # noqa: E402
 from mmlib.data.sets import OraclePairs  # noqa: E402
@@ -362,19 +363,20 @@ class States:
         self.objective = ZeroPair(open_split(rooms, "d1"), open_split(rooms, "d2"))
         self.restored = restored = {}
 
-        class Trainer(training.Trainer):
-            def restore(self, parts, step):
-                super().restore(parts, step)
-                restored.update({f"{p}:{n}": t.clone() for p, held in self.parts().items() for n, t in held.items()})
+        def restore_and_note(trainer, *saved, restore=state.restore):
+            restore(trainer, *saved)
+            restored.update(
+                {f"{part}:{n}": t.clone() for part, held in state.parts(trainer).items() for n, t in held.items()}
+            )
 
         self.read(resume=False)
         self.content = self.path.read_bytes()
-        training.Trainer = Trainer
+        state.restore = restore_and_note
 
     def read(self, resume: bool = True):
         self.restored.clear()
         options = {"device": "cpu", "progress": False, "stop_after": 2, "save_every": 100}
-        return training.fit(preset("smoke"), self.objective, self.folder, resume=resume, **options)
+        return fit(preset("smoke"), self.objective, self.folder, resume=resume, **options)
 
     def spoil(self, random: Random) -> str:
         kind = random.choice(("content", "signed", "signed", "signed", "record"))

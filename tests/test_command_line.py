@@ -8,15 +8,14 @@ import pytest
 from mmlib import fit, preset, training
 from mmlib.__main__ import main
 from mmlib.data.sets import OraclePairs
-from mmlib.hardware.compute import Machine, choose_device
 from mmlib.methods.supervised import Supervised
 
-pytestmark = pytest.mark.usefixtures("plain_machine")
+pytestmark = pytest.mark.usefixtures("one_thread")
 COMMANDS = ("render", "check-data", "pack", "train", "evaluate", "audit", "bench", "grade")
 
 
 @pytest.fixture(scope="module")
-def trained(rooms_dir, plain_machine, tmp_path_factory):
+def trained(rooms_dir, one_thread, tmp_path_factory):
     """The folder of a smoke run that the command line trained."""
     folder = tmp_path_factory.mktemp("runs") / "smoke"
     arguments = ["--preset", "smoke", "--data", str(rooms_dir), "--out", str(folder), "--device", "cpu"]
@@ -147,8 +146,7 @@ def test_audit_refuses_weights_that_are_not_the_records(trained, tmp_path, capsy
     ],
     ids=" ".join,
 )
-def test_what_a_user_can_mend_is_one_sentence(rooms_dir, tmp_path, capsys, monkeypatch, changes, words):
-    monkeypatch.setattr(training, "probe", lambda device, *_: Machine(choose_device(device), False, False))
+def test_what_a_user_can_mend_is_one_sentence(rooms_dir, tmp_path, capsys, changes, words):
     data = [] if "--data" in changes else ["--data", str(rooms_dir)]
     assert main(["train", "--preset", "smoke", "--out", str(tmp_path / "run"), *data, *changes]) == 2
     assert words in only_line(capsys)

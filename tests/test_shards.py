@@ -36,7 +36,7 @@ from mmlib.objectives import OnZeroPairs
 from test_scenenet import write_tree
 from test_training import same, tensors
 
-pytestmark = pytest.mark.usefixtures("plain_machine")
+pytestmark = pytest.mark.usefixtures("one_thread")
 SPLITS = {"d1": SegmentationPairs, "d2": DepthPairs, "test": Triplets}
 SMALL = 9_000  # bytes: one or two views of a test's set
 
