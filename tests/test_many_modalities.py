@@ -24,6 +24,7 @@ from mmlib.__main__ import main
 from mmlib.audit import describe_audit
 from mmlib.data.batches import augment, generator
 from mmlib.data.sets import AlbedoPairs, AnchoredPairs, NormalsPairs, OraclePairs, Surfaces, joined
+from mmlib.data.sources import Memory
 from mmlib.evaluation import seen
 from mmlib.hardware.compute import Machine
 from mmlib.losses import cosine
@@ -247,8 +248,8 @@ def test_the_command_line_plugs_in(sets, base, tmp_path, capsys, monkeypatch):
 
 
 def test_oracles_alone_take_other_pairs():
-    both = OraclePairs.__new__(OraclePairs)
-    both.modalities, both.images = ("depth", "normals", "albedo"), {"depth": 1, "normals": 2, "albedo": 3}
-    assert both.narrowed(("albedo", "depth")).images == {"albedo": 3, "depth": 1}
+    images = {name: torch.full((1, 1, 2, 2), number) for number, name in enumerate(("depth", "normals", "albedo"))}
+    both = OraclePairs(Memory(images, {"rooms": [{"room": 1}]}, "oracle", "hash"), images)
+    assert both.narrowed(("albedo", "depth")).images == {"albedo": images["albedo"], "depth": images["depth"]}
     with pytest.raises(TypeError, match="zero-pair training takes"):
         ZeroPair(both, both)

@@ -15,17 +15,10 @@ from PIL import Image
 
 from mmlib import DepthPairs, SegmentationPairs, Triplets, ZeroPair, audit, evaluate, modality, preset
 from mmlib.__main__ import main
-from mmlib.data import scenenet
 from mmlib.data.batches import augment, generator, load_batch
-from mmlib.data.scenenet import (
-    SceneNetDepthPairs,
-    SceneNetSegmentationPairs,
-    SceneNetTriplets,
-    check,
-    paper_sets,
-    views,
-)
+from mmlib.data.scenenet import Tree, check, paper_sets, views
 from mmlib.data.scenenet_index import messages, open_index, read_mapping, trajectory_number
+from mmlib.data.sets import Rooms
 from mmlib.hardware.compute import Machine
 from mmlib.modalities import CLASSES
 from mmlib.objectives import OnZeroPairs, apart, class_weights
@@ -79,10 +72,10 @@ def write_tree(root, paths=("0/0", "0/1", "0/2", "0/3"), frames=(0, 25, 50), spl
     return root
 
 
-def opened(root, kind=SceneNetTriplets, size=HEIGHT):
+def opened(root, kind=Triplets, size=HEIGHT):
     """All views of a root in one set."""
     index = open_index(root, root / "wnid_to_class.txt")
-    return kind(index, views(index.trajectories), "all", size)
+    return kind(Tree(index, views(index.trajectories), "all", size))
 
 
 @pytest.fixture(scope="module")
@@ -144,9 +137,9 @@ def test_photos_higher_than_wide_and_square_ones(tmp_path):
 
 
 def test_subset_is_of_the_same_type_and_reads_its_own_views(tree):
-    rooms = opened(tree, SceneNetDepthPairs)
+    rooms = opened(tree, DepthPairs)
     part = rooms.subset(4, 7)
-    assert type(part) is SceneNetDepthPairs and part.rooms == rooms.rooms[4:7] and part.sha256 == rooms.sha256
+    assert type(part) is DepthPairs and part.rooms == rooms.rooms[4:7] and part.sha256 == rooms.sha256
     assert torch.equal(part.batch([1])["depth"], rooms.batch([5])["depth"])
 
 
@@ -155,7 +148,7 @@ def test_hash_is_of_index_classes_and_views_but_not_of_images(copy):
     write_view(copy / "train/0/0", 0, np.ones((HEIGHT, WIDTH), np.uint16))
     assert opened(copy).sha256 == first
     index = open_index(copy, copy / "wnid_to_class.txt")
-    assert SceneNetTriplets(index, views(index.trajectories, slice(0, 2)), "all").sha256 != first
+    assert Triplets(Tree(index, views(index.trajectories, slice(0, 2)), "all")).sha256 != first
     (copy / "wnid_to_class.txt").write_text(MAPPING.replace("Bed", "Sofa"))
     assert opened(copy).sha256 != first
 
@@ -164,7 +157,7 @@ def test_hash_is_of_index_classes_and_views_but_not_of_images(copy):
 
 
 @pytest.mark.parametrize(
-    ("kind", "never"), [(SceneNetSegmentationPairs, "depth"), (SceneNetDepthPairs, "instance")]
+    ("kind", "never"), [(SegmentationPairs, "depth"), (DepthPairs, "instance")]
 )  # fmt: skip
 def test_files_of_other_modalities_are_never_opened(tree, copy, kind, never):
     for folder in list(copy.rglob(never)):
@@ -182,7 +175,7 @@ def test_a_hundred_thousand_views_are_listed_at_once_and_no_image_is_opened(tmp_
     (tmp_path / "wnid_to_class.txt").write_text(MAPPING)
     monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("an image was opened"))
     start = time.perf_counter()
-    rooms = opened(tmp_path, SceneNetSegmentationPairs, 256)
+    rooms = opened(tmp_path, SegmentationPairs, 256)
     described = rooms.describe()
     assert time.perf_counter() - start < 5
     assert len(rooms) == 100_000 and described["rooms"] == [[10**12, 10**12 + 399]]
@@ -253,7 +246,7 @@ def test_check_judges_the_unit_of_depth_over_all_views(copy):
         Image.fromarray(np.array(Image.open(file)) // 1000).save(file)
     (problem,) = check(opened(copy))
     assert "looks like metres, expected millimetres" in problem
-    assert check(opened(copy, SceneNetSegmentationPairs)) == []
+    assert check(opened(copy, SegmentationPairs)) == []
 
 
 # ── The index ──
@@ -403,7 +396,7 @@ def test_training_windows_reach_what_the_central_square_does_not(tmp_path):
     seen = augment(rooms.uncropped([0] * 64), 24, generator("cpu", 0), (1.0, 1.0))["depth"]
     assert seen.unique().tolist() == [1.0, 2.0, 3.0]
     recipe = preset("smoke", size=32, batch=2, augment=True, windows=(1.0, 1.0))
-    pairs = [load_batch(opened(tmp_path, SceneNetDepthPairs, 32), recipe, CPU, step, 1) for step in range(30)]
+    pairs = [load_batch(opened(tmp_path, DepthPairs, 32), recipe, CPU, step, 1) for step in range(30)]
     assert torch.cat([pair.images["depth"].flatten() for pair in pairs]).unique().tolist() == [
         -1.0,
         -0.5,
@@ -433,15 +426,15 @@ def test_training_windows_are_square_and_square_images_are_augmented_as_before()
 
 def test_batches_of_a_recipe_are_square(tree):
     recipe = preset("smoke", size=32, batch=2)
-    pair = load_batch(opened(tree, SceneNetDepthPairs), recipe.replace(augment=True), CPU, 0, 1)
+    pair = load_batch(opened(tree, DepthPairs), recipe.replace(augment=True), CPU, 0, 1)
     assert pair.images["rgb"].shape == (2, 3, 32, 32) and pair.valid["depth"].shape == (2, 1, 32, 32)
     assert torch.equal(pair.valid["depth"], modality("depth").to_raw(pair.images["depth"]) > 0)
-    plain = load_batch(opened(tree, SceneNetDepthPairs).resized(32), recipe.replace(augment=False), CPU, 0, 1)
+    plain = load_batch(opened(tree, DepthPairs).resized(32), recipe.replace(augment=False), CPU, 0, 1)
     assert plain.images["depth"].shape == (2, 1, 32, 32)
 
 
 def test_classes_are_weighted_by_a_sample_that_opens_no_photo(copy):
-    rooms = opened(copy, SceneNetSegmentationPairs)
+    rooms = opened(copy, SegmentationPairs)
     for file in copy.rglob("*.jpg"):
         file.unlink()
     every = np.concatenate([CLASS_OF[instances_of(n, f)].ravel() for n in set(rooms.rooms) for f in (0, 25, 50)])
@@ -453,7 +446,7 @@ def test_classes_are_weighted_by_a_sample_that_opens_no_photo(copy):
 
 def test_at_most_five_hundred_views_are_counted(tree):
     index = open_index(tree, tree / "wnid_to_class.txt")
-    rooms = SceneNetSegmentationPairs(index, views(index.trajectories) * 100, "d1")
+    rooms = SegmentationPairs(Tree(index, views(index.trajectories) * 100, "d1"))
     assert len(rooms) == 1200 and rooms.class_counts().sum() == 500 * HEIGHT * WIDTH
     assert torch.equal(rooms.class_counts(), rooms.class_counts())
 
@@ -541,8 +534,8 @@ def test_too_few_trajectories_and_unknown_sets(tmp_path):
 
 def test_a_trajectory_shared_through_other_frames_is_refused(tree):
     index = open_index(tree, tree / "wnid_to_class.txt")
-    d1 = SceneNetSegmentationPairs(index, views(index.trajectories[:3], slice(0, 1)), "d1")
-    d2 = SceneNetDepthPairs(index, views(index.trajectories[2:], slice(1, 3)), "d2")
+    d1 = SegmentationPairs(Tree(index, views(index.trajectories[:3], slice(0, 1)), "d1"))
+    d2 = DepthPairs(Tree(index, views(index.trajectories[2:], slice(1, 3)), "d2"))
     shared = index.trajectories[2].number
     for refuse in (apart, ZeroPair, OnZeroPairs):
         with pytest.raises(ValueError, match=f"share 1 rooms, the first is {shared}"):
@@ -561,9 +554,9 @@ def test_zero_pair_training_takes_no_other_types(tree):
         with pytest.raises(TypeError, match="SegmentationPairs"):
             OnZeroPairs(*wrong)
     with pytest.raises(TypeError, match="RGB and one other modality"):
-        type("Wrong", (scenenet.SceneNetRooms, SegmentationPairs), {"modalities": ("depth", "segmentation")})
-    with pytest.raises(TypeError, match="SceneNetRooms says not what to read"):
-        opened(tree, scenenet.SceneNetRooms)
+        type("Wrong", (SegmentationPairs,), {"modalities": ("depth", "segmentation")})
+    with pytest.raises(TypeError, match="Rooms does not say what to read"):
+        opened(tree, Rooms)
 
 
 def test_trajectory_numbers_depend_on_split_and_path_alone():

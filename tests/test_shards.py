@@ -30,7 +30,7 @@ from mmlib.data.packing import check, pack
 from mmlib.data.scenenet import paper_sets
 from mmlib.data.scenenet_index import trajectory_number
 from mmlib.data.sets import OraclePairs, Rooms
-from mmlib.data.shards import ShardedDepthPairs, ShardedSegmentationPairs, ShardedTriplets, write
+from mmlib.data.shards import Shards, write
 from mmlib.hardware.compute import Machine
 from mmlib.objectives import OnZeroPairs
 from test_scenenet import write_tree
@@ -96,7 +96,7 @@ def contents(folder) -> dict[str, bytes]:
 @pytest.mark.parametrize("split", SPLITS)
 def test_what_is_read_back_is_what_was_written(sources, folders, origin, split):
     before, after = sources[origin][split], open_split(folders[origin], split)
-    assert isinstance(after, SPLITS[split]) and isinstance(after, shards.ShardedRooms)
+    assert isinstance(after, SPLITS[split]) and isinstance(after.source, Shards)
     assert len(list(folders[origin].glob(f"{split}-*.tar"))) > 1
     assert equal(before, after) and equal(before.resized(20), after.resized(20))
     assert equal(before.resized(20), open_split(folders[origin], split, 20))
@@ -177,7 +177,7 @@ def test_webdataset_reads_them(folders):
         assert {name for name in sample if "." in name} == {"photo.jpg", "depth.png", "semantic_class.png"}
         for record in map(modality, rooms.modalities):
             pixels = images.read_pixels(sample[f"{record.folder}{record.suffix}"], sample["__key__"], record)
-            assert torch.equal(images.from_pixels(pixels, record), rooms.read(place, record.name))
+            assert torch.equal(images.from_pixels(pixels, record), rooms.source.read(place, record.name))
 
 
 # ── Types ──
@@ -185,19 +185,21 @@ def test_webdataset_reads_them(folders):
 
 def test_types_refuse_other_modalities(sources, folders, tmp_path):
     d1, d2, test = (folders["scenenet"] / f"{split}.json" for split in SPLITS)
-    with pytest.raises(ValueError, match="d1.json holds rgb, segmentation; ShardedDepthPairs takes rgb, depth and "):
-        ShardedDepthPairs(d1)
-    with pytest.raises(ValueError, match="test.json holds rgb, depth, segmentation; ShardedSegmentationPairs takes"):
+    with pytest.raises(ValueError, match="d1.json holds rgb, segmentation; rgb, depth and nothing else was asked for"):
+        DepthPairs(Shards(d1))
+    with pytest.raises(
+        ValueError, match="test.json holds rgb, depth, segmentation; rgb, segmentation and"
+    ):
         open_split(test, "d1")
-    with pytest.raises(ValueError, match="no shards of split 'normals', but of d1, d2"):
+    with pytest.raises(ValueError, match="d1.json holds rgb, segmentation; rgb, normals and nothing else"):
         open_split(d1, "normals")
-    sets = ShardedSegmentationPairs(d1), ShardedDepthPairs(d2), ShardedTriplets(test)
+    sets = SegmentationPairs(Shards(d1)), DepthPairs(Shards(d2)), Triplets(Shards(test))
     assert ZeroPair(*sets[:2]).sets == sets[:2] == OnZeroPairs(*sets[:2]).sets
     for wrong in ((sets[0], sets[2]), (sets[2], sets[1])):
         with pytest.raises(TypeError, match="AnchoredPairs"):
             ZeroPair(*wrong)
     with pytest.raises(TypeError, match="AnchoredPairs hold RGB and one other modality"):
-        type("Wrong", (shards.ShardedRooms, SegmentationPairs), {"modalities": ("depth", "segmentation")})
+        type("Wrong", (SegmentationPairs,), {"modalities": ("depth", "segmentation")})
     with pytest.raises(TypeError, match="shards of d1 are made of SegmentationPairs, not of Triplets"):
         write(sources["memory"]["test"], tmp_path, "d1")
     assert not list(tmp_path.iterdir())
