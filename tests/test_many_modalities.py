@@ -96,6 +96,8 @@ def test_joined_sets_are_of_the_same_rooms():
     assert five.sha256 not in (first.sha256, second.sha256)
     with pytest.raises(ValueError, match="not the same rooms"):
         joined(first, rooms_of(Surfaces, 1))
+    with pytest.raises(TypeError, match="AnchoredPairs hold two modalities"):
+        joined(rooms_of(SegmentationPairs, 0), rooms_of(DepthPairs, 0))
 
 
 # ── Modalities ──

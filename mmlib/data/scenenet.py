@@ -5,7 +5,7 @@ A root holds `<split>/<render_path>/` with `photo/<frame>.jpg`, `depth/<frame>.p
 trajectories of a split: their instances, each with its WordNet id (wnid), and their views. A split is `train`, `val` or
 `test`, and the protobuf's file name says which. Photos may have any size; SceneNet's are 320 × 240.
 
-Which class a wnid is, no file of SceneNet says. The authors' table is under the GPL and not part of this library; give
+No file of SceneNet says which class a wnid is. The authors' table is under the GPL and not part of this library; give
 your own `wnid_to_class.txt`, columns between blanks, classes as in `mmlib.modalities.CLASSES`:
 
     wnid     name         13_classes
@@ -111,8 +111,9 @@ def paper_sets(
     D1 is the first half of the train split's first 1,000 (`51k`) or 15,000 (`170k`) trajectories, D2 the second. The
     test set is of SceneNet's val split (or test), and where the index lists one split alone, of trajectories that
     follow those of D2. So the test set of `51k` is *not* the paper's, whose 60th frames are of the very videos that it
-    trained on. Of fewer trajectories than the paper's, which is printed, one split is divided in the paper's
-    proportions, and two splits are used whole. `ValueError` for an unknown set or fewer than three trajectories.
+    trained on. Where a root has fewer trajectories than the paper, this is printed; one split is then divided in the
+    paper's proportions, and two splits are used whole. `ValueError` for an unknown set or fewer than three
+    trajectories.
     """
     if which not in PAPER_SETS:
         raise ValueError(f"unknown set {which!r}: known are {', '.join(PAPER_SETS)}")

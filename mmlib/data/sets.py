@@ -42,13 +42,13 @@ class Rooms:
 
     @classmethod
     def of(cls, images: dict[str, torch.Tensor], rooms: Sequence[int], split: str = "memory") -> Self:
-        """A set of raw images (N, C, H, W), square; `rooms` are the numbers of their rooms, each another."""
+        """A set of raw images (N, C, H, W), square; `rooms` are the numbers of their rooms, none twice."""
         sizes = {tuple(raw.shape[2:]) for raw in images.values()} | {(raw.shape[-1],) * 2 for raw in images.values()}
         counts = {len(raw) for raw in images.values()} | {len(rooms), len(set(rooms))}
         if set(images) != set(cls.modalities) or len(sizes) != 1 or len(counts) != 1:
             raise ValueError(
-                f"{split}: {cls.__name__} takes {', '.join(cls.modalities)}, square and as many of each as there are "
-                "scene numbers, no number twice"
+                f"{split}: {cls.__name__} takes {', '.join(cls.modalities)}, all square and as many of each as "
+                "there are room numbers; no room number may appear twice"
             )
         digest = hashlib.sha256()
         for name in cls.modalities:
@@ -90,8 +90,8 @@ class Rooms:
     def subset(self, start: int, stop: int | None = None) -> Self:
         """The views from position start up to stop, of the same type; images are shared, the hash is the source's."""
         if not self.rooms[start:stop]:
-            raise ValueError(f"rooms {start} to {stop} of {self.split} are none: it has {len(self)}")
-        return self._with(self.source.part(start, stop))
+            raise ValueError(f"{self.split} has no rooms from {start} to {stop}: it has {len(self)}")
+        return self._with(self.source.subset(start, stop))
 
     def resized(self, size: int) -> Self:
         """The same rooms at size × size; the hash stays that of the data on disk."""

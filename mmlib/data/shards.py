@@ -73,7 +73,7 @@ class Shards(Streamed):
         its own."""
         if tuple(modalities) != self.modalities:
             held, asked = ", ".join(self.modalities), ", ".join(modalities)
-            raise ValueError(f"{self.path} holds {held}; {asked} and nothing else was asked for")
+            raise ValueError(f"{self.path} holds {held}; {asked} and nothing else were asked for")
         return self
 
     def file(self, position: int, name: str) -> str:
@@ -192,7 +192,7 @@ def write(rooms: Rooms, folder: str | Path, split: str | None = None, shard_byte
     """
     split = split or rooms.split
     if split not in SPLITS:
-        raise ValueError(f"there is no split {split!r}, but {', '.join(SPLITS)}")
+        raise ValueError(f"unknown split {split!r}: known are {', '.join(SPLITS)}")
     if SPLITS[split].modalities != rooms.modalities or not isinstance(rooms, SPLITS[split]):
         raise TypeError(f"shards of {split} are made of {SPLITS[split].__name__}, not of {type(rooms).__name__}")
     path, modalities = Path(folder) / f"{split}.json", list(rooms.modalities)

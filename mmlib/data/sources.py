@@ -41,9 +41,9 @@ class Source:
     says of itself, with an entry per view in `index["rooms"]`. `modalities` are those that are given, `size` is the
     shorter side of their images in pixels, `sha256` identifies the data. `images` are those that lie in memory.
 
-    `sets.Rooms` describes `part` (there `subset`), `resized`, `on`, and what each subclass has: `uncropped` and
-    `class_counts`. A subclass also has `stored(position, name)`: one raw image (C, H, W) as the source keeps it, and
-    its file where that holds these pixels, else None.
+    `sets.Rooms` describes `subset`, `resized`, `on`, and what each subclass has: `uncropped` and `class_counts`. A
+    subclass also has `stored(position, name)`: one raw image (C, H, W) as the source keeps it, and its file where that
+    holds these pixels, else None.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Source:
         images = {name: self.images[name] for name in modalities if name in self.images}
         return self._changed(modalities=tuple(modalities), images=images)
 
-    def part(self, start: int, stop: int | None) -> Self:
+    def subset(self, start: int, stop: int | None) -> Self:
         index = {**self.index, "rooms": self.index["rooms"][start:stop]}
         images = {name: raw[start:stop] for name, raw in self.images.items()}
         return self._changed(rooms=self.rooms[start:stop], index=index, images=images)
