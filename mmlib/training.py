@@ -116,7 +116,7 @@ class Trainer:
 
     def learning_rate(self, step: int) -> float:
         """The rate of Adam at a step; Muon's follows the same schedule."""
-        return self.recipe.learning_rate * self.recipe.schedule(step)
+        return self.recipe.learning_rate * self.recipe.rate_at(step)
 
     def batches(self, step: int) -> list[Pair]:
         """The batch of each of the objective's sets that belongs to `step`."""
@@ -145,7 +145,7 @@ class Trainer:
         phase = recipe.phase(step)
         for name, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = recipe.schedule(step) * (recipe.muon_rate if name == "muon" else recipe.learning_rate)
+                group["lr"] = recipe.rate_at(step) * (recipe.muon_rate if name == "muon" else recipe.learning_rate)
         self.model.train()
         self.discriminators.train()
         self.objective.freeze(self.model, phase)

@@ -198,7 +198,7 @@ def test_noise_is_on_the_latent_alone_and_has_its_deviation():
 
 
 def test_learning_rate_is_constant_or_one_cycle(objective):
-    constant = Trainer(preset("smoke", one_cycle=False, learning_rate=0.01), objective, CPU)
+    constant = Trainer(preset("smoke", schedule="constant", learning_rate=0.01), objective, CPU)
     assert [constant.learning_rate(step) for step in (0, 3, 7)] == [0.01] * 3
     cycle = Trainer(preset("smoke", steps=100, learning_rate=0.01), objective, CPU)
     rates = [cycle.learning_rate(step) for step in range(100)]
