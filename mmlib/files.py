@@ -79,10 +79,13 @@ def json_object(content: bytes) -> dict:
     return value
 
 
-def fitted(value: object, kind: type[T]) -> T:
-    """The value as the type `kind`, which msgspec checks; `ValueError` says in which field it expected what."""
+def fitted(value: object, kind: type[T], strict: bool = True) -> T:
+    """The value as the type `kind`, which msgspec checks; `ValueError` says in which field it expected what.
+
+    Not strict, it reads texts as what they say: 3, 0.5, true.
+    """
     try:
-        return msgspec.convert(value, kind)
+        return msgspec.convert(value, kind, strict=strict)
     except (msgspec.ValidationError, UnicodeError, RecursionError) as error:
         problem, _, field = str(error).replace("Expected", "must be").replace(", got", ", not").partition(" - at `$")
         if missing := re.fullmatch("Object missing required field `(.*)`", problem):

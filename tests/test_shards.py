@@ -466,8 +466,8 @@ def test_commands(tree, tmp_path, capsys):
 
 def test_loading_is_timed_against_a_step(folders, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("mmlib.evidence.bench.loading.probe", lambda *_: Machine(torch.device("cpu"), False, False))
-    arguments = ["bench", "--preset", "smoke", "--steps", "2", "--device", "cpu", "--json", str(tmp_path / "b.json")]
-    assert main([*arguments, "--loading", str(folders["scenenet"])]) == 0
+    arguments = ["--preset", "smoke", "--steps", "2", "--device", "cpu", "--json", str(tmp_path / "b.json")]
+    assert main(["bench-loading", str(folders["scenenet"]), *arguments]) == 0
     result = json.loads((tmp_path / "b.json").read_text())
     assert set(result["given_per_second"]) == {"workers_0", "workers_1", "workers_2"}
     samples = 4  # a step's: 2 of each set

@@ -216,7 +216,7 @@ def transfer_points(measure: str, preset: str = "ablation", seeds: int = 3) -> d
 
 
 def time_points(preset: str = "ablation", seeds: int = 3) -> dict[str, list[tuple[float, float]]]:
-    """(minutes of training, mIoU) of each seed of the rows of table 3 whose minutes `bench --methods` has measured."""
+    """(minutes of training, mIoU) of each seed of the rows of table 3 whose minutes `bench-methods` has measured."""
     measured = json.loads((RESULTS / preset / "minutes.json").read_text())["minutes"]
     points = {}
     for row in GRIDS["table3"]:
@@ -298,7 +298,7 @@ def five_table(preset: str = "ablation", seeds: int = 3) -> str:
 
 
 def domain_costs() -> dict:
-    """What `bench --domains` measured, for `plots.domain_costs`."""
+    """What `bench-domains` measured, for `plots.domain_costs`."""
     return json.loads((RESULTS / "domains" / "scaling.json").read_text())
 
 
