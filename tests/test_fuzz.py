@@ -45,13 +45,7 @@ from mmlib.pretrained import load_rgb_encoder
 
 SEED = 2018
 MANY = int(os.environ.get("FUZZ_CASES", "200"))  # .ci/run asks for 1,000
-CASES = {
-    "checkpoints": MANY,
-    "images": MANY,
-    "states": MANY // 3,
-    "indices": MANY // 3,
-    "bombs": 0,
-}  # 0: all that there are
+CASES = {"checkpoints": MANY, "images": MANY, "states": MANY // 3, "indices": MANY // 3, "bombs": 0}  # 0: all there are
 SMOKE = preset("smoke")
 
 
@@ -70,10 +64,8 @@ def test_damaged_files_are_refused_in_a_sentence_or_read_as_they_are(campaigns, 
     result = campaigns[kind]
     assert result["failures"] == []
     assert result["cases"] >= max(CASES[kind], 40) and result["megabytes"] < fuzz.MEGABYTES
-    assert (
-        result["refused"] > result["cases"] / 2
-    )  # and it is no other way round: some damage changes nothing that counts
-    assert (result["read"] > result["cases"] / 20) == (kind != "bombs")
+    assert result["refused"] > result["cases"] / 2
+    assert (result["read"] > result["cases"] / 20) == (kind != "bombs")  # some damage changes nothing that counts
 
 
 # ── What it found in checkpoints ──
