@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def masked_mean(values: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
     """Mean of `values` (N, C, H, W) over the pixels where `valid` (N, 1, H, W); 0 where there is none."""
     weight = joint_mean(valid.to(values.dtype).sum() * values.shape[1])
-    return (torch.where(valid, values, 0.0)).sum() / weight.clamp_min(1.0 / processes.count())
+    return (torch.where(valid, values, 0.0)).sum() / weight.clamp_min(1.0 / processes.world_size())
 
 
 def l2(prediction: torch.Tensor, target: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
@@ -103,7 +103,7 @@ def index_consistency(first: "Encoding", second: "Encoding") -> torch.Tensor:
             highest, place = other.detach().max(-1, keepdim=True)
             nats = -mine.log_softmax(-1).gather(-1, place)
             alive = highest > 0
-            number = joint_mean(alive.sum().float()).clamp_min(1.0 / processes.count())
+            number = joint_mean(alive.sum().float()).clamp_min(1.0 / processes.world_size())
             losses.append(torch.where(alive, nats, 0.0).sum() / number)
     return sum(losses) / len(first.features)
 

@@ -1,8 +1,8 @@
 """Muon: momentum whose update of a weight matrix is made orthogonal (Jordan et al. 2024).
 
-Source: kellerjordan.github.io/posts/muon, and the authors' `cifar10-airbench`. A convolution's weight is a matrix
-with a row per output channel. `torch.optim.Muon` takes 2-D weights alone, one after the other; here those of equal
-shape are stacked, because a CPU pays for each call.
+Source: kellerjordan.github.io/posts/muon, and the authors' `cifar10-airbench`. The weight of a convolution is a
+matrix with one row per output channel. `torch.optim.Muon` takes only 2-D weights, one after the other; here weights of
+equal shape are stacked, because each call costs a CPU time.
 """
 
 import math
@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the authors' Newton–Schulz iteration: steep at 0, so that few iterations bring all singular values near 1."""
+"""The authors' a, b and c: the polynomial is steep at 0, so that few iterations bring all singular values near 1."""
 LEAST = 16
-"""Channels in and out from which on a convolution lies between features: below it, it reads or writes an image."""
+"""Least channels, in and out, of a convolution between features; one with fewer reads or writes an image."""
 
 
 def matrices(networks: nn.Module) -> list[nn.Parameter]:
-    """The weights that Muon updates: of convolutions between features. First layers, heads and vectors are Adam's."""
+    """The weights that Muon updates: convolutions between features. Adam updates first layers, heads and vectors."""
     return [weight for weight in networks.parameters() if weight.dim() == 4 and min(weight.shape[:2]) >= LEAST]
 
 
@@ -66,7 +66,7 @@ def _convolution(matrix: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 def orthogonal(update: torch.Tensor, iterations: int) -> torch.Tensor:
     """U Vᵀ, nearly, of matrices U S Vᵀ (N, rows, columns), by Newton–Schulz: X ← a X + b (X Xᵀ) X + c (X Xᵀ)² X.
 
-    All iterations are polynomials of the small X Xᵀ, so they are multiplied there: two large products in place of six.
+    All iterations are polynomials of the small X Xᵀ. So they are multiplied there, and two large products replace six.
     """
     if update.shape[1] > update.shape[2]:
         return orthogonal(update.mT, iterations).mT

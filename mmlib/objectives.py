@@ -14,7 +14,7 @@ from .blocks import PatchDiscriminator
 from .data.batches import Pair
 from .data.sets import AnchoredPairs, DepthPairs, Rooms, SegmentationPairs
 from .hardware import processes
-from .hardware.processes import mine
+from .hardware.processes import shard
 from .losses import LOSSES, latent_consistency
 from .modalities import known_modalities, modality
 from .networks import Encoding, MixAndMatch
@@ -26,7 +26,7 @@ def add_noise(encoding: Encoding, deviation: float, random: torch.Generator) -> 
     if deviation == 0:
         return encoding
     h = encoding.latent
-    noise = mine(torch.randn(processes.count() * len(h), *h.shape[1:], generator=random, device=random.device))
+    noise = shard(torch.randn(processes.world_size() * len(h), *h.shape[1:], generator=random, device=random.device))
     return encoding.with_latent(h + deviation * noise.to(h.device, h.dtype))
 
 

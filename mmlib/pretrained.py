@@ -1,6 +1,6 @@
 """A pretrained RGB encoder (section 4.2): ImageNet's VGG-16 for the paper's, and one distilled from it for slim ones.
 
-VGG-16 (Simonyan & Zisserman 2014) is read from a file that the user has and never comes with this repository.
+The repository does not contain VGG-16 (Simonyan & Zisserman 2014): it is read from a file of the user.
 """
 
 from collections.abc import Mapping
@@ -42,20 +42,20 @@ def _read_torchvision(path: str | Path) -> Convolutions:
     if not isinstance(state, Mapping):
         raise ValueError(f"{path}: holds a {type(state).__name__}, not a state dict; save vgg16().state_dict()")
     # torchvision numbers every layer of features: 13 convolutions, the ReLU after each, 5 poolings
-    places, layer = [], 0
+    layers, first = [], 0
     for count in COUNTS:
-        places += [layer + 2 * block for block in range(count)]
-        layer += 2 * count + 1
-    for place, shape in zip(places, _shapes()):
+        layers += [first + 2 * block for block in range(count)]
+        first += 2 * count + 1
+    for layer, shape in zip(layers, _shapes()):
         for part, expected in (("weight", shape), ("bias", shape[:1])):
-            theirs = state.get(f"features.{place}.{part}")
-            if not isinstance(theirs, torch.Tensor) or theirs.shape != expected:
-                found = "missing" if theirs is None else f"{tuple(getattr(theirs, 'shape', ()))}"
+            value = state.get(f"features.{layer}.{part}")
+            if not isinstance(value, torch.Tensor) or value.shape != expected:
+                found = "missing" if value is None else f"{tuple(getattr(value, 'shape', ()))}"
                 raise ValueError(
-                    f"{path}: features.{place}.{part} is {found}, expected {expected}: "
+                    f"{path}: features.{layer}.{part} is {found}, expected {expected}: "
                     "this is not torchvision's plain vgg16 state dict, or the recipe is not the paper's"
                 )
-    convolutions = [(state[f"features.{place}.weight"], state[f"features.{place}.bias"]) for place in places]
+    convolutions = [(state[f"features.{layer}.weight"], state[f"features.{layer}.bias"]) for layer in layers]
     # VGG reads (x01 − mean) / std; ours reads x = 2 · x01 − 1, so x01 = (x + 1) / 2
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     return _folded(convolutions, 0.5 / std, (0.5 - mean) / std)
@@ -108,15 +108,15 @@ def load_vgg16(encoder: Encoder, path: str | Path) -> None:
 def load_rgb_encoder(encoder: Encoder, path: str | Path) -> None:
     """Start an RGB encoder from a file: one that `distil` wrote (.safetensors), or VGG-16's weights.
 
-    A distilled encoder may have more stages than this one: the first are read. `ValueError` where the file does not
+    Where a distilled encoder has more stages than this one, the first are read. `ValueError` where the file does not
     fit; the encoder is then unchanged.
     """
     if Path(path).suffix != ".safetensors":
         return load_vgg16(encoder, path)
     weights, _ = checkpoints.read_tensors(path)
-    mine = encoder.state_dict()
+    own = encoder.state_dict()
     stages = tuple(f"stages.{stage}." for stage in range(len(encoder.stages)))
-    ours = {name: weight for name, weight in weights.items() if name.startswith(stages)}
-    if {n: (w.shape, w.dtype) for n, w in ours.items()} != {n: (w.shape, w.dtype) for n, w in mine.items()}:
+    held = {name: weight for name, weight in weights.items() if name.startswith(stages)}
+    if {n: (w.shape, w.dtype) for n, w in held.items()} != {n: (w.shape, w.dtype) for n, w in own.items()}:
         raise ValueError(f"{path}: not an encoder of these widths and convolutions; distil one for this recipe")
-    encoder.load_state_dict(ours)
+    encoder.load_state_dict(held)

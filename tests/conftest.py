@@ -9,8 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmlib import MixAndMatch, Triplets, preset, training
-from mmlib.hardware.compute import Machine
+from mmlib import MixAndMatch, Triplets, preset
 
 SIZE = 32
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
@@ -50,14 +49,47 @@ def write_rooms(directory: Path, seeds: list[int], size: int = SIZE) -> Path:
     return directory
 
 
+def edit(path: Path, **changes) -> None:
+    """Change fields of a JSON file."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def cut(path: Path, size: int = 1) -> None:
+    """Cut the last bytes of a file off."""
+    path.write_bytes(path.read_bytes()[:-size])
+
+
+def grey(path: Path, value: int, dtype: type, shape: tuple[int, int] = (SIZE, SIZE)) -> None:
+    """Write an image of a single grey."""
+    Image.fromarray(np.full(shape, value, dtype)).save(path)
+
+
+def one_sentence(read, says: str, *names) -> str:
+    """What `read` raises: one line that says so and names these."""
+    with pytest.raises((ValueError, FileNotFoundError), match=says) as error:
+        read()
+    assert "\n" not in str(error.value) and all(str(name) in str(error.value) for name in names)
+    return str(error.value)
+
+
+def equal(one, other) -> bool:
+    """Whether two sets give the same batches, to the bit."""
+    positions = torch.arange(len(one)).flip(0)
+    return len(one) == len(other) and all(
+        a.keys() == b.keys() and all(a[name].dtype == b[name].dtype and torch.equal(a[name], b[name]) for name in a)
+        for a, b in (
+            (one.batch(positions), other.batch(positions)),
+            (one.uncropped(positions), other.uncropped(positions)),
+        )
+    )
+
+
 @pytest.fixture(scope="module")
-def plain_machine():
-    """One thread and one form of arithmetic: networks this small gain nothing from more."""
+def one_thread():
+    """Networks this small gain nothing from a second thread, and lose much where the cores are busy."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "probe", lambda *_: Machine(torch.device("cpu"), False, False))
-        yield
+    yield
     torch.set_num_threads(threads)
 
 

@@ -1,8 +1,9 @@
-"""What only a GPU can say, in at most nine minutes: `make gpu`, or `python3 tests/gpu.py OUT` where there is no make.
+"""What only a GPU can show, in at most nine minutes: `make gpu`, or `python3 tests/gpu.py OUT` where there is no make.
 
 It needs Python 3.11, PyTorch 2.11, pytest and the library's few packages, no Jupyter. In OUT it leaves the outcome of
 the tests that need CUDA, the paper preset's bench, a speedrun, and the largest recipe at 128×128 pixels, trained for
-the time that is left, with its evaluation. Each stage has its own seconds, and one that fails or is cut stops no other.
+the time that is left, with its evaluation. Each stage has its own seconds; one that fails or is cut does not stop the
+others.
 `SMOKE=1` runs every stage on the CPU, tiny, in about a minute.
 """
 
@@ -43,8 +44,7 @@ def train(seconds: float, out: Path, size: int = 128) -> None:
     from mmlib.data.batches import as_needed
     from mmlib.evidence.experiments import LARGE
     from mmlib.files import write_json
-    from mmlib.hardware.probing import probe
-    from mmlib.training import Trainer
+    from mmlib.training import Trainer, probe
 
     recipe = LARGE.replace(size=size)
     if SMOKE:

@@ -1,4 +1,4 @@
-"""A soak: 2,000 smoke steps under random SIGKILLs must end bit-identical to a run that nobody disturbed.
+"""A soak: 2,000 smoke steps under random SIGKILLs must end bit-identical to a run that was not disturbed.
 
 `make soak` runs it, on the shipped rooms, and leaves `data/results/bench/soak.json`.
 """
@@ -22,15 +22,15 @@ EVERY = (6.0, 14.0)  # seconds between two kills, of which starting Python takes
 
 
 def command(folder: Path) -> list[str]:
-    """A training that goes on where the last one was killed."""
+    """The command of a training that resumes where the last one was killed."""
     arguments = ["-m", "mmlib", "train", "--preset", "smoke", "--steps", str(STEPS), "--out", str(folder), "--resume"]
     return [sys.executable, *arguments, "--save-every", "50", "--device", "cpu"]
 
 
 def main() -> int:
     chance, kills, start = random.Random(SEED), 0, time.perf_counter()
-    with tempfile.TemporaryDirectory() as place:
-        quiet, disturbed = Path(place) / "quiet", Path(place) / "disturbed"
+    with tempfile.TemporaryDirectory() as temporary:
+        quiet, disturbed = Path(temporary) / "quiet", Path(temporary) / "disturbed"
         subprocess.run(command(quiet), check=True, stdout=subprocess.DEVNULL)
         while True:
             process = subprocess.Popen(command(disturbed), stdout=subprocess.DEVNULL)

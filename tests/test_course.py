@@ -150,3 +150,14 @@ def test_pages_refuse_a_link_that_leads_nowhere(tmp_path, monkeypatch, capsys):
     (tmp_path / "glossary.md").write_text("# Glossary\n\n[gone](00_gone.ipynb)")
     assert main(["html", "--out", str(tmp_path / "out")]) == 2
     assert "Glossary: the link to 00_gone.ipynb leads nowhere" in capsys.readouterr().err
+
+
+def test_what_a_notebook_imports_needs_no_evidence():
+    code = """
+import sys, mmlib.course
+print("matplotlib" in sys.modules)
+from mmlib.course import agree, check, parameters, plots, verdict
+print(any(name.startswith("mmlib.evidence") for name in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]

@@ -7,8 +7,8 @@ import torch
 
 from mmlib import ZeroPair, fit, open_split, preset
 from mmlib.hardware.compute import Machine
-from mmlib.hardware.probing import probe
-from mmlib.training import Trainer
+from mmlib.state import parts
+from mmlib.training import Trainer, probe
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
@@ -66,7 +66,7 @@ def test_a_step_asks_the_gpu_for_no_number(objective):
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_an_infinite_loss_changes_no_weight_and_is_named_at_the_next_check(objective, monkeypatch, optimizer):
     _, trainer = after(objective, PLAIN, recipe=RECIPE.replace(optimizer=optimizer))
-    before = {name: value.clone() for name, value in trainer.parts()["model"].items() if "running" not in name}
+    before = {name: value.clone() for name, value in parts(trainer)["model"].items() if "running" not in name}
     total = trainer.objective.total
     monkeypatch.setattr(trainer.objective, "total", lambda *arguments: total(*arguments) * float("nan"))
     trainer.step()

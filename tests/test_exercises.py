@@ -1,25 +1,27 @@
 """The exercises: stubs say *not done yet*, solutions pass, plausible mistakes meet the hint meant for them."""
 
-import importlib
 import json
 import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from mmlib.course import check, exercises
 from mmlib.course.exercises import CHECKERS, grade, grades
+from mmlib.networks import Decoder, Encoder
+from wrong_answers import RIGHT_ANSWERS, WRONG_ANSWERS
 
 ROOT = Path(__file__).resolve().parents[1]
-CHAPTERS = {
-    "01_autoencoders": "autoencoders",
-    "02_latent_consistency": "latent_consistency",
-    "03_pooling_indices": "pooling_indices",
-    "04_zero_pair_training": "zero_pair_training",
-    "05_evaluation": "evaluation",
-    "06_multimodal_fusion": "fusion",
-    "07_many_domains": "many_domains",
-}
+CHAPTERS = (
+    "01_autoencoders",
+    "02_latent_consistency",
+    "03_pooling_indices",
+    "04_zero_pair_training",
+    "05_evaluation",
+    "06_multimodal_fusion",
+    "07_many_domains",
+)
 
 
 def cells(chapter: str) -> list[dict]:
@@ -44,10 +46,25 @@ def solutions(chapter: str) -> dict[str, str]:
 
 STUBS = [(chapter, name) for chapter in CHAPTERS for name in stubs(chapter)]
 MISTAKES = [
-    pytest.param(answer, fragment, id=f"{answer.__name__}-{number}")
-    for topic in CHAPTERS.values()
-    for number, (answer, fragment) in enumerate(importlib.import_module(f"wrong_answers.{topic}").WRONG_ANSWERS)
+    pytest.param(name, wrong, hint, id=f"{name}-{hint[:40]}")
+    for name, checker in CHECKERS.items()
+    for hint, *wrongs in checker.mistakes
+    for wrong in wrongs
+] + [
+    pytest.param(name, wrong, fragment, id=f"{name}-{fragment}")
+    for name, answers in WRONG_ANSWERS.items()
+    for wrong, fragment in answers
 ]
+
+
+def named(name: str, function):
+    """The function under the name of an exercise."""
+
+    def answer(*inputs):
+        return function(*inputs)
+
+    answer.__name__ = name
+    return answer
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
@@ -61,8 +78,7 @@ def test_a_chapter_has_three_exercises_or_more(chapter):
 def test_every_checker_has_its_exercise_and_three_mistakes():
     assert sorted(name for _, name in STUBS) == sorted(CHECKERS)
     for name in CHECKERS:
-        hints = [fragment for answer, fragment in (mistake.values for mistake in MISTAKES) if answer.__name__ == name]
-        assert len(hints) >= 3 and len(set(hints)) >= 3, name
+        assert len({hint for other, _, hint in (mistake.values for mistake in MISTAKES) if other == name}) >= 3, name
 
 
 @pytest.mark.parametrize(("chapter", "name"), STUBS, ids=[name for _, name in STUBS])
@@ -79,26 +95,45 @@ def test_the_solution_passes_where_the_learner_would_write_it(chapter, name):
     assert outcome.passed, outcome
 
 
-@pytest.mark.parametrize(("answer", "fragment"), MISTAKES)
-def test_a_mistake_meets_the_hint_meant_for_it(answer, fragment):
-    outcome = check(answer)
-    assert outcome.status == "not right yet" and fragment in outcome.message, outcome
+@pytest.mark.parametrize(("name", "wrong", "hint"), MISTAKES)
+def test_a_mistake_meets_the_hint_meant_for_it(name, wrong, hint):
+    outcome = check(named(name, wrong))
+    assert outcome.status == "not right yet" and hint in outcome.message, outcome
+
+
+@pytest.mark.parametrize(("name", "answer"), RIGHT_ANSWERS.items())
+def test_an_answer_may_be_right_in_its_own_way(name, answer):
+    assert check(named(name, answer)).passed, check(named(name, answer))
+
+
+@pytest.mark.parametrize("name", [name for name, checker in CHECKERS.items() if checker.right])
+def test_the_function_that_answers_are_compared_with_passes(name):
+    assert check(named(name, CHECKERS[name].right)).passed
+
+
+def test_decoder_shapes_and_decoding_are_those_of_the_networks():
+    widths = (4, 6, 8)
+    encoder, decoder, shapes = Encoder(1, widths, (1, 1, 1)).eval(), Decoder(2, widths, (1, 1, 1)).eval(), []
+    for stage in decoder.stages:
+        stage.register_forward_hook(lambda _stage, _inputs, output: shapes.append(tuple(output.shape[1:])))
+    with torch.no_grad():
+        encoding = encoder(torch.rand(1, 1, 16, 16))
+        expected = decoder(encoding)
+        assert CHECKERS["your_decoder_shapes"].right(widths, 2, 16) == shapes
+        found = CHECKERS["your_decode"].right(encoding.latent, encoding.indices, decoder.stages)
+    assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("name", CHECKERS)
 def test_nonsense_gets_a_hint_and_never_an_exception(name):
-    def answer(*inputs, **named):
-        return result
-
-    answer.__name__ = name
     for result in ("a string", object(), 0.123456, [], {}, ()):
-        assert check(answer).status == "not right yet", result
+        outcome = check(named(name, lambda *inputs, result=result: result))
+        assert outcome.status == "not right yet", result
 
-    def answer(*inputs, **named):
+    def failing(*inputs):
         raise KeyError("oops")
 
-    answer.__name__ = name
-    outcome = check(answer)
+    outcome = check(named(name, failing))
     assert outcome.status == "not right yet" and "KeyError" in outcome.message
 
 

@@ -1,14 +1,13 @@
-"""Fusion: its ends are the translations of one source, exactly; curves, maps of mistakes, and the explorer."""
+"""Fusion: its ends are the translations of one source, exactly; curves and maps of mistakes."""
 
 import dataclasses
 
-import ipywidgets
 import pytest
 import torch
 
 from mmlib import Encoding, MixAndMatch, SegmentationPairs, evaluate, modality, preset
 from mmlib.alignment import fusion
-from mmlib.course import plots, widgets
+from mmlib.course import plots
 
 PAIRS = [("rgb", "depth", "segmentation"), ("rgb", "segmentation", "depth")]
 
@@ -23,9 +22,7 @@ def encodings(model, rooms):
 
 
 def test_fuse_averages_the_latent_alone():
-    f, g = (
-        Encoding(torch.tensor([[x, 2.0]]), (torch.ones(1),), (torch.tensor([k]),), ()) for k, x in enumerate((4, 2))
-    )
+    f, g = (Encoding(torch.tensor([[x, 2.0]]), (torch.ones(1),), (torch.tensor([1]),), ()) for x in (4, 2))
     fused = f.fuse(g, 0.25)
     assert fused.latent.tolist() == [[3.5, 2.0]]
     for field in dataclasses.fields(Encoding)[1:]:
@@ -116,24 +113,3 @@ def test_fused_shows_every_alpha(model, rooms):
     titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
     assert titles[2:4] == ["100 % RGB,\n0 % depth", "0 % RGB,\n100 % depth"]
     assert figure.alt.endswith("pooling indices of depth")
-
-
-# ── Explorer ──
-
-
-def test_the_explorer_is_still_without_a_live_server(model, rooms, monkeypatch):
-    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    assert isinstance(widgets.fusion_explorer(model, rooms), plots.Picture)
-
-
-def test_the_explorer_redraws_in_a_live_server(model, rooms, monkeypatch):
-    monkeypatch.setenv("JPY_SESSION_NAME", "a notebook")
-    box = widgets.fusion_explorer(model, rooms)
-    (pair, room, alpha, indices), picture = box.children[0].children, box.children[1]
-    assert isinstance(picture, ipywidgets.Image) and room.max == len(rooms) - 1
-    drawn = [bytes(picture.value)]
-    changes = (alpha, 0.7), (indices, "other"), (room, 3), (pair, ("segmentation", "depth"))
-    for control, value in changes:
-        control.value = value
-        drawn.append(bytes(picture.value))
-    assert len(set(drawn)) == 5 and picture.tooltip.endswith("pooling indices of segmentation")

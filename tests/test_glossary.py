@@ -30,13 +30,9 @@ def test_terms_are_in_alphabetical_order_and_none_is_there_twice():
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["term"])
-def test_a_term_is_used_in_the_notebook_that_it_links_to(entry):
+def test_an_entry_is_short_and_used_in_the_notebook_that_it_links_to(entry):
     assert (NOTEBOOKS / entry["link"]).is_file()
     assert entry["link"].startswith(entry["title"][:3].strip() + "_")
     term = entry["term"].casefold()
     assert re.search(rf"(?<!\w){re.escape(term)}", words(entry["link"])), "no notebook cell uses it: link to another"
-
-
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["term"])
-def test_an_entry_is_one_sentence_or_two(entry):
     assert entry["text"].endswith(".") and 1 <= len(re.findall(r"[.?](?= |$)", entry["text"])) <= 2

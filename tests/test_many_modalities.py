@@ -24,6 +24,7 @@ from mmlib.__main__ import main
 from mmlib.audit import describe_audit
 from mmlib.data.batches import augment, generator
 from mmlib.data.sets import AlbedoPairs, AnchoredPairs, NormalsPairs, OraclePairs, Surfaces, joined
+from mmlib.data.sources import Memory
 from mmlib.evaluation import seen
 from mmlib.hardware.compute import Machine
 from mmlib.losses import cosine
@@ -95,6 +96,8 @@ def test_joined_sets_are_of_the_same_rooms():
     assert five.sha256 not in (first.sha256, second.sha256)
     with pytest.raises(ValueError, match="not the same rooms"):
         joined(first, rooms_of(Surfaces, 1))
+    with pytest.raises(TypeError, match="AnchoredPairs hold two modalities"):
+        joined(rooms_of(SegmentationPairs, 0), rooms_of(DepthPairs, 0))
 
 
 # ── Modalities ──
@@ -247,8 +250,8 @@ def test_the_command_line_plugs_in(sets, base, tmp_path, capsys, monkeypatch):
 
 
 def test_oracles_alone_take_other_pairs():
-    both = OraclePairs.__new__(OraclePairs)
-    both.modalities, both.images = ("depth", "normals", "albedo"), {"depth": 1, "normals": 2, "albedo": 3}
-    assert both.narrowed(("albedo", "depth")).images == {"albedo": 3, "depth": 1}
+    images = {name: torch.full((1, 1, 2, 2), number) for number, name in enumerate(("depth", "normals", "albedo"))}
+    both = OraclePairs(Memory(images, {"rooms": [{"room": 1}]}, "oracle", "hash"), images)
+    assert both.narrowed(("albedo", "depth")).images == {"albedo": images["albedo"], "depth": images["depth"]}
     with pytest.raises(TypeError, match="zero-pair training takes"):
         ZeroPair(both, both)

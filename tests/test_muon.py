@@ -15,7 +15,8 @@ from mmlib.recipes import from_dict
 from mmlib.training import Trainer
 
 RECIPE = preset("smoke", widths=(16, 16), optimizer="muon")
-pytestmark = pytest.mark.usefixtures("plain_machine")
+CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_a_step_is_nesterov_momentum_made_orthogonal(memory_format):
 
 
 def test_convolutions_between_features_are_muons_and_the_rest_adams(objective):
-    trainer = Trainer(RECIPE, objective, Machine(torch.device("cpu"), False, False))
+    trainer = Trainer(RECIPE, objective, CPU)
     names = {weight: name for name, weight in trainer.model.named_parameters()}
     by_muon, by_adam = (
         {names[w] for group in trainer.optimizers[kind].param_groups for w in group["params"]}
@@ -75,7 +76,7 @@ def test_convolutions_between_features_are_muons_and_the_rest_adams(objective):
 
 
 def test_the_rates_of_both_follow_one_schedule(objective):
-    trainer = Trainer(RECIPE.replace(steps=20), objective, Machine(torch.device("cpu"), False, False))
+    trainer = Trainer(RECIPE.replace(steps=20), objective, CPU)
     for _ in range(5):
         trainer.step()
         rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in trainer.optimizers.items()}
@@ -84,7 +85,7 @@ def test_the_rates_of_both_follow_one_schedule(objective):
 
 def test_networks_too_narrow_for_it_are_adams_alone(objective):
     assert not matrices(MixAndMatch.from_recipe(preset("smoke")))
-    trainer = Trainer(preset("smoke", optimizer="muon"), objective, Machine(torch.device("cpu"), False, False))
+    trainer = Trainer(preset("smoke", optimizer="muon"), objective, CPU)
     assert "muon" not in trainer.optimizers
     trainer.step()
 
@@ -92,7 +93,7 @@ def test_networks_too_narrow_for_it_are_adams_alone(objective):
 def test_a_stopped_run_ends_as_one_that_never_stopped(objective, tmp_path):
     for folder, stops in (("straight", ()), ("stopped", (1, 5))):
         for stop in (*stops, None):
-            fit(RECIPE, objective, tmp_path / folder, device="cpu", progress=False, resume=True, stop_after=stop)
+            fit(RECIPE, objective, tmp_path / folder, machine=CPU, progress=False, resume=True, stop_after=stop)
     first, second = (
         checkpoints.read_tensors(tmp_path / name / "state.safetensors")[0] for name in ("straight", "stopped")
     )
@@ -100,12 +101,12 @@ def test_a_stopped_run_ends_as_one_that_never_stopped(objective, tmp_path):
     assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_state_that_adam_wrote_is_not_gone_on_with_by_muon(objective, tmp_path):
-    fit(RECIPE.replace(optimizer="adam"), objective, tmp_path, device="cpu", progress=False, stop_after=2)
+def test_muon_does_not_resume_a_state_of_adam(objective, tmp_path):
+    fit(RECIPE.replace(optimizer="adam"), objective, tmp_path, machine=CPU, progress=False, stop_after=2)
     with pytest.raises(
         ValueError, match=r"trained by another recipe; it differs in optimizer \(adam there, muon here\)"
     ):
-        fit(RECIPE, objective, tmp_path, device="cpu", progress=False, resume=True)
+        fit(RECIPE, objective, tmp_path, machine=CPU, progress=False, resume=True)
 
 
 def test_its_share_of_a_step_is_measured_idle_and_busy():

@@ -28,13 +28,14 @@ import sys
 import torch
 
 torch.nn.BatchNorm2d = lambda width: torch.nn.Identity()  # it would see other images in each process
-from mmlib import ZeroPair, open_split, preset, training
+from mmlib import ZeroPair, fit, open_split, preset
+from mmlib.hardware.compute import Machine
 
-training.probe = lambda *_: training.Machine(torch.device("cpu"), bf16=False, channels_last=False)
 data, folder = sys.argv[1:]
+machine = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 recipe = preset("smoke", batch=4, latent_noise=0.0, confidence=0.3, class_balance=0.5)
 pairs = ZeroPair(open_split(data, "d1"), open_split(data, "d2"))
-training.fit(recipe, pairs, folder, device="cpu", log_every=1, progress=False)
+fit(recipe, pairs, folder, machine=machine, log_every=1, progress=False)
 """
 
 
@@ -49,13 +50,14 @@ import sys
 
 import torch
 
-from mmlib import ZeroPair, open_split, preset, training
+from mmlib import ZeroPair, fit, open_split, preset
+from mmlib.hardware.compute import Machine
 
-# one form of arithmetic for all runs: timing could choose another for each
-training.probe = lambda *_: training.Machine(torch.device("cpu"), bf16=False, channels_last=False)
 data, folder, last = sys.argv[1:]
+# one form of arithmetic for all runs: timing could choose another for each
+machine = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 pairs = ZeroPair(open_split(data, "d1"), open_split(data, "d2"))
-training.fit(preset("smoke", batch=4), pairs, folder, device="cpu", save_every=4, stop_after=int(last), progress=False)
+fit(preset("smoke", batch=4), pairs, folder, machine=machine, save_every=4, stop_after=int(last), progress=False)
 """
 
 
@@ -186,6 +188,6 @@ def test_a_run_goes_on_with_as_many_processes_or_more_or_fewer(
 def test_a_batch_that_cannot_be_shared_is_refused(rooms_dir, monkeypatch):
     pairs = ZeroPair(open_split(rooms_dir, "d1"), open_split(rooms_dir, "d2"))
     for batch, count in ((4, 3), (4, 4)):
-        monkeypatch.setattr(processes, "count", lambda count=count: count)
+        monkeypatch.setattr(processes, "world_size", lambda count=count: count)
         with pytest.raises(ValueError, match=f"^a batch of {batch} of split d1 cannot be shared by {count} processes"):
             Trainer(preset("smoke", batch=batch), pairs, Machine(torch.device("cpu"), False, False))

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from mmlib import MixAndMatch, Triplets, preset
 from mmlib.alignment import index_agreement, statistics_shift
 from mmlib.blocks import pool
 from mmlib.course import plots
@@ -35,19 +34,12 @@ def test_statistics_shift_by_hand():
     reference = torch.tensor([[[[0.0, 2.0]], [[5.0, 5.0]]], [[[0.0, 2.0]], [[5.0, 5.0]]]])  # (2, 2, 1, 2)
     deviation = reference[:, 0].std().item()
     assert statistics_shift(reference, reference) == 0
-    assert statistics_shift(reference, reference + 3) == pytest.approx(
-        3 / deviation
-    )  # the constant channel is left out
+    # the constant channel is left out
+    assert statistics_shift(reference, reference + 3) == pytest.approx(3 / deviation)
     assert statistics_shift(reference, reference[:1] - 3) == pytest.approx(3 / deviation)
 
 
-@pytest.fixture(scope="module")
-def rooms(rooms_dir):
-    return Triplets(rooms_dir)
-
-
-def test_models_are_compared_beside_input_and_truth(rooms):
-    model = MixAndMatch.from_recipe(preset("smoke")).eval()
+def test_models_are_compared_beside_input_and_truth(model, rooms):
     models = {"with indices": model, "without": Disturbed(model, indices=False)}
     figure = plots.compared(models, rooms.batch([0, 1]), "depth", "segmentation")
     titles = [axis.get_title() for axis in figure.axes][:4]
@@ -60,8 +52,7 @@ def test_models_are_compared_beside_input_and_truth(rooms):
     assert figure.png().startswith(PNG)
 
 
-def test_index_maps_show_corners_and_grey_where_all_is_zero(rooms):
-    model = MixAndMatch.from_recipe(preset("smoke")).eval()
+def test_index_maps_show_corners_and_grey_where_all_is_zero(model, rooms):
     figure = plots.index_maps(model, rooms.batch([0]), stage=1, channels=(0, 3))
     assert [axis.get_title() for axis in figure.axes[:3]] == ["RGB", "depth", "segmentation"]
     raw = model.encode(torch.zeros(1, 1, 32, 32), "depth")

@@ -2,7 +2,7 @@
 
 
 def agree(live: dict, stored: dict, tolerance: float = 0.005) -> bool:
-    """Whether two results of `evaluate` say the same of the same rooms, in every share (mIoU, global, δ)."""
+    """Whether two results of `evaluate` on the same rooms agree in every share (mIoU, global, δ)."""
     if live["data_sha256"] != stored["data_sha256"] or live["translations"].keys() != stored["translations"].keys():
         return False
     shares = ("miou", "global", "delta1", "delta2", "delta3")

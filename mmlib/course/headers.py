@@ -1,4 +1,4 @@
-"""What the notebooks say of themselves: times and exercises, read from their text."""
+"""Times and exercises, read from the text of the notebooks."""
 
 import json
 import re
@@ -13,7 +13,7 @@ EXERCISES_BEGIN, EXERCISES_END = "<!-- exercises:begin -->", "<!-- exercises:end
 
 
 def update_instructors(page: str | Path = INSTRUCTORS, notebooks: str | Path = NOTEBOOKS) -> bool:
-    """Put the table of exercises between the markers of the instructors' page; whether anything changed."""
+    """Put the table of exercises between the markers of the instructors' page; return whether anything changed."""
     return put(page, EXERCISES_BEGIN, EXERCISES_END, f"\n{exercise_table(notebooks)}\n")
 
 
@@ -28,7 +28,7 @@ def times(notebooks: str | Path = NOTEBOOKS) -> dict[str, tuple[float, float]]:
 
 
 def exercises(notebooks: str | Path = NOTEBOOKS) -> list[dict]:
-    """The exercises as the notebooks announce them, in order: number, title, difficulty, minutes, name, notebook."""
+    """The exercises of the notebooks in order: number, title, difficulty, minutes, name, notebook."""
     found = []
     heading = re.compile(r"^### Exercise (\S+) · (.+)\n+\*Difficulty ([●○]{3}), about (\d+) minutes", re.M)
     for path in sorted(Path(notebooks).glob("*.ipynb")):

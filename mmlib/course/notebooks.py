@@ -49,10 +49,10 @@ def notebooks() -> list[Path]:
 
 
 def execute(path: str | Path) -> int:
-    """Execute a notebook in place, in its own folder; the whole seconds it took, kept as its metadata `mmlib.seconds`.
+    """Execute a notebook in place, in its own folder; return the seconds it took, which its metadata keep, too.
 
-    Nothing else that differs from machine to machine is kept. `ValueError` names what stopped it; the file then stays
-    as it was.
+    Nothing else that differs between machines is kept. `ValueError` names what stopped the notebook; then the file
+    stays as it was.
     """
     path = Path(path)
     notebook = nbformat.read(path, as_version=4)
@@ -85,8 +85,8 @@ def execute(path: str | Path) -> int:
 def run(out: str | Path, **parameters) -> None:
     """Run all notebooks in order by papermill, each into the folder `out`, and print the seconds of each.
 
-    A parameter is given to every notebook that knows it; `out` of those that train is `out/NAME`, where a finished
-    training is found again. `ValueError` names a parameter that none knows, or what stopped a notebook.
+    Every notebook gets the parameters that it knows; those that train get `out/NAME` as `out` and find a finished
+    training there. `ValueError` names a parameter that no notebook knows, or what stopped a notebook.
     """
     import papermill
 
@@ -121,8 +121,8 @@ def run(out: str | Path, **parameters) -> None:
 def pages(out: str | Path) -> Path:
     """Write the executed notebooks, and the Markdown beside them, as HTML pages with a contents page; returns that.
 
-    Links between them lead to the pages; a link to another file of the repository becomes plain text, and one that
-    leads nowhere raises `ValueError`. Pictures are within the pages; only formulas need the network (MathJax).
+    Links between them lead to the pages; a link to another file of the repository becomes plain text, and a link to
+    nothing raises `ValueError`. Pictures lie inside the pages; only formulas need the network (MathJax).
     """
     from nbconvert import HTMLExporter
 
@@ -156,7 +156,7 @@ def _text(notebook: nbformat.NotebookNode) -> str:
 
 
 def _contents(read: dict[Path, nbformat.NotebookNode], titles: dict[Path, str]) -> str:
-    """The contents page in Markdown: a row a notebook (its question, its time), then the other pages."""
+    """The contents page in Markdown: one row per notebook (its question, its time), then the other pages."""
     lines = ["# Mix and match networks: the course", "", "| notebook | its question | time |", "| --- | --- | --- |"]
     for path, notebook in read.items():
         if path.suffix == ".ipynb":

@@ -1,4 +1,4 @@
-"""The parameters of a notebook: checked before anything else runs, so that a slip stops it with one sentence."""
+"""The parameters of a notebook: checked before anything else runs, so that a mistake stops it with one sentence."""
 
 import tempfile
 from pathlib import Path
@@ -12,9 +12,9 @@ _CHECKED = "_mmlib_parameters_checked"
 def check(namespace: dict, **types: type) -> None:
     """Check a notebook's parameters against `name=type`; call it as `check(globals(), …)` right below them.
 
-    At that place the namespace holds nothing but parameters, so a plain value of another name is one that papermill was
-    given by mistake (papermill itself would go on). A cell run again checks types alone. `ValueError` names what is
-    wrong and the known parameters; a string such as 'false' is no bool.
+    At that place the namespace holds nothing but parameters. A plain value of another name was given to papermill by
+    mistake, and papermill itself would ignore it. A cell that runs again checks only types. `ValueError` names what is
+    wrong and the known parameters; a string such as 'false' is not a bool.
     """
     known = ", ".join(f"{name} ({kind.__name__})" for name, kind in types.items())
     if not namespace.get(_CHECKED):

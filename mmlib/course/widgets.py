@@ -1,4 +1,4 @@
-"""Explorers for a live Jupyter server; where there is none, each draws its still twin instead."""
+"""Explorers for a live Jupyter server; without one, each draws a still picture instead."""
 
 import gc
 import os
@@ -16,12 +16,12 @@ from .plots import Picture, label
 
 
 def live() -> bool:
-    """Whether a person sits before a Jupyter server (headless runs have no session name)."""
+    """Whether a person uses a Jupyter server (headless runs have no session name)."""
     return bool(os.environ.get("JPY_SESSION_NAME"))
 
 
 def translation_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBox | Picture":
-    """Choose source, target and room, take the pooling indices away, disturb the latent, and see what comes out.
+    """Choose source, target and room, take the pooling indices away, disturb the latent, and see the translation.
 
     Still: all translations of one room.
     """
@@ -71,7 +71,7 @@ def pooling_explorer(values: torch.Tensor) -> "ipywidgets.VBox | Picture":
 
 
 def fusion_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBox | Picture":
-    """Mix the latent of RGB with that of depth or of segmentation, by α and either's pooling indices.
+    """Mix the latent of RGB with that of depth or of segmentation by α, with the pooling indices of either.
 
     Still: (RGB, depth) → segmentation for five α.
     """
@@ -95,7 +95,7 @@ def fusion_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBox | P
 
 
 def curves_explorer(curves: Mapping[str, list[dict]], term: str | None = None) -> "ipywidgets.VBox | Picture":
-    """Compare the training curves of finished runs, a loss term at a time; still: `term`, or the first, of all runs.
+    """Compare the training curves of finished runs, one loss term at a time; still: `term`, or the first, of all runs.
 
     `curves`: name → the `curve` of a result in `data/results`.
     """
@@ -144,7 +144,7 @@ class _DescribedImage(ipywidgets.Image):
 
 
 def _explorer(draw: Callable[..., Picture], **controls: ipywidgets.Widget) -> ipywidgets.VBox:
-    """The controls above a picture that `draw` makes anew from their values at every change."""
+    """The controls above a picture that `draw` makes again from their values at every change."""
     picture = _DescribedImage(format="png", layout={"align_self": "flex-start", "max_width": "100%"})
 
     def redraw(_=None) -> None:
@@ -155,7 +155,7 @@ def _explorer(draw: Callable[..., Picture], **controls: ipywidgets.Widget) -> ip
         control.observe(redraw, "value")
     redraw()
     gc.collect()
-    gc.freeze()  # else Python goes through all objects of all libraries at every seventh picture, and pauses for 150 ms
+    gc.freeze()  # otherwise Python searches all objects at every seventh picture, and pauses for 150 ms
     return ipywidgets.VBox([ipywidgets.HBox(list(controls.values()), layout={"flex_flow": "row wrap"}), picture])
 
 

@@ -1,4 +1,4 @@
-"""Batches as functions of seed and step: which rooms, cropped and mirrored how, read here or ahead by workers."""
+"""Batches as functions of seed and step: which rooms, how cropped and mirrored; read here, or ahead by workers."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..hardware import processes
 from ..hardware.compute import Machine
-from ..hardware.processes import mine
+from ..hardware.processes import shard
 from ..modalities import modality
 from ..recipes import Recipe
 from .sets import Rooms
@@ -26,22 +26,22 @@ class Pair:
 
 
 def generator(device: torch.device | str, *numbers: int) -> torch.Generator:
-    """Randomness as a function of some whole numbers (seed, step, purpose) alone."""
+    """Random numbers that depend on some integers (seed, step, purpose) alone."""
     seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
     return torch.Generator(device).manual_seed(seed)
 
 
-def draw(rooms: Rooms, batch: int, step: int, seed: int, number: int) -> torch.Tensor:
-    """Indices of step's batch, of all processes together: each epoch a new permutation of the set, the incomplete last
-    batch left out."""
+def draw(rooms: Rooms, batch: int, step: int, seed: int, index: int) -> torch.Tensor:
+    """Indices of the batch at `step`, for all processes together. Each epoch is a new permutation of the set, without
+    its incomplete last batch."""
     batch = min(batch, len(rooms))
-    epoch, place = divmod(step, len(rooms) // batch)
-    return _order(len(rooms), seed, number, epoch)[place * batch : (place + 1) * batch]
+    epoch, position = divmod(step, len(rooms) // batch)
+    return _order(len(rooms), seed, index, epoch)[position * batch : (position + 1) * batch]
 
 
 @functools.lru_cache(maxsize=16)  # an epoch's, for each set: of 170,000 views it takes 1.5 ms
-def _order(count: int, seed: int, number: int, epoch: int) -> torch.Tensor:
-    return torch.randperm(count, generator=generator("cpu", seed, number, epoch))
+def _order(count: int, seed: int, index: int, epoch: int) -> torch.Tensor:
+    return torch.randperm(count, generator=generator("cpu", seed, index, epoch))
 
 
 INSIDE = "inside"
@@ -54,18 +54,20 @@ def augment(
     """Crop, zoom and mirror all members of a pair alike; vary the light of RGB alone.
 
     Raw images (N, C, H, W) of any equal size → raw images of size × size; square windows, anywhere in the image, whose
-    side is a share of the shorter one, drawn from `windows`. Depth is scaled as the window is: what is enlarged is
-    nearer (Eigen et al. 2014, section 3.4). Beyond 1 a window shows the image's border, repeated, which the mask
-    `INSIDE` leaves out. `random` is that of the batch of all processes, of which these images are this one's share.
+    side is a share of the shorter one, drawn from `windows`. Depth is scaled with the window, because what is enlarged
+    is nearer (Eigen et al. 2014, section 3.4). A window larger than the image (a share above 1) repeats the border,
+    and the mask `INSIDE` leaves that out. `random` draws for the batch of all processes; the images are
+    this one's share.
     """
     first = next(iter(raw.values()))
     device, (count, _, *sides) = first.device, first.shape
-    joint = count * processes.count()
-    scale, *middle = (mine(numbers) for numbers in torch.rand(3, joint, generator=random))
+    joint = count * processes.world_size()
+    scale, *middle = (shard(numbers) for numbers in torch.rand(3, joint, generator=random))
     scale = windows[0] + (windows[1] - windows[0]) * scale
-    mirror = torch.where(mine(torch.rand(joint, generator=random)) < 0.5, -1.0, 1.0)
-    light = torch.exp(0.25 * mine(torch.randn(joint, 1, 1, 1, generator=random)))
-    light = (light * torch.exp(0.1 * mine(torch.randn(joint, 3, 1, 1, generator=random)))).to(device, non_blocking=True)
+    mirror = torch.where(shard(torch.rand(joint, generator=random)) < 0.5, -1.0, 1.0)
+    light = torch.exp(0.25 * shard(torch.randn(joint, 1, 1, 1, generator=random)))
+    light = light * torch.exp(0.1 * shard(torch.randn(joint, 3, 1, 1, generator=random)))
+    light = light.to(device, non_blocking=True)
     mirrors = (mirror < 0).to(device, non_blocking=True).view(-1, 1, 1, 1)
     whole = windows == (1.0, 1.0) and sides == [size, size]  # nothing to resample
     if not whole:
@@ -93,22 +95,22 @@ def augment(
 
 
 def as_needed(rooms: Rooms, recipe: Recipe) -> Rooms:
-    """The rooms as a recipe's batches are made of: at its size, where no windows are cut from them."""
+    """The rooms at the size that a recipe needs: at its own, unless windows are cut from them."""
     return rooms.resized(recipe.size) if not recipe.augment or recipe.windows == (1.0, 1.0) else rooms
 
 
-def raw_batch(rooms: Rooms, recipe: Recipe, step: int, number: int) -> dict[str, torch.Tensor]:
-    """This process's share of the batch of set `number` that belongs to `step`: raw images, cropped and mirrored."""
-    drawn = mine(draw(rooms, recipe.batch, step, recipe.seed, number))
+def raw_batch(rooms: Rooms, recipe: Recipe, step: int, index: int) -> dict[str, torch.Tensor]:
+    """This process's share of the batch of set `index` that belongs to `step`: raw images, cropped and mirrored."""
+    drawn = shard(draw(rooms, recipe.batch, step, recipe.seed, index))
     if not recipe.augment:
         return rooms.batch(drawn)
-    random = generator("cpu", recipe.seed, step, number, 1)
+    random = generator("cpu", recipe.seed, step, index, 1)
     return augment(rooms.uncropped(drawn), recipe.size, random, recipe.windows_at(step))
 
 
 class Steps(Dataset):
-    """By step, the raw batch of each set, or the error that kept it from being read: a worker process's own would
-    arrive with pages of traceback."""
+    """The raw batch of each set, by step; or the error that prevented reading it, because an error that a worker
+    process raises arrives with pages of traceback."""
 
     def __init__(self, sets: Sequence[Rooms], recipe: Recipe):
         self.sets, self.recipe = sets, recipe
@@ -118,13 +120,13 @@ class Steps(Dataset):
 
     def __getitem__(self, step: int) -> list[dict[str, torch.Tensor]] | Exception:
         try:
-            return [raw_batch(rooms, self.recipe, step, number) for number, rooms in enumerate(self.sets)]
+            return [raw_batch(rooms, self.recipe, step, index) for index, rooms in enumerate(self.sets)]
         except (ValueError, OSError) as error:
             return error
 
 
 def ahead(steps: Steps, first: int, workers: int, device: torch.device) -> Iterator[list[dict[str, torch.Tensor]]]:
-    """The raw batches from step `first` on, which worker processes prepare while the networks compute."""
+    """The raw batches from step `first` on; worker processes prepare them while the networks compute."""
     order = range(first, len(steps))
     loader = DataLoader(steps, None, sampler=order, num_workers=workers, pin_memory=device.type == "cuda")
     for batch in loader:
@@ -142,13 +144,13 @@ def resident(sets: Sequence[Rooms], machine: Machine) -> tuple[Rooms, ...]:
 
 
 def to_pair(raw: dict[str, torch.Tensor], machine: Machine) -> Pair:
-    """Raw images as a pair on the device. They travel as they are stored, RGB in 8 bits, and become numbers there."""
+    """Raw images as a pair on the device. They are sent as they are stored (RGB in 8 bits), and converted there."""
     raw = {name: image.to(machine.device, non_blocking=True) for name, image in raw.items()}
     inside = raw.pop(INSIDE, True)
     images = {name: machine.place(modality(name).to_input(image)) for name, image in raw.items()}
     return Pair(images, {name: modality(name).valid(image) & inside for name, image in raw.items()})
 
 
-def load_batch(rooms: Rooms, recipe: Recipe, machine: Machine, step: int, number: int) -> Pair:
-    """The pair of set `number` that belongs to `step`."""
-    return to_pair(raw_batch(rooms, recipe, step, number), machine)
+def load_batch(rooms: Rooms, recipe: Recipe, machine: Machine, step: int, index: int) -> Pair:
+    """The pair of set `index` that belongs to `step`."""
+    return to_pair(raw_batch(rooms, recipe, step, index), machine)

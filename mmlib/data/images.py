@@ -30,7 +30,7 @@ RESAMPLE = {
 def opened_image(file: io.BytesIO | Path) -> Iterator[Image.Image]:
     """A PNG or JPEG, not yet decoded; `ValueError` says why, in a few words, where Pillow fails here or in the block.
 
-    No other format is tried: what a file is its content says, not its name, and Pillow starts programs for some.
+    The content decides, not the file's name. No other format is tried, because Pillow starts programs for some.
     """
     try:
         with warnings.catch_warnings(action="ignore"):
@@ -55,8 +55,8 @@ def read_pixels(data: bytes, where: str, record: Modality, size: int | None = No
     if mode not in modes:
         raise ValueError(f"{where} holds {mode} pixels, expected {record.pixels} for {record.name}: render it again")
     if not fits:
-        said = f"index.json says {size}×{size}" if size else f"no side may have more than {most}"
-        raise ValueError(f"{where} is {width}×{height}, but {said}: render it again")
+        expected = f"index.json says {size}×{size}" if size else f"no side may have more than {most}"
+        raise ValueError(f"{where} is {width}×{height}, but {expected}: render it again")
     if pictures != 1:
         raise ValueError(f"{where} holds {pictures} pictures, expected one: render it again")
     return pixels

@@ -11,7 +11,7 @@ from ..modalities import modality
 from . import shards
 from .images import decode
 from .sets import SPLITS
-from .sources import Files, check_rooms, file_name
+from .sources import Files, check_rooms, file_name, require
 
 
 def pack(
@@ -33,12 +33,12 @@ def pack(
         opened = [stack.enter_context(Files(part)) for part in parts]
         indices = [files.index() for files in opened]
         named: dict[str, tuple[Files, str]] = {}
-        for place, (files, index) in enumerate(zip(opened, indices)):
-            files.require(index, modalities)
+        for folder, (files, index) in enumerate(zip(opened, indices)):
+            require(files.source, index["modalities"], modalities)
             for entry in index["rooms"]:
                 inside = dict(entry)
                 if len(parts) > 1:
-                    entry["path"] = f"{place}/{entry['path']}"
+                    entry["path"] = f"{folder}/{entry['path']}"
                 for name in modalities:
                     named[file_name(entry, modality(name))] = (files, file_name(inside, modality(name)))
         rooms = [entry for index in indices for entry in index["rooms"]]

@@ -1,19 +1,18 @@
-"""SceneNet RGB-D (McCormac et al. 2017) as it is downloaded: sets of the usual types that read images when asked for.
+"""SceneNet RGB-D (McCormac et al. 2017) as it is downloaded: a source that reads images when asked for.
 
 A root holds `<split>/<render_path>/` with `photo/<frame>.jpg`, `depth/<frame>.png` (16-bit, millimetres along the ray,
 0 = no hit) and `instance/<frame>.png` (16-bit instance ids, 0 = background), and protobuf files that list the
 trajectories of a split: their instances, each with its WordNet id (wnid), and their views. A split is `train`, `val` or
 `test`, and the protobuf's file name says which. Photos may have any size; SceneNet's are 320 × 240.
 
-Which class a wnid is, no file of SceneNet says. The authors' table is under the GPL and not part of this library; give
+No file of SceneNet says which class a wnid is. The authors' table is under the GPL and not part of this library; give
 your own `wnid_to_class.txt`, columns between blanks, classes as in `mmlib.modalities.CLASSES`:
 
     wnid     name         13_classes
     3001627  chair.n.01   Chair
 
-The paper's networks take 256 × 256 pixels, and the paper does not say how photos of 320 × 240 became square. Here an
-image is resized until its shorter side has the asked-for size, and a square is cut out of it: the central one by
-`batch`, so for evaluation; one anywhere along the photo by `batches.augment`, which gets all of it by `uncropped`.
+The paper's networks take 256 × 256 pixels, and the paper does not say how photos of 320 × 240 became square;
+`mmlib.data.sources.Streamed` says how they do here.
 
 Frames of one trajectory show one room, so the trajectory is the unit by which sets are held apart: `rooms` holds each
 view's trajectory, not the view, by `mmlib.data.scenenet_index.trajectory_number`.
@@ -29,63 +28,53 @@ from pathlib import Path
 import torch
 
 from ..files import SIDE, image_bytes
-from ..modalities import SEGMENTATION, Modality, modality
+from ..modalities import MODALITIES, SEGMENTATION, modality
+from .images import from_pixels, read_pixels
 from .scenenet_index import Index, Trajectory, open_index
-from .sets import DepthPairs, SegmentationPairs, Triplets
-from .sources import Files
-from .streams import StreamedRooms, size_problem, spread
+from .sets import DepthPairs, Rooms, SegmentationPairs, Triplets
+from .sources import Files, Streamed, size_problem, spread
 
 INSTANCES = dataclasses.replace(SEGMENTATION, folder="instance", pixels="16-bit grey")
 """How SceneNet stores segmentation: instance ids, which a trajectory's table turns into classes."""
 
-# ── Sets ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Views ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class SceneNetRooms(StreamedRooms):
-    """Views of trajectories: `views` are pairs of a trajectory and a frame, as `views` makes them.
+class Tree(Streamed):
+    """Views of trajectories in a root: `views` are pairs of a trajectory and a frame, as `views` makes them.
 
     `rooms` holds each view's trajectory number, `sha256` is of the index, the classes and the list of views: hundreds
-    of gigabytes of images are not hashed.
+    of gigabytes of images are not hashed. `size` is the paper's.
     """
 
     def __init__(self, index: Index, views: Sequence[tuple[Trajectory, int]], split: str, size: int = 256):
         self.files = Files(index.root)
         listed = "".join(f"\n{trajectory.path} {frame}" for trajectory, frame in views)
         sha256 = hashlib.sha256((index.sha256 + listed).encode()).hexdigest()
-        super().__init__(list(views), [trajectory.number for trajectory, _ in views], split, sha256, size)
+        rooms = [trajectory.number for trajectory, _ in views]
+        super().__init__({"split": split, "rooms": list(views)}, rooms, MODALITIES, split, sha256, size)
 
-    def file(self, place: int, name: str) -> str:
-        return self.files.where(self._name(place, name))
+    def file(self, position: int, name: str) -> str:
+        return self.files.where(self._name(position, name))
 
-    def content(self, place: int, name: str) -> bytes:
-        return self.files.read(self._name(place, name), image_bytes(SIDE))
+    def content(self, position: int, name: str) -> bytes:
+        return self.files.read(self._name(position, name), image_bytes(SIDE))
 
-    def stored_as(self, name: str) -> Modality:
-        return INSTANCES if name == INSTANCES.name else modality(name)
+    def stored(self, position: int, name: str) -> tuple[torch.Tensor, bytes | None]:
+        if name != INSTANCES.name:
+            return super().stored(position, name)
+        ids = read_pixels(self.content(position, name), self.file(position, name), INSTANCES)
+        trajectory, _ = self.index["rooms"][position]
+        return from_pixels(trajectory.classes_of(ids), INSTANCES), None
 
-    def decoded(self, content: bytes, place: int, name: str) -> torch.Tensor:
-        raw, (trajectory, _) = super().decoded(content, place, name), self.index["rooms"][place]
-        return torch.from_numpy(trajectory.classes_of(raw.numpy())) if name == INSTANCES.name else raw
-
-    def _name(self, place: int, name: str) -> str:
-        (trajectory, frame), record = self.index["rooms"][place], self.stored_as(name)
+    def _name(self, position: int, name: str) -> str:
+        trajectory, frame = self.index["rooms"][position]
+        record = INSTANCES if name == INSTANCES.name else modality(name)
         return f"{trajectory.path}/{record.folder}/{frame}{record.suffix}"
 
 
-class SceneNetSegmentationPairs(SceneNetRooms, SegmentationPairs):
-    """D1 of SceneNet RGB-D; depth files are never opened."""
-
-
-class SceneNetDepthPairs(SceneNetRooms, DepthPairs):
-    """D2 of SceneNet RGB-D; instance files are never opened."""
-
-
-class SceneNetTriplets(SceneNetRooms, Triplets):
-    """All three modalities of SceneNet RGB-D, for evaluation only."""
-
-
 def views(trajectories: Sequence[Trajectory], chosen: slice = slice(None)) -> list[tuple[Trajectory, int]]:
-    """The chosen ones of each trajectory's views, by their place in it; of a trajectory too short for any, the last."""
+    """The chosen views of each trajectory, by their position in it; of a trajectory too short for any, the last."""
     frames = ((trajectory, trajectory.frames[chosen].tolist()) for trajectory in trajectories)
     return [(trajectory, frame) for trajectory, some in frames for frame in some or trajectory.frames[-1:].tolist()]
 
@@ -116,14 +105,15 @@ def paper_sets(
     which: str = "51k",
     size: int = 256,
     protobufs: Sequence[str | Path] | None = None,
-) -> tuple[SceneNetSegmentationPairs, SceneNetDepthPairs, SceneNetTriplets]:
+) -> tuple[SegmentationPairs, DepthPairs, Triplets]:
     """D1, D2 and the test set of section 5.1, no two of them with a trajectory in common; arguments as `open_index`'s.
 
     D1 is the first half of the train split's first 1,000 (`51k`) or 15,000 (`170k`) trajectories, D2 the second. The
     test set is of SceneNet's val split (or test), and where the index lists one split alone, of trajectories that
     follow those of D2. So the test set of `51k` is *not* the paper's, whose 60th frames are of the very videos that it
-    trained on. Of fewer trajectories than the paper's, which is printed, one split is divided in the paper's
-    proportions, and two splits are used whole. `ValueError` for an unknown set or fewer than three trajectories.
+    trained on. Where a root has fewer trajectories than the paper, this is printed; one split is then divided in the
+    paper's proportions, and two splits are used whole. `ValueError` for an unknown set or fewer than three
+    trajectories.
     """
     if which not in PAPER_SETS:
         raise ValueError(f"unknown set {which!r}: known are {', '.join(PAPER_SETS)}")
@@ -143,13 +133,13 @@ def paper_sets(
         print(f"{root}: {2 * half} trajectories to train on and {len(tested)} to test on; in the paper's {which} set "
               f"there are {chosen.trained} and {chosen.tested}")  # fmt: skip
     return (
-        SceneNetSegmentationPairs(index, views(trained[:half], chosen.frames), "d1", size),
-        SceneNetDepthPairs(index, views(trained[half : 2 * half], chosen.frames), "d2", size),
-        SceneNetTriplets(index, views(tested, chosen.test_frames), "test", size),
+        SegmentationPairs(Tree(index, views(trained[:half], chosen.frames), "d1", size)),
+        DepthPairs(Tree(index, views(trained[half : 2 * half], chosen.frames), "d2", size)),
+        Triplets(Tree(index, views(tested, chosen.test_frames), "test", size)),
     )
 
 
-def describe(sets: Sequence[SceneNetRooms]) -> str:
+def describe(sets: Sequence[Rooms]) -> str:
     """The sets for people, a line each."""
     return "\n".join(
         f"{rooms.split}: {' + '.join(rooms.modalities)}; {len(rooms)} views, {len(set(rooms.rooms))} of the "
@@ -158,21 +148,21 @@ def describe(sets: Sequence[SceneNetRooms]) -> str:
     )
 
 
-def check(rooms: StreamedRooms, most: int | None = 100) -> list[str]:
+def check(rooms: Rooms, most: int | None = 100) -> list[str]:
     """Read every file of `most` views at even distances in a set (None: of all); one sentence for each bad file.
 
     Values are judged over all views that could be read, since a camera close to a wall sees no far depth.
     """
     problems, shapes = [], {}
     values = {name: [] for name in rooms.modalities}
-    for place in spread(len(rooms), most):
+    for position in spread(len(rooms), most):
         for name in rooms.modalities:
             try:
-                raw = rooms.read(place, name)
+                raw = rooms.source.read(position, name)
             except (ValueError, FileNotFoundError) as error:
                 problems.append(str(error))
                 continue
-            shapes[rooms.file(place, name)] = tuple(raw.shape[1:])
+            shapes[rooms.source.file(position, name)] = tuple(raw.shape[1:])
             values[name].append(raw[:, ::8, ::8].flatten())
     usual = Counter(shapes.values()).most_common(1)
     problems += [text for file, shape in shapes.items() if (text := size_problem(file, shape, usual[0][0]))]

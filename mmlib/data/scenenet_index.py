@@ -1,7 +1,7 @@
 """SceneNet RGB-D's index: which trajectories and views a root holds, and which class each instance has.
 
 Protobuf files (proto2) list the trajectories of a split; their messages are declared here from the numbers of the
-fields, so there is no generated file. Which class a WordNet id (wnid) is, no file of SceneNet says; see
+fields, so there is no generated file. No file of SceneNet says which class a WordNet id (wnid) is; see
 `mmlib.data.scenenet`.
 """
 
@@ -60,7 +60,7 @@ def messages() -> dict[str, type]:
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """A camera's way through one room: `path` is `<split>/<render_path>`, `number` what audits know it by.
+    """A camera's way through one room: `path` is `<split>/<render_path>`, `number` identifies it in audits.
 
     `frames` (V,) in order; `instances` (I,) are the ids that have a class, `classes` (I,) uint8 which.
     """

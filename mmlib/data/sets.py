@@ -1,121 +1,105 @@
-"""Rooms in memory, and the splits as different types.
+"""Sets of rooms, and the splits as different types.
 
 Zero-pair training rests on what each split may hold (paper, section 4.1): D1 has RGB and segmentation, D2 has RGB and
 depth of *other* rooms. Here they are different types, and zero-pair training takes no others: it cannot be given a
-depth–segmentation pair.
+depth–segmentation pair. Where its images lie is known to the source of a set, see `mmlib.data.sources`.
 """
 
 import copy
 import hashlib
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import ClassVar, Self
 
 import torch
 
-from ..files import JSON_BYTES, image_bytes
-from ..modalities import CLASSES, modality
-from .images import decode, resize
-from .sources import Files, file_name
+from .sources import Memory, Source, load
 
 
 class Rooms:
-    """The rooms of one data set in memory, with the modalities of the class and no others.
+    """Views of rooms from a source, with the modalities of the class and no others.
 
-    `images[name]` holds raw images of all rooms: RGB uint8 (N, 3, H, W), depth float32 metres (N, 1, H, W) and
-    segmentation uint8 class ids (N, 1, H, W). `rooms` are the seeds that made them; `sha256` identifies the data: the
-    zip's bytes, or the index and the files read, in its order. `size` resizes to size × size after reading. Raises
-    `FileNotFoundError` for what is missing and `ValueError` for what is wrong, with the file's name.
+    `source` is a `Source`, or the path of a directory or a zip, which is read into memory; `size` resizes its images.
+    `rooms` are the numbers of the rooms that the views show, one per view; for rendered rooms they are the seeds.
+    `index` is what the data set says of itself, with an entry per view in `index["rooms"]`, and `sha256` identifies the
+    data where it was read from, whatever part or size of it is held. `images` are all raw images by modality, as they
+    lie in memory: RGB uint8 (N, 3, H, W), depth float32 metres (N, 1, H, W), segmentation uint8 class ids (N, 1, H, W);
+    there are none where files are streamed. Raises `FileNotFoundError` for what is missing, and `ValueError` for what
+    is wrong or lacks a modality.
     """
 
     modalities: ClassVar[tuple[str, ...]] = ()
-    source: str | Path | None = None  # what the images were read from
 
-    def __init__(self, source: str | Path, size: int | None = None):
+    def __init__(self, source: Source | str | Path, size: int | None = None):
         if not self.modalities:
-            raise TypeError("Rooms says not what to read: use SegmentationPairs, DepthPairs or Triplets")
-        with Files(source) as files:
-            self.index = index = files.index()
-            files.require(index, self.modalities)
-            digest = hashlib.sha256(b"" if files.archive else files.read("index.json", JSON_BYTES))
-            images = {name: [] for name in self.modalities}
-            for entry in index["rooms"]:
-                for name in self.modalities:
-                    file = file_name(entry, modality(name))
-                    data = files.read(file, image_bytes(index["size"]))
-                    images[name].append(decode(data, files.where(file), modality(name), index["size"]))
-                    if not files.archive:
-                        digest.update(data)
-            if files.archive:
-                with open(source, "rb") as archive:
-                    digest = hashlib.file_digest(archive, "sha256")
-        self.source = source
-        self.images = {name: torch.stack(raw) for name, raw in images.items()}
-        self.rooms = [entry["room"] for entry in index["rooms"]]
-        self.sha256 = digest.hexdigest()
-        self.split = index.get("split", Path(source).stem)
-        self.size = size or index["size"]
-        self.images = resize(self.images, self.size, self.size)
+            name = type(self).__name__
+            raise TypeError(f"{name} does not say what to read: use SegmentationPairs, DepthPairs or Triplets")
+        held = source if isinstance(source, Source) else load(source, self.modalities)
+        self.source, self.split = held.only(self.modalities), held.split
+        if size:
+            self.source = self.source.resized(size)
 
     @classmethod
     def of(cls, images: dict[str, torch.Tensor], rooms: Sequence[int], split: str = "memory") -> Self:
-        """Raw images in memory, (N, C, H, W) square, as a set of this type; `rooms` number the scenes."""
-        held = cls.__new__(cls)
+        """A set of raw images (N, C, H, W), square; `rooms` are the numbers of their rooms, none twice."""
         sizes = {tuple(raw.shape[2:]) for raw in images.values()} | {(raw.shape[-1],) * 2 for raw in images.values()}
         counts = {len(raw) for raw in images.values()} | {len(rooms), len(set(rooms))}
         if set(images) != set(cls.modalities) or len(sizes) != 1 or len(counts) != 1:
             raise ValueError(
-                f"{split}: {cls.__name__} takes {', '.join(cls.modalities)}, square and as many of each as there are "
-                "scene numbers, no number twice"
+                f"{split}: {cls.__name__} takes {', '.join(cls.modalities)}, all square and as many of each as "
+                "there are room numbers; no room number may appear twice"
             )
-        held.images, held.rooms, held.split = dict(images), list(rooms), split
-        held.size, held.index = next(iter(sizes))[0], {"split": split, "rooms": [{"room": room} for room in rooms]}
         digest = hashlib.sha256()
         for name in cls.modalities:
             digest.update(images[name].contiguous().numpy())
-        held.sha256 = digest.hexdigest()
+        index = {"split": split, "rooms": [{"room": room} for room in rooms]}
+        held = cls.__new__(cls)
+        Rooms.__init__(held, Memory(images, index, split, digest.hexdigest()))
         return held
+
+    rooms = property(attrgetter("source.rooms"))
+    index = property(attrgetter("source.index"))
+    size = property(attrgetter("source.size"))
+    sha256 = property(attrgetter("source.sha256"))
+    images = property(attrgetter("source.images"))
 
     def __len__(self) -> int:
         return len(self.rooms)
 
-    def batch(self, indices: Sequence[int] | torch.Tensor) -> dict[str, torch.Tensor]:
-        """The raw images of some rooms by position, in the dtypes of `mmlib.modalities` (segmentation int64)."""
-        indices = torch.as_tensor(indices)
-        return {
-            name: raw[indices.to(raw.device, non_blocking=True)].to(modality(name).raw_dtype)
-            for name, raw in self.images.items()
-        }
-
     def uncropped(self, indices: Sequence[int] | torch.Tensor) -> dict[str, torch.Tensor]:
-        """What `batch` cuts square windows from, for augmentation, which cuts its own; here all is square already."""
-        return self.batch(indices)
+        """The raw images of some views, (N, C, H, W) with the shorter side of `size` pixels: augmentation cuts its
+        windows from them."""
+        return self.source.uncropped(torch.as_tensor(indices))
+
+    def batch(self, indices: Sequence[int] | torch.Tensor) -> dict[str, torch.Tensor]:
+        """The central size × size windows of `uncropped`, in the dtypes of `mmlib.modalities` (segmentation int64)."""
+        images = self.uncropped(indices)
+        top, left = ((side - self.size) // 2 for side in next(iter(images.values())).shape[2:])
+        return {name: raw[..., top : top + self.size, left : left + self.size] for name, raw in images.items()}
 
     def class_counts(self) -> torch.Tensor:
-        """Pixels of each class in all rooms, int64 (14,), Unknown first."""
-        return torch.bincount(self.images["segmentation"].flatten().long(), minlength=len(CLASSES))
+        """Pixels of each class, int64 (14,), Unknown first; where files are streamed, of at most 500 views."""
+        return self.source.class_counts()
+
+    def _with(self, source: Source) -> Self:
+        other = copy.copy(self)
+        other.source = source
+        return other
 
     def subset(self, start: int, stop: int | None = None) -> Self:
-        """The rooms from position start up to stop, of the same type; images are shared, the hash is the source's."""
-        part = copy.copy(self)
-        part.images = {name: raw[start:stop] for name, raw in self.images.items()}
-        part.rooms = self.rooms[start:stop]
-        part.index = {**self.index, "rooms": self.index["rooms"][start:stop]}
-        if not part.rooms:
-            raise ValueError(f"rooms {start} to {stop} of {self.split} are none: it has {len(self)}")
-        return part
+        """The views from position start up to stop, of the same type; images are shared, the hash is the source's."""
+        if not self.rooms[start:stop]:
+            raise ValueError(f"{self.split} has no rooms from {start} to {stop}: it has {len(self)}")
+        return self._with(self.source.subset(start, stop))
 
     def resized(self, size: int) -> Self:
         """The same rooms at size × size; the hash stays that of the data on disk."""
-        other = copy.copy(self)
-        other.images, other.size = resize(self.images, size, size), size
-        return other
+        return self._with(self.source.resized(size))
 
     def on(self, device: torch.device) -> Self:
         """The same rooms with their images in the memory of a device."""
-        other = copy.copy(self)
-        other.images = {name: raw.to(device) for name, raw in self.images.items()}
-        return other
+        return self._with(self.source.on(device))
 
     def describe(self, role: str = "training") -> dict:
         """What a checkpoint's record keeps of data it was given, for the audit; `role`: training or selection."""
@@ -193,26 +177,29 @@ class Surfaces(Rooms):
 class OraclePairs(Rooms):
     """Modalities of the same rooms besides RGB, for supervised oracles ONLY: no zero-pair method may be given any."""
 
-    def __init__(self, source: str | Path, modalities: Sequence[str], size: int | None = None):
+    def __init__(self, source: Source | str | Path, modalities: Sequence[str], size: int | None = None):
         self.modalities = tuple(modalities)
         super().__init__(source, size)
 
     def narrowed(self, modalities: Sequence[str]) -> Self:
         """The same rooms with some of their modalities."""
-        part = copy.copy(self)
+        part = self._with(self.source.only(modalities))
         part.modalities = tuple(modalities)
-        part.images = {name: self.images[name] for name in part.modalities}
         return part
 
 
 def joined(first: Rooms, second: Rooms) -> Rooms:
-    """The same rooms with the modalities of both; the hash is that of both hashes. `ValueError` for other rooms."""
-    if first.rooms != second.rooms or first.size != second.size:
-        raise ValueError(f"{first.split} and {second.split} are not the same rooms at the same size")
-    both = copy.copy(first)
-    both.images = {**first.images, **second.images}
-    both.modalities = tuple(both.images)
-    both.sha256 = hashlib.sha256(f"{first.sha256} {second.sha256}".encode()).hexdigest()
+    """The same rooms in memory with the modalities of both, for evaluation only; the hash is that of both hashes.
+
+    `TypeError` for `AnchoredPairs`, which hold two modalities, and `ValueError` for other rooms.
+    """
+    if isinstance(first, AnchoredPairs) or isinstance(second, AnchoredPairs):
+        raise TypeError(f"{first.split} and {second.split} may not be joined: AnchoredPairs hold two modalities")
+    if first.rooms != second.rooms or first.size != second.size or not (first.images and second.images):
+        raise ValueError(f"{first.split} and {second.split} are not the same rooms at the same size, in memory")
+    sha256 = hashlib.sha256(f"{first.sha256} {second.sha256}".encode()).hexdigest()
+    both = first._with(Memory(first.images | second.images, first.index, first.split, sha256))
+    both.modalities = both.source.modalities
     return both
 
 

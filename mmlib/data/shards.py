@@ -1,21 +1,21 @@
-"""Sets as tar shards: large files to copy and to stream, out of which any image is read by its place.
+"""Sets as tar shards: large files to copy and to stream, of which any image is read by its position.
 
 Beside `d1-000000.tar`, `d1-000001.tar`, … lies `d1.json`, which lists them. A view is some members one after another,
-named as webdataset expects, so that its readers read shards, too: its number in the set and its scene's, then folder
-and suffix of each modality:
+named as webdataset expects, so that it reads shards, too: its number in the set and its scene's, then folder and suffix
+of each modality:
 
     000012-1000000000001.photo.jpg   000012-1000000000001.semantic_class.png
 
 Image files are copied where their pixels are the set's. Where they are not, as for SceneNet's classes, which are made
-of instances, and for rooms resized in memory, a PNG is made. So what is read back equals the set that was written, to
-the bit, and has its hash. The index:
+of instances, and for rooms resized in memory, a PNG is made. What is read back equals the set that was written to the
+bit, and has its hash. The index:
 
     {"format": "mmlib-shards-1", "split": "d1", "modalities": ["rgb", "segmentation"], "size": 256, "samples": 25000,
      "sha256": "the set's", "class_counts": [...], "shards": [
        {"bytes": 268000256, "sha256": "the file's", "views": [[1000000000000, 512, 21034, 22528, 1421], ...]}, ...]}
 
-A shard's number is its place in the list. A view is its scene's number, then of each modality's file offset and count
-of bytes.
+A shard's number is its position in the list. A view is its scene's number, then offset and bytes of each modality's
+file.
 """
 
 import functools
@@ -24,97 +24,96 @@ import io
 import json
 import os
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Self
 
 import numpy as np
 import torch
+from msgspec import Meta, Struct
 from PIL import Image
 
-from ..files import JSON_BYTES, SIDE, image_bytes, json_object, read_file, written_whole
+from ..files import JSON_BYTES, SIDE, fitted, json_object, read_file, written_whole
 from ..modalities import Modality, modality
-from .images import from_pixels, read_pixels
-from .sets import SPLITS, DepthPairs, Rooms, SegmentationPairs, Triplets
-from .sources import Files, file_name
-from .streams import StreamedRooms
+from .images import from_pixels
+from .sets import SPLITS, Rooms
+from .sources import Streamed
 
 FORMAT = "mmlib-shards-1"
 SHARD_BYTES = 256 * 2**20
 BLOCK = 512  # of tar: a header is one, and contents are filled up to whole ones
 END = bytes(2 * BLOCK)
-FIELDS = {
-    "split": str, "modalities": list, "size": int, "samples": int, "sha256": str, "class_counts": list | None,
-    "shards": list,
-}  # fmt: skip
 AGAIN = "download it again, or remove it and write the shards again"
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class Shard(Struct):
+    """A tar of an index; `views` as above."""
+
+    bytes: Count
+    sha256: str
+    views: Annotated[list[list[Count]], Meta(min_length=1)]
+
+
+class Index(Struct):
+    """The index of a split's shards."""
+
+    split: str
+    modalities: list[str]
+    size: Annotated[int, Meta(ge=1, le=SIDE)]
+    samples: Count
+    sha256: str
+    shards: Annotated[list[Shard], Meta(min_length=1)]
+    class_counts: list[Count] | None = None
+
 
 # ── Reading ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class ShardedRooms(StreamedRooms):
-    """The set that an index (`d1.json`) and its shards hold: the one that was written, in the class's type.
+class Shards(Streamed):
+    """The views that an index (`d1.json`) and its shards hold, of just those modalities.
 
     No shard is opened here, but one that is missing or has another size than listed is named: `FileNotFoundError` or
-    `ValueError`, the latter also for an index that is damaged, unfinished, or of other modalities.
+    `ValueError`, the latter also for an index that is damaged or unfinished.
     """
 
-    def __init__(self, path: str | Path, size: int | None = None):
+    def __init__(self, path: str | Path):
         self.path = Path(path)
         index, rows = _open_index(self.path)
-        if tuple(index["modalities"]) != self.modalities:
-            held, taken = ", ".join(index["modalities"]), ", ".join(self.modalities)
-            raise ValueError(f"{path} holds {held}; {type(self).__name__} takes {taken} and nothing else")
         for number, shard in enumerate(index["shards"]):
             if problem := _problem(_shard(self.path, number), shard):
                 raise problem
-        super().__init__(rows, rows[:, 2].tolist(), index["split"], index["sha256"], size or index["size"])
-        self.index |= {key: index.get(key) for key in ("samples", "class_counts")}
+        held = {key: index.get(key) for key in ("split", "samples", "class_counts")} | {"rooms": rows}
+        rooms, modalities = rows[:, 2].tolist(), index["modalities"]
+        super().__init__(held, rooms, modalities, index["split"], index["sha256"], index["size"])
 
-    def file(self, place: int, name: str) -> str:
-        shard, number, room = self.index["rooms"][place, :3].tolist()
+    def only(self, modalities: Sequence[str]) -> Self:
+        """The same views; `ValueError` where these are not all of their modalities, so that each type has shards of
+        its own."""
+        if tuple(modalities) != self.modalities:
+            held, asked = ", ".join(self.modalities), ", ".join(modalities)
+            raise ValueError(f"{self.path} holds {held}; {asked} and nothing else were asked for")
+        return self
+
+    def file(self, position: int, name: str) -> str:
+        shard, number, room = self.index["rooms"][position, :3].tolist()
         return f"{_shard(self.path, shard)}/{_key(number, room)}.{modality(name).folder}"
 
-    def content(self, place: int, name: str) -> bytes:
-        shard, *row = self.index["rooms"][place].tolist()
-        offset, count = row[2 + 2 * self.modalities.index(name) :][:2]
+    def content(self, position: int, name: str) -> bytes:
+        shard, *row = self.index["rooms"][position].tolist()
+        offset, size = row[2 + 2 * self.modalities.index(name) :][:2]
         file = _shard(self.path, shard)
-        content = os.pread(_Opened(file).descriptor, count, offset)
-        if len(content) < count:
+        content = os.pread(_Opened(file).descriptor, size, offset)
+        if len(content) < size:
             raise ValueError(f"{file} is cut short: {AGAIN}")
         return content
 
     def class_counts(self) -> torch.Tensor:
         """Pixels of each class, int64 (14,): of the whole set what was counted before it was written, of a part of it
         in at most 500 views."""
-        if self.index["class_counts"] and len(self) == self.index["samples"]:
+        if self.index["class_counts"] and len(self.rooms) == self.index["samples"]:
             return torch.tensor(self.index["class_counts"])
         return super().class_counts()
-
-
-class ShardedSegmentationPairs(ShardedRooms, SegmentationPairs):
-    """D1 in shards, which hold no depth."""
-
-
-class ShardedDepthPairs(ShardedRooms, DepthPairs):
-    """D2 in shards, which hold no classes."""
-
-
-class ShardedTriplets(ShardedRooms, Triplets):
-    """All three modalities in shards, for evaluation only."""
-
-
-SHARDED = {
-    "d1": ShardedSegmentationPairs,
-    "d2": ShardedDepthPairs,
-    "validation": ShardedTriplets,
-    "test": ShardedTriplets,
-}
-
-
-def sharded(split: str) -> type[ShardedRooms]:
-    """The type of a split's shards; `ValueError` names those that there are."""
-    if split not in SHARDED:
-        raise ValueError(f"there are no shards of split {split!r}, but of {', '.join(SHARDED)}")
-    return SHARDED[split]
 
 
 def check(path: str | Path) -> list[str]:
@@ -181,18 +180,20 @@ def _open_index(path: Path, whole: bool = True) -> tuple[dict, np.ndarray]:
         raise ValueError(f"{path} is not JSON ({error}): {AGAIN}") from None
     if index.get("format") != FORMAT:
         raise ValueError(f"{path} does not say format {FORMAT!r}: only shards written by mmlib are read")
-    if wrong := [field for field, kind in FIELDS.items() if not isinstance(index.get(field), kind)]:
-        raise ValueError(f"{path} lacks a usable {', '.join(wrong)}: {AGAIN}")
+    try:
+        fitted(index, Index)
+    except ValueError as error:
+        raise ValueError(f"{path} is no index ({error}): {AGAIN}") from None
     try:
         views = [np.array(shard["views"], np.int64) for shard in index["shards"]]
         shards = np.repeat(np.arange(len(views)), [len(rows) for rows in views])
         rows = np.column_stack([shards, np.arange(len(shards)), np.concatenate(views)])
         ends = np.array([shard["bytes"] for shard in index["shards"]])[shards, None]
-        if rows.shape[1] != 3 + 2 * len(index["modalities"]) or (rows < 0).any():
+        if rows.shape[1] != 3 + 2 * len(index["modalities"]):
             raise ValueError("a view of other numbers")
         if (rows[:, 3::2] + rows[:, 4::2] > ends).any():
             raise ValueError("a view outside of its shard")
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): {AGAIN}") from None
     if whole and len(rows) != index["samples"]:
         listed = f"{len(rows)} of {index['samples']} views"
@@ -206,14 +207,15 @@ def _open_index(path: Path, whole: bool = True) -> tuple[dict, np.ndarray]:
 def write(rooms: Rooms, folder: str | Path, split: str | None = None, shard_bytes: int = SHARD_BYTES) -> Path:
     """Write a set (in memory or streamed) as shards of at most so many bytes and their index; the index's path.
 
-    `split` is the set's own if not given. Shards appear whole or not at all, and a stopped write is gone on with: what
-    is listed and there is not written again. `TypeError` for a set that is not of its split's type; `ValueError` where
-    the folder holds shards of another set, or an image cannot be read, or not be kept without loss.
+    `split` is the set's own if not given. Shards appear whole or not at all, and a stopped write is continued:
+    shards that are listed and exist are not written again. `TypeError` for a set that is not of its split's type;
+    `ValueError` where the folder holds shards of another set, or an image cannot be read, or not be kept without loss.
     """
     split = split or rooms.split
-    if sharded(split).modalities != rooms.modalities or not isinstance(rooms, SPLITS[split]):
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}: known are {', '.join(SPLITS)}")
+    if SPLITS[split].modalities != rooms.modalities or not isinstance(rooms, SPLITS[split]):
         raise TypeError(f"shards of {split} are made of {SPLITS[split].__name__}, not of {type(rooms).__name__}")
-    _files.cache_clear()  # it may hold what lay there before
     path, modalities = Path(folder) / f"{split}.json", list(rooms.modalities)
     what = {"format": FORMAT, "split": split, "modalities": modalities, "size": rooms.size}
     what |= {"samples": len(rooms), "sha256": rooms.sha256}
@@ -242,12 +244,12 @@ def _write_shard(file: Path, rooms: Rooms, start: int, stop: int | None, most: i
     """Write a shard of the views from start up to stop, or of as many as `most` bytes hold; its entry in the index."""
     digest, size, views = hashlib.sha256(), 0, []
     with written_whole(file) as stream:
-        for place in range(start, stop or len(rooms)):
-            view, members = [rooms.rooms[place]], b""
+        for position in range(start, stop or len(rooms)):
+            view, members = [rooms.rooms[position]], b""
             for name in rooms.modalities:
-                content = _image_file(rooms, place, name)
+                content = _image_file(rooms, position, name)
                 suffix = "jpg" if content.startswith(b"\xff\xd8") else "png"
-                info = tarfile.TarInfo(f"{_key(place, rooms.rooms[place])}.{modality(name).folder}.{suffix}")
+                info = tarfile.TarInfo(f"{_key(position, rooms.rooms[position])}.{modality(name).folder}.{suffix}")
                 info.size = len(content)
                 members += info.tobuf(tarfile.USTAR_FORMAT)
                 view += [size + len(members), len(content)]
@@ -264,26 +266,10 @@ def _write_shard(file: Path, rooms: Rooms, start: int, stop: int | None, most: i
     return {"bytes": size + len(END), "sha256": digest.hexdigest(), "views": views}
 
 
-def _image_file(rooms: Rooms, place: int, name: str) -> bytes:
+def _image_file(rooms: Rooms, position: int, name: str) -> bytes:
     """The image file of a view as a shard holds it: a copy where its pixels are the set's, else a PNG of those."""
-    record = modality(name)
-    if isinstance(rooms, StreamedRooms):
-        content = rooms.content(place, name)
-        raw = rooms.decoded(content, place, name)
-        if rooms.stored_as(name) == record:
-            return content
-    else:
-        raw = rooms.images[name][place]
-        if rooms.source is not None:
-            files, file = _files(rooms.source), file_name(rooms.index["rooms"][place], record)
-            content = files.read(file, image_bytes(SIDE))
-            stored = from_pixels(read_pixels(content, files.where(file), record), record)
-            if stored.shape == raw.shape and torch.equal(stored, raw):
-                return content
-    return _png(raw, record, f"{record.name} of room {rooms.rooms[place]} of {rooms.split}")
-
-
-_files = functools.lru_cache(maxsize=1)(Files)
+    raw, content = rooms.source.stored(position, name)
+    return content or _png(raw, modality(name), f"{name} of room {rooms.rooms[position]} of {rooms.split}")
 
 
 def _png(raw: torch.Tensor, record: Modality, what: str) -> bytes:

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from . import shards
 from .sets import SPLITS, Rooms
+from .shards import Shards
 
 SHIPPED = Path(__file__).resolve().parents[2] / "data" / "rooms"
 RESULTS = SHIPPED.parent / "results"
@@ -37,7 +37,7 @@ def open_split(data: str | Path, split: str, size: int | None = None) -> Rooms:
             raise FileNotFoundError(f"{data} holds neither {names}: render or download the data set")
         data = data / f"{split}.json"
     if data.suffix == ".json" and data.is_file():
-        return shards.sharded(split)(data, size)
+        return SPLITS[split](Shards(data), size)
     rooms = SPLITS[split](data, size)
     if "split" in rooms.index or split not in ("d1", "d2"):
         return rooms

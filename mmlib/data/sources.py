@@ -1,26 +1,219 @@
-"""Data sets on disk: one layout, and one reader of a directory or a zip.
+"""Sources: where images lie, in memory or in files that are read when a batch asks for them.
 
-A data set is a directory, or the same tree inside one zip: `index.json`, and for each room of it
-`<path>/photo/0.jpg` (RGB), `<path>/depth/0.png` (16-bit, millimetres along the ray, 0 = no hit) and
+A data set on disk has one layout. It is a directory, or the same tree inside one zip: `index.json`, and for each room
+of it `<path>/photo/0.jpg` (RGB), `<path>/depth/0.png` (16-bit, millimetres along the ray, 0 = no hit) and
 `<path>/semantic_class/0.png` (8-bit, 0–13, 0 = Unknown). Folders, units and ids are SceneNet RGB-D's. All images are
 square and of one size. The index of a data set of your own needs no more than this; `room` numbers must differ between
 splits:
 
     {"format": "mmlib-rooms-1", "size": 96, "modalities": ["rgb", "segmentation"],
      "rooms": [{"room": 0, "path": "rooms/0"}, {"room": 1, "path": "rooms/1"}]}
+
+`load` reads it into `Memory`. Large sets are `Streamed`, from tar shards (`mmlib.data.shards`) or from SceneNet RGB-D's
+own files (`mmlib.data.scenenet`).
 """
 
+import copy
+import functools
+import hashlib
 import posixpath
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
-from typing import Self
+from typing import Annotated, Self
 
-from ..files import JSON_BYTES, PIXELS, SIDE, brief, json_object, read_file
-from ..modalities import Modality, known_modalities, modality
+import torch
+from msgspec import Meta, Struct
+
+from ..files import JSON_BYTES, PIXELS, SIDE, brief, fitted, image_bytes, json_object, read_file
+from ..modalities import CLASSES, Modality, known_modalities, modality
+from .images import decode, from_pixels, read_pixels, resize
 
 FORMAT = "mmlib-rooms-1"
+
+# ── Sources ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Source:
+    """Where the images of a set lie: a list of views of rooms, and the raw images of those that are asked for.
+
+    `rooms` are the numbers of the rooms that the views show (several views may show one), `index` is what the data set
+    says of itself, with an entry per view in `index["rooms"]`. `modalities` are those that are given, `size` is the
+    shorter side of their images in pixels, `sha256` identifies the data. `images` are those that lie in memory.
+
+    `sets.Rooms` describes `subset`, `resized`, `on`, and what each subclass has: `uncropped` and `class_counts`. A
+    subclass also has `stored(position, name)`: one raw image (C, H, W) as the source keeps it, and its file where that
+    holds these pixels, else None.
+    """
+
+    def __init__(
+        self, index: dict, rooms: Sequence[int], modalities: Sequence[str], split: str, sha256: str, size: int
+    ):
+        if not len(rooms):
+            raise ValueError(f"{split}: no view is listed: give at least one")
+        self.index, self.rooms, self.modalities = index, list(rooms), tuple(modalities)
+        self.split, self.sha256, self.size = split, sha256, size
+        self.images: dict[str, torch.Tensor] = {}
+
+    def _changed(self, **changes) -> Self:
+        other = copy.copy(self)
+        vars(other).update(changes)
+        return other
+
+    def only(self, modalities: Sequence[str]) -> Self:
+        """The same views with these modalities and no others; `ValueError` names those that it does not hold."""
+        require(self.split, self.modalities, modalities)
+        images = {name: self.images[name] for name in modalities if name in self.images}
+        return self._changed(modalities=tuple(modalities), images=images)
+
+    def subset(self, start: int, stop: int | None) -> Self:
+        index = {**self.index, "rooms": self.index["rooms"][start:stop]}
+        images = {name: raw[start:stop] for name, raw in self.images.items()}
+        return self._changed(rooms=self.rooms[start:stop], index=index, images=images)
+
+    def resized(self, size: int) -> Self:
+        return self._changed(size=size, images=resize(self.images, size, size))
+
+    def on(self, device: torch.device) -> Self:
+        return self._changed(images={name: raw.to(device) for name, raw in self.images.items()})
+
+
+class Memory(Source):
+    """Square raw images (N, C, H, H) in memory; `path` is the directory or zip that they were read from."""
+
+    def __init__(
+        self, images: dict[str, torch.Tensor], index: dict, split: str, sha256: str, path: str | Path | None = None
+    ):
+        size = next(iter(images.values())).shape[-1]
+        super().__init__(index, [entry["room"] for entry in index["rooms"]], images, split, sha256, size)
+        self.images, self.path = images, path
+
+    def uncropped(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {
+            name: raw[indices.to(raw.device, non_blocking=True)].to(modality(name).raw_dtype)
+            for name, raw in self.images.items()
+        }
+
+    def class_counts(self) -> torch.Tensor:
+        return torch.bincount(self.images["segmentation"].flatten().long(), minlength=len(CLASSES))
+
+    def stored(self, position: int, name: str) -> tuple[torch.Tensor, bytes | None]:
+        raw, record = self.images[name][position], modality(name)
+        if self.path is None:
+            return raw, None
+        files = _reopened(self.path, Path(self.path).stat().st_mtime_ns)
+        file = file_name(self.index["rooms"][position], record)
+        content = files.read(file, image_bytes(SIDE))
+        pixels = from_pixels(read_pixels(content, files.where(file), record), record)
+        return raw, content if torch.equal(pixels, raw) else None
+
+
+class Streamed(Source):
+    """Image files that are read when a batch asks for them: what all large sets have in common, wherever they lie.
+
+    The entries of `index` (any sequence that can be sliced) say where a subclass finds a view's files. No image is
+    opened here; a batch raises `FileNotFoundError` or `ValueError` with the file's name. Photos may have any shape. An
+    image is resized until its shorter side has `size` pixels, and a square is cut out of it: the central one by
+    `Rooms.batch`, so for evaluation; one anywhere along the photo by `batches.augment`.
+    """
+
+    def file(self, position: int, name: str) -> str:
+        """What errors call one image file of a view."""
+        raise NotImplementedError
+
+    def content(self, position: int, name: str) -> bytes:
+        """The bytes of one image file of a view."""
+        raise NotImplementedError
+
+    def stored(self, position: int, name: str) -> tuple[torch.Tensor, bytes | None]:
+        content, record = self.content(position, name), modality(name)
+        return from_pixels(read_pixels(content, self.file(position, name), record), record), content
+
+    def read(self, position: int, name: str) -> torch.Tensor:
+        """One image of a view, raw (C, H, W) as it is stored."""
+        return self.stored(position, name)[0]
+
+    def uncropped(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
+        images, shape = {name: [] for name in self.modalities}, None
+        for position in indices.tolist():
+            for name in self.modalities:
+                raw = self.read(position, name)
+                shape = shape or tuple(raw.shape[1:])
+                if problem := size_problem(self.file(position, name), tuple(raw.shape[1:]), shape):
+                    raise ValueError(problem)
+                images[name].append(raw)
+        height, width = (round(side * self.size / min(shape)) for side in shape)
+        images = resize({name: torch.stack(raw) for name, raw in images.items()}, height, width)
+        return {name: raw.to(modality(name).raw_dtype) for name, raw in images.items()}
+
+    def class_counts(self) -> torch.Tensor:
+        """Pixels of each class, int64 (14,), in at most 500 views at even distances in the list."""
+        found = (self.read(position, "segmentation").flatten().long() for position in spread(len(self.rooms), 500))
+        return sum(torch.bincount(classes, minlength=len(CLASSES)) for classes in found)
+
+
+def require(where: str | Path, held: Sequence[str], names: Sequence[str]) -> None:
+    """`ValueError` for modalities that are asked for and not held."""
+    if absent := [name for name in names if name not in held]:
+        raise ValueError(f"{where} holds {', '.join(held)}; {', '.join(absent)} was asked for")
+
+
+def size_problem(file: str, shape: tuple[int, int], expected: tuple[int, int]) -> str | None:
+    """What is wrong with an image of another size than those beside it."""
+    (height, width), (high, wide) = shape, expected
+    return None if shape == expected else f"{file} is {width}×{height}, others are {wide}×{high}: download it again"
+
+
+def spread(length: int, most: int | None) -> list[int]:
+    """Up to `most` of `length` positions, at even distances; all if it is None."""
+    kept = length if most is None else min(length, most)
+    return [step * length // kept for step in range(kept)]
+
+
+# ── A directory or a zip ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def load(path: str | Path, modalities: Sequence[str]) -> Memory:
+    """Read these modalities of a directory or a zip, and open no file of others.
+
+    `sha256` is of the zip's bytes, or of the index and the files read, in its order. Raises `FileNotFoundError` for
+    what is missing and `ValueError` for what is wrong, with the file's name.
+    """
+    with Files(path) as files:
+        index = files.index()
+        require(files.source, index["modalities"], modalities)
+        digest = hashlib.sha256(b"" if files.archive else files.read("index.json", JSON_BYTES))
+        images = {name: [] for name in modalities}
+        for entry in index["rooms"]:
+            for name in modalities:
+                file = file_name(entry, modality(name))
+                data = files.read(file, image_bytes(index["size"]))
+                images[name].append(decode(data, files.where(file), modality(name), index["size"]))
+                if not files.archive:
+                    digest.update(data)
+        if files.archive:
+            with open(path, "rb") as archive:
+                digest = hashlib.file_digest(archive, "sha256")
+    images = {name: torch.stack(raw) for name, raw in images.items()}
+    return Memory(images, index, index.get("split", Path(path).stem), digest.hexdigest(), path)
+
+
+class Room(Struct):
+    """An entry of an index: `path` and `frame` say where its images lie."""
+
+    room: int
+    path: str
+    frame: int | str = 0
+
+
+class Index(Struct):
+    """What reading a data set needs of its `index.json`; it may hold more."""
+
+    size: Annotated[int, Meta(ge=1, le=SIDE)]
+    modalities: Annotated[list[str], Meta(min_length=1)]
+    rooms: Annotated[list[Room], Meta(min_length=1)]
+    split: str = ""
 
 
 class Files:
@@ -77,10 +270,11 @@ class Files:
             raise ValueError(f"{where} is not JSON ({brief(error)}): render or download the data set again") from None
         if index.get("format") != FORMAT:
             raise ValueError(f"{where} does not say format {FORMAT!r}: only data sets made by mmlib are read")
-        fields = {"size": int, "modalities": list, "rooms": list}
-        if wrong := [field for field, kind in fields.items() if type(index.get(field)) is not kind]:
-            raise ValueError(f"{where} lacks a usable {', '.join(wrong)}: render or download the data set again")
-        if not index["modalities"] or not all(name in list(known_modalities()) for name in index["modalities"]):
+        try:
+            fitted(index, Index)
+        except ValueError as error:
+            raise ValueError(f"{where} is no index ({error}): render or download the data set again") from None
+        if not set(index["modalities"]) <= known_modalities().keys():
             known = ", ".join(known_modalities())
             raise ValueError(f"{where} lists modalities {brief(index['modalities'])}: list some of {known}")
         if not _is_name(index.get("split", "")):
@@ -88,25 +282,20 @@ class Files:
         check_rooms(index, where)
         return index
 
-    def require(self, index: dict, names: Sequence[str]) -> None:
-        if absent := [name for name in names if name not in index["modalities"]]:
-            held = ", ".join(index["modalities"])
-            raise ValueError(f"{self.source} holds {held}; {', '.join(absent)} was asked for")
+
+@functools.lru_cache(maxsize=1)
+def _reopened(path: str | Path, changed: int) -> Files:
+    """The files that a set was read from; a file that changed since is another."""
+    return Files(path)
 
 
 def check_rooms(index: dict, where: str) -> None:
-    """`ValueError` where an index lists no rooms, too many, one twice, or files outside its data set."""
+    """`ValueError` where an index lists too many rooms, one twice, or files outside its data set."""
     size, rooms = index["size"], index["rooms"]
-    if not rooms:
-        raise ValueError(f"{where} lists no rooms: render at least one")
-    if not 1 <= size <= SIDE or len(rooms) * size**2 > PIXELS:
-        raise ValueError(
-            f"{where} says {len(rooms)} rooms of {brief(size, 20)} pixels a side: a side may have 1 to {SIDE}, and all "
-            f"rooms together {PIXELS:,} pixels, for they are kept in memory"
-        )
+    if len(rooms) * size**2 > PIXELS:
+        many = f"{len(rooms)} rooms of {size} pixels a side"
+        raise ValueError(f"{where} says {many}: together they may have {PIXELS:,}, because memory holds them all")
     for entry in rooms:
-        if not isinstance(entry, dict) or type(entry.get("room")) is not int or "path" not in entry:
-            raise ValueError(f"{where} has an entry without room or path: render or download the data set again")
         if not _is_inside(entry["path"], entry.get("frame", 0)):
             place = brief([entry["path"], entry.get("frame", 0)])
             raise ValueError(f"{where} has an entry with path and frame {place}, which is no file of the data set")
@@ -123,14 +312,14 @@ def file_name(entry: dict, record: Modality) -> str:
     return f"{entry['path']}/{record.folder}/{entry.get('frame', 0)}{record.suffix}"
 
 
-def _is_name(value: object) -> bool:
-    """Whether a value is text that a path and an error can hold."""
-    return isinstance(value, str) and value.isprintable() and len(value) < 256
+def _is_name(text: str) -> bool:
+    """Whether a path and an error can hold a text."""
+    return text.isprintable() and len(text) < 256
 
 
-def _is_inside(path: object, frame: object) -> bool:
+def _is_inside(path: str, frame: int | str) -> bool:
     """Whether path and frame of an entry name files below the data set's own folder, on every system."""
-    if not _is_name(path) or not _is_name(str(frame) if type(frame) is int else frame):
+    if not _is_name(path) or not _is_name(str(frame)):
         return False
     place = PureWindowsPath(f"{path}/{frame}")  # a Windows path knows both kinds of slash, and drives
     return not place.anchor and ".." not in place.parts

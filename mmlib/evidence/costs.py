@@ -302,7 +302,7 @@ class _Rehearsal(Trainer):
         with saved_tensors_hooks(keep, lambda tensor: tensor):
             yield
 
-    def _update(self, name: str, loss: torch.Tensor, terms: dict[str, torch.Tensor], step: int) -> None:
+    def _update(self, loss: torch.Tensor, terms: dict[str, torch.Tensor], name: str, *_) -> None:
         self.kept[name] = Counter()
         for memory, indices in self._noted.values():
             self.kept[name][indices] += memory.nbytes()

@@ -165,11 +165,11 @@ def _pseudo_pairs_from(start: int, phase: Phase, weight: float = 1.0) -> tuple[P
 
 def _rivals(first: Recipe) -> dict[str, Run]:
     """CycleGAN and pix2pix with the schedule and the loss weights of their papers, at least our parameters, and as many
-    images as ours in batches of a quarter. CycleGAN has its paper's optimiser and rate, for no seen translation could
-    choose others; pix2pix those of its rows in grid `rivals` that translate RGB → segmentation best on validation."""
+    images as ours in batches of a quarter. CycleGAN has its paper's optimiser and rate, because no seen translation
+    could choose others; pix2pix those that translate RGB → segmentation best on validation (grid `rivals`)."""
     wide = first.widths[-1]
     base = first.replace(
-        batch=max(2, first.batch // 4), one_cycle=False, linear_decay=True, phases=(Phase(steps=4 * first.steps),),
+        batch=max(2, first.batch // 4), schedule="linear_decay", phases=(Phase(steps=4 * first.steps),),
         optimizer="adam", learning_rate=2e-4, discriminator_widths=(wide // 4, wide // 2, wide),
     )  # fmt: skip
     resnet = base.replace(widths=(wide // 4, wide // 2, wide), convolutions=(1,) * 3)

@@ -21,10 +21,9 @@ from ..data.shipped import RESULTS, shipped
 from ..evaluation import evaluate
 from ..files import write_json
 from ..hardware.compute import choose_device
-from ..hardware.probing import probe
 from ..objectives import ZeroPair
 from ..recipes import Recipe
-from ..training import Trainer
+from ..training import Trainer, probe
 from .bench.timing import where
 
 TARGET = 0.40

@@ -1,5 +1,7 @@
 """Where and how to compute: the device, and the form of the arithmetic."""
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -40,6 +42,21 @@ class Machine:
 
 
 FORM = tuple(field.name for field in fields(Machine) if field.name != "device")
+
+
+def autotuned(step: Callable) -> Callable:
+    """A trainer's step during which cuDNN tries its algorithms, because all steps have the same shapes."""
+
+    @functools.wraps(step)
+    def tuned(trainer):
+        before = torch.backends.cudnn.benchmark
+        torch.backends.cudnn.benchmark = trainer.machine.device.type == "cuda"
+        try:
+            return step(trainer)
+        finally:
+            torch.backends.cudnn.benchmark = before
+
+    return tuned
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -1,68 +1,49 @@
-"""The form of the arithmetic, chosen by timing."""
+"""The form of the arithmetic, chosen by timing work that is handed in."""
 
-import copy
-import functools
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from torch import nn
 
-from ..networks import MixAndMatch
-from ..recipes import Recipe, preset
-from .compute import Machine, choose_device
+from .compute import Machine
 
-COMPILE_FROM = 5_000
-"""Steps from which on a GPU may spend minutes on compiling the networks."""
-
-
-def probe(device: str = "auto", precision: str = "auto", recipe: Recipe | None = None) -> Machine:
-    """Choose bf16 and channels_last by timing a SegNet of preset `course`, forward and backward, in each form.
-
-    On CUDA it is that of `recipe`, at its size, and then, one after the other, with window codes and compiled.
-    """
-    device = choose_device(device)
-    if device.type != "cuda" or recipe is None:
-        return _probe(device, precision, preset("course"), ())
-    return _probe(device, precision, recipe, ("window_codes", "compiled")[: 1 + (recipe.steps >= COMPILE_FROM)])
+Work = Callable[[Machine], Callable[[], float]]
+"""Prepares work in a form of the arithmetic: a function that does it and returns the norm of a gradient."""
 
 
-@functools.cache
-def _probe(device: torch.device, precision: str, recipe: Recipe, switches: tuple[str, ...]) -> Machine:
+def fastest_form(device: torch.device, precision: str, work: Work, switches: tuple[str, ...] = ()) -> Machine:
+    """The fastest form of the arithmetic, in the precision `auto`, `fp32` or `bf16`: first with channels_last or
+    without, then, one after the other, with each of `switches`."""
     choices = {"auto": (False, True), "fp32": (False,), "bf16": (True,)}[precision]
-    forms = [Machine(device, bf16, channels_last) for bf16 in choices for channels_last in (False, True)]
-    best = _fastest(forms, recipe)
+    best = _fastest([Machine(device, bf16, layout) for bf16 in choices for layout in (False, True)], work)
     for switch in switches:
-        best = _fastest([best, replace(best, **{switch: True})], recipe)
+        best = _fastest([best, replace(best, **{switch: True})], work)
     return best
 
 
-def _fastest(forms: list[Machine], recipe: Recipe) -> Machine:
+def _fastest(forms: list[Machine], work: Work) -> Machine:
     """The fastest form of those whose gradients are the first one's to 5 %; what PyTorch cannot do here is left out."""
-    with torch.random.fork_rng(devices=[]):
-        model = MixAndMatch.from_recipe(recipe.replace(modalities=("depth",)))
-        image = torch.randn(recipe.batch, 1, recipe.size, recipe.size)
-    models, seconds, slopes = {}, {form: [] for form in forms}, {}
-    for form in forms:
-        models[form] = form.place(copy.deepcopy(model))
-        form.switch(models[form])
+    steps, seconds, gradients = {form: work(form) for form in forms}, {form: [] for form in forms}, {}
     for _ in range(5):  # in turns, so that other work on the machine falls on all forms alike
         for form in list(seconds):
             try:
                 start = time.perf_counter()
-                slopes[form] = _slope(models[form], form, image)
+                gradients[form] = steps[form]()
                 seconds[form].append(time.perf_counter() - start)
             except Exception:  # of whatever kind: compilers have many
                 if form == forms[0]:
                     raise
                 del seconds[form]
-    alike = [form for form in seconds if abs(slopes[form] / slopes[forms[0]] - 1) < 0.05]
+    alike = [form for form in seconds if abs(gradients[form] / gradients[forms[0]] - 1) < 0.05]
     return min(alike, key=lambda form: min(seconds[form][1:]))
 
 
-def _slope(model: MixAndMatch, form: Machine, image: torch.Tensor) -> float:
-    """The norm of the gradient of one translation's loss; asking for it waits for an accelerator."""
-    model.zero_grad(set_to_none=True)
+def gradient_norm(networks: nn.Module, form: Machine, output: Callable[[], torch.Tensor]) -> float:
+    """The norm of the gradient of the networks' mean squared output; asking for it waits for an accelerator."""
+    networks.zero_grad(set_to_none=True)
     with form.autocast():
-        loss = model.translate(form.place(image), "depth", "depth").float().square().mean()
+        loss = output().float().square().mean()
     loss.backward()
-    return torch.nn.utils.get_total_norm([weight.grad for weight in model.parameters()]).item()
+    return torch.nn.utils.get_total_norm([weight.grad for weight in networks.parameters()]).item()

@@ -1,29 +1,43 @@
-"""Several processes that train one network together, started by torchrun: who this one is, and what all agree on.
+"""Several processes that train one network together, started by torchrun: which one this is, and what all agree on.
 
-With one process, and nothing started, each function here does nothing: no other code asks how many there are.
+With one process, and nothing started, each function here leaves its argument as it is.
 """
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.distributed as dist
 
 
-def count() -> int:
+def world_size() -> int:
     """How many processes train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def number() -> int:
-    """Which of them this one is; number 0 alone writes files."""
+def rank() -> int:
+    """Which of them this one is; rank 0 alone writes files."""
     return dist.get_rank() if dist.is_initialized() else 0
+
+
+def shard(joint: torch.Tensor) -> torch.Tensor:
+    """This process's share of what all draw alike: the elements rank, rank + world_size, …"""
+    return joint[rank() :: world_size()]
+
+
+def require_shares(batch: int, split: str) -> None:
+    """`ValueError` where a batch of this split does not give each process the same number of images, at least 2."""
+    if batch % world_size() or batch // world_size() < 2:
+        raise ValueError(
+            f"a batch of {batch} of split {split} cannot be shared by {world_size()} processes: give each the same "
+            "number of images, at least 2 (batch normalization)"
+        )
 
 
 @contextlib.contextmanager
 def together(device: str) -> Iterator[str]:
-    """Join the processes that torchrun started, NCCL on GPUs and gloo elsewhere; the device that is this one's.
+    """Join the processes that torchrun started, by NCCL on GPUs and gloo elsewhere; gives the device of this one.
 
     `ConnectionError` in one sentence where another process is lost on the way.
     """
@@ -41,7 +55,7 @@ def together(device: str) -> Iterator[str]:
         if not _lost(error):
             raise
         raise ConnectionError(
-            f"process {number()} of {count()} lost the others ({str(error).strip().splitlines()[0][:120]}): one of "
+            f"process {rank()} of {world_size()} lost the others ({str(error).strip().splitlines()[0][:120]}): one of "
             "them died, and its own message says why; start all again with --resume"
         ) from None
     finally:
@@ -54,29 +68,29 @@ def _lost(error: Exception) -> bool:
 
 
 def joint_mean(value: torch.Tensor) -> torch.Tensor:
-    """The mean of a number over all processes, without a gradient.
+    """The mean of a value over all processes, without a gradient.
 
     A loss that is a sum over *its* images divided by the mean *count* of all processes is, averaged over them (as DDP
     averages gradients), the sum over all images divided by the count of all.
     """
-    if count() > 1:
+    if world_size() > 1:
         value = value.detach().clone()
         dist.all_reduce(value)
-        value /= count()
+        value /= world_size()
     return value
 
 
 def joint_max(value: torch.Tensor) -> torch.Tensor:
-    """The largest of a number over all processes, without a gradient."""
-    if count() > 1:
+    """The largest of a value over all processes, without a gradient."""
+    if world_size() > 1:
         value = value.detach().clone()
         dist.all_reduce(value, dist.ReduceOp.MAX)
     return value
 
 
 def from_first(value):
-    """What process 0 has, on all: a choice that must not differ between them."""
-    if count() > 1:
+    """The value that process 0 has: a choice that must not differ between processes."""
+    if world_size() > 1:
         held = [value]
         dist.broadcast_object_list(held)
         (value,) = held
@@ -86,27 +100,34 @@ def from_first(value):
 @torch.no_grad()
 def average_statistics(module: torch.nn.Module) -> None:
     """Give all processes the mean of their running statistics (batch normalization): each has seen other images."""
-    if count() > 1:
+    if world_size() > 1:
         for buffer in module.buffers():
             if buffer.is_floating_point():
                 buffer.copy_(joint_mean(buffer))
 
 
-def mine(joint: torch.Tensor) -> torch.Tensor:
-    """This process's share of what all draw alike: every `count`-th, from its own number on."""
-    return joint[number() :: count()]
+def shared(networks: torch.nn.Module, device: torch.device, partly: bool = False) -> Callable:
+    """A function that calls another, whose losses of the networks then have gradients averaged over all processes.
 
-
-def wrapped(module: torch.nn.Module, device: torch.device, partly: bool = False) -> torch.nn.Module:
-    """The module, so that its gradients are averaged over all processes; as it is where there is but one.
-
-    `partly`: some of its weights have no part in some steps.
+    `partly`: some weights of the networks have no part in some steps.
     """
-    if count() == 1 or not any(weight.requires_grad for weight in module.parameters()):
-        return module
+    together = _Shared(networks)
+    if world_size() == 1 or not any(weight.requires_grad for weight in networks.parameters()):
+        return together.forward
     return torch.nn.parallel.DistributedDataParallel(
-        module,
+        together,
         device_ids=[device] if device.type == "cuda" else None,
         forward_sync_buffers=False,  # it would write to running statistics between a forward and its backward
         find_unused_parameters=partly,
     )
+
+
+class _Shared(torch.nn.Module):
+    """Networks as one module with one forward, which DDP asks for, whatever is computed with them."""
+
+    def __init__(self, networks: torch.nn.Module):
+        super().__init__()
+        self.networks = networks
+
+    def forward(self, losses: Callable, *arguments):
+        return losses(*arguments)

@@ -20,8 +20,8 @@ class CodedPool(torch.autograd.Function):
         return pooled, codes
 
     @staticmethod
-    def backward(context, slope, _):
-        return _spread(slope, *context.saved_tensors)
+    def backward(context, gradient, _):
+        return _spread(gradient, *context.saved_tensors)
 
 
 class CodedUnpool(torch.autograd.Function):
@@ -31,8 +31,8 @@ class CodedUnpool(torch.autograd.Function):
         return _spread(features, codes)
 
     @staticmethod
-    def backward(context, slope):
-        return _gather(slope, *context.saved_tensors), None
+    def backward(context, gradient):
+        return _gather(gradient, *context.saved_tensors), None
 
 
 def _spread(values: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:

@@ -1,26 +1,36 @@
 """Checkers behind the notebooks' exercises: `check(your_answer)` says *not done yet*, what is wrong, or *passed*.
 
-A module a notebook, a checker an exercise. A checker calls the learner's function on inputs of its own, raises `Hint`
-with what is wrong and where to look, and returns a closing sentence when all is right.
+There is a module per notebook and a checker per exercise. A mistake is data: a hint and a function that makes this
+mistake. A checker calls the learner's function on its own inputs. Where the result is not that of the right function,
+it looks for a mistake that gives the same result, and shows its hint. The tests run the same mistakes.
 """
 
 import contextlib
 import dataclasses
-import functools
 import importlib
 import io
 import json
 import pkgutil
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from ...files import written_whole
 
-CHECKERS: dict[str, Callable] = {}
+
+class Checker(NamedTuple):
+    """An exercise: what examines an answer, the right function, and mistakes, each as (hint, wrong function, …)."""
+
+    examine: Callable[["Answer"], str]  # returns a closing sentence
+    right: Callable | None
+    mistakes: Sequence[tuple]
+
+
+CHECKERS: dict[str, Checker] = {}
 """By the name that the learner's function has in the notebook."""
 
 
@@ -48,23 +58,60 @@ class Outcome:
         return f"{self.exercise}: {self.status}. {self.message}"
 
 
-def checker(examine: Callable) -> Callable:
+class Answer:
+    """A learner's function, called on copies of its tensors because it may change them."""
+
+    def __init__(self, function: Callable, checker: Checker):
+        self.function, self.right = function, checker.right
+        self.possible = [(hint, wrong) for hint, *wrongs in checker.mistakes for wrong in wrongs]
+
+    def __call__(self, *inputs):
+        result = _on_copies(self.function)(*inputs)
+        if result is None:
+            raise _NotDone
+        return result
+
+    def expect(self, look: Callable, otherwise: str, same: Callable | None = None) -> None:
+        """Raise a hint unless `look` finds the same in the answer as in the right function.
+
+        `look(function)` calls the function and returns what is compared by `same` (default: `close`). The hint is that
+        of the first mistake in which this look and all looks before it find the same as in the answer; if there is
+        none, it is `otherwise`, which may show `{found}` and `{right}`.
+        """
+        same = same or close
+        found, right = look(self), look(self.right)
+
+        def alike(wrong: Callable) -> bool:
+            try:
+                return same(found, look(_on_copies(wrong)))
+            except Exception:  # nobody can make this mistake on these inputs
+                return False
+
+        self.possible = [(hint, wrong) for hint, wrong in self.possible if alike(wrong)]
+        if not same(found, right):
+            raise Hint(self.possible[0][0] if self.possible else otherwise.format(found=found, right=right))
+
+
+def checker(right: Callable | None = None, mistakes: Sequence[tuple] = ()) -> Callable:
     """Register a checker under its own name, which is that of the learner's function."""
-    CHECKERS[examine.__name__] = examine
-    return examine
+
+    def register(examine: Callable) -> Callable:
+        CHECKERS[examine.__name__] = Checker(examine, right, mistakes)
+        return examine
+
+    return register
 
 
 def check(answer: Callable) -> Outcome:
     """Examine the answer to an exercise; the last line of its cell.
 
-    Whatever the answer does, this says it in a sentence and raises nothing. The answer is called on copies: it may
-    change its inputs.
+    Whatever the answer does, the outcome says it in a sentence, and nothing is raised.
     """
     name = getattr(answer, "__name__", None)
     if not callable(answer) or name not in CHECKERS:
         return Outcome("check", "not right yet", f"Give it one of the exercises' functions: {', '.join(CHECKERS)}.")
     try:
-        return Outcome(name, "passed", CHECKERS[name](_careful(answer)))
+        return Outcome(name, "passed", CHECKERS[name].examine(Answer(answer, CHECKERS[name])))
     except _NotDone:
         return Outcome(name, "not done yet", "It returns None: write your answer, and run the cell again.")
     except Hint as hint:
@@ -72,32 +119,33 @@ def check(answer: Callable) -> Outcome:
     except (Exception, SystemExit) as error:
         frames = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.name == name]
         where = f" in line {frames[0]} of the cell" if frames else ""
-        said = str(error).splitlines()[0] if str(error) else "without a word"
-        return Outcome(name, "not right yet", f"It stopped with {type(error).__name__}{where}: {said}")
+        return Outcome(name, "not right yet", f"It stopped with {type(error).__name__}{where}: {_first_line(error)}")
 
 
-def _careful(answer: Callable) -> Callable:
-    """The answer on copies of its tensors, with None taken for *not done yet*."""
-
-    @functools.wraps(answer)
-    def call(*inputs, **named):
-        copies = [_copy(value) for value in inputs]
-        result = answer(*copies, **{key: _copy(value) for key, value in named.items()})
-        if result is None:
-            raise _NotDone
-        return result
+def _on_copies(function: Callable) -> Callable:
+    def call(*inputs):
+        return function(*(value.clone() if isinstance(value, torch.Tensor) else value for value in inputs))
 
     return call
 
 
-def _copy(value):
-    return value.clone() if isinstance(value, torch.Tensor) else value
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else "without a message"
 
 
 def require(condition: bool, hint: str) -> None:
     """Raise `Hint` unless the condition holds."""
     if not condition:
         raise Hint(hint)
+
+
+@contextlib.contextmanager
+def explained(hint: str, *errors: type[Exception]) -> Iterator[None]:
+    """Raise `Hint` in place of these errors; the hint may show the error's `{message}`."""
+    try:
+        yield
+    except errors as error:
+        raise Hint(hint.format(message=_first_line(error))) from None
 
 
 def tensor(value, shape: tuple[int, ...] | None = None) -> torch.Tensor:
@@ -118,19 +166,27 @@ def number(value) -> float:
 
 
 def close(value, expected) -> bool:
-    """Whether two numbers or tensors agree to five digits."""
+    """Whether two results agree: numbers and tensors to five digits (NaN equals NaN), all else exactly."""
+    if isinstance(expected, tuple | list):
+        return isinstance(value, tuple | list) and len(value) == len(expected) and all(map(close, value, expected))
+    if not isinstance(expected, int | float | torch.Tensor):
+        return value == expected
     value, expected = (torch.as_tensor(x, dtype=torch.float64) for x in (value, expected))
-    return value.shape == expected.shape and torch.allclose(value, expected, rtol=1e-5, atol=1e-6)
+    return value.shape == expected.shape and torch.allclose(value, expected, rtol=1e-5, atol=1e-6, equal_nan=True)
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 # ── For instructors ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def grade(notebook: str | Path) -> list[Outcome]:
-    """The outcomes of all exercises of a learner's notebook, in order, from its code alone, whatever outputs it shows.
+    """The outcomes of all exercises of a learner's notebook in order; they depend on its code, not on its outputs.
 
-    Runs the cells that call `check`, each by itself, in this process: only grade code that you would run. `ValueError`
-    where the file is no notebook or has no exercise.
+    This runs the cells that call `check`, each by itself, in this process: only grade code that you would run.
+    `ValueError` if the file is not a notebook or has no exercise.
     """
     try:
         cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
@@ -162,7 +218,7 @@ def _run(source: str) -> Outcome:
 
 
 def grades(notebooks: list[Path], path: str | Path | None = None) -> str:
-    """A table of the outcomes of several notebooks; as JSON in the file `path`, too, where one is given."""
+    """A table of the outcomes of several notebooks; `path` is a JSON file that gets them, too."""
     graded = {str(notebook): grade(notebook) for notebook in notebooks}
     if path is not None:
         rows = {name: [dataclasses.asdict(outcome) for outcome in outcomes] for name, outcomes in graded.items()}

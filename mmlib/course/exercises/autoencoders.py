@@ -1,4 +1,4 @@
-"""Checkers of notebook 01: the losses of the modalities, and SegNet's decoder."""
+"""Exercises of notebook 01: the losses of the modalities, and SegNet's decoder."""
 
 import math
 
@@ -6,253 +6,266 @@ import torch
 import torch.nn.functional as F
 
 from ...blocks import unpool, upsample
-from ...losses import berhu, cross_entropy, discriminator_gan, generator_gan
+from ...losses import berhu, discriminator_gan, generator_gan
 from ...networks import Decoder, Encoder
-from . import Hint, checker, close, number, require, tensor
+from . import checker, explained, generator, number, require, tensor
 
 # ── Exercise 1.1 ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@checker
+def _berhu(error, c, swapped=False):
+    """BerHu of each error, for any c."""
+    return torch.where((error <= c) != swapped, error, (error**2 + c**2) / (2 * c))
+
+
+def _undetached(error):
+    return _berhu(error, (0.2 * error.max()).clamp_min(1e-6))
+
+
+BERHU = [
+    ("That is the sum over the pixels; the loss is their mean.", lambda p, t, valid: valid.sum() * berhu(p, t, valid)),
+    ("Predictions that are too small count as negative errors: remove the sign first.",
+     lambda p, t, valid: _berhu(p - t, 0.2 * (p - t).abs().max())[valid].mean()),
+    ("That is the mean of |e| alone: with c = max |e| nothing is ever above c.",
+     lambda p, t, valid: (p - t).abs()[valid].mean()),
+    ("That is the mean of e² alone: up to c an error counts |e|.", lambda p, t, valid: ((p - t) ** 2)[valid].mean()),
+    ("Your c is 0.2 itself; it should be 0.2 of the largest error of this batch.",
+     lambda p, t, valid: _berhu((p - t).abs(), 0.2)[valid].mean()),
+    ("The two branches have changed places: |e| is for errors up to c, the square for those above (Huber is the "
+     "other way round).",
+     lambda p, t, valid: _berhu((p - t).abs(), 0.2 * (p - t).abs().max(), swapped=True)[valid].mean()),
+    ("Pixels where `valid` is False counted: their depth was never measured, so leave them out.",
+     lambda p, t, valid: berhu(p, t, torch.ones_like(valid))),
+    ("The mean leaves the invalid pixels out, but c does not: the largest error must be that of a valid pixel.",
+     lambda p, t, valid: _berhu((p - t).abs(), 0.2 * (p - t).abs().max())[valid].mean()),
+    ("Invalid pixels count as errors of 0: divide by the number of valid pixels, not by that of all.",
+     lambda p, t, valid: valid.float().mean() * berhu(p, t, valid)),
+    ("The value is right, the gradient is not: c is a constant of the batch, so no gradient may flow through it.",
+     lambda p, t, valid: _undetached(((p - t) * valid).abs()).sum() / valid.sum().clamp_min(1)),
+]  # fmt: skip
+
+
+@checker(berhu, BERHU)
 def your_berhu(answer):
     error = torch.tensor([0.1, -0.2, 0.3, 2.0]).view(1, 1, 2, 2)
     target = torch.tensor([0.5, 0.0, -1.0, 0.25]).view(1, 1, 2, 2)
     everywhere = torch.ones(1, 1, 2, 2, dtype=torch.bool)
-    found = number(answer(target + error, target, everywhere))
-    require(not close(found, 5.8), "That is the sum over the pixels; the loss is their mean.")
-    require(not close(found, 1.35), "Predictions that are too small count as negative errors: the sign must go first.")
-    require(not close(found, 0.65), "That is the mean of |e| alone: with c = max |e| nothing is ever above c.")
-    require(not close(found, 1.035), "That is the mean of e² alone: up to c an error counts |e|.")
-    require(not close(found, 2.68125), "Your c is 0.2 itself; it should be 0.2 of the largest error of this batch.")
-    require(
-        not close(found, (0.2125 + 0.25 + 0.3125 + 2.0) / 4),
-        "The two branches have changed places: |e| is for errors up to c, the square for those above (Huber is the "
-        "other way round).",
+    answer.expect(
+        lambda f: number(f(target + error, target, everywhere)),
+        "For errors of 0.1, −0.2, 0.3 and 2.0 the loss is {right:.4g}, yours is {found:.4g}: c is 0.4 there.",
     )
-    require(
-        close(found, 1.45),
-        f"For errors of 0.1, −0.2, 0.3 and 2.0 the loss is 1.45, yours is {found:.4g}: c is 0.4 there.",
-    )
-
-    prediction, target = (torch.randn(2, 1, 4, 4, generator=torch.Generator().manual_seed(k)) for k in (1, 2))
-    valid = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(3)) < 0.7
+    prediction, target = (torch.randn(2, 1, 4, 4, generator=generator(seed)) for seed in (1, 2))
+    valid = torch.rand(2, 1, 4, 4, generator=generator(3)) < 0.7
     prediction = torch.where(valid, prediction, prediction + 40.0)
-    found, expected = number(answer(prediction, target, valid)), berhu(prediction, target, valid).item()
-    error = (prediction - target).abs()
-    c = 0.2 * error.max()
-    late = torch.where(error <= c, error, (error**2 + c**2) / (2 * c))
-    require(
-        not close(found, late.mean()),
-        "Pixels where `valid` is False counted: there depth was never measured, so leave them out.",
+    answer.expect(
+        lambda f: number(f(prediction, target, valid)),
+        "With some pixels invalid the loss is {right:.4g}, yours is {found:.4g}.",
     )
-    require(
-        not close(found, late[valid].mean()),
-        "The mean leaves the invalid pixels out, but c does not: the largest error must be that of a valid pixel.",
-    )
-    require(
-        not close(found, expected * valid.double().mean()),
-        "Invalid pixels count as errors of 0: divide by the number of valid pixels, not by that of all.",
-    )
-    require(close(found, expected), f"With some pixels invalid the loss is {expected:.4g}, yours is {found:.4g}.")
-
-    try:
+    nowhere = "Where no pixel is valid the loss should be 0; yours"
+    with explained(nowhere + " stops ({message}).", RuntimeError, IndexError, ValueError):
         found = number(answer(prediction, target, torch.zeros_like(valid)))
-    except (RuntimeError, IndexError, ValueError) as error:
-        raise Hint(
-            f"Where no pixel is valid the loss should be 0; yours stops ({str(error).splitlines()[0]})."
-        ) from None
-    require(found == 0, f"Where no pixel is valid the loss should be 0; yours is {found}.")
+    require(found == 0, f"{nowhere} is {found}.")
 
-    leaf = prediction.clone().requires_grad_()
-    loss = tensor(answer(leaf, target, valid))
-    require(loss.requires_grad, "No gradient reaches the prediction: stay with tensors, without `.item()`.")
-    slope = torch.autograd.grad(loss, leaf)[0]
-    expected = torch.autograd.grad(berhu(leaf, target, valid), leaf)[0]
-    require(
-        close(slope, expected),
-        "The value is right, the gradient is not: c is a constant of the batch, so no gradient may flow through it.",
-    )
-    return "Small errors keep the slope of |e|, and the largest pulls five times as much, in every batch."
+    def gradient(f) -> torch.Tensor:
+        leaf = prediction.clone().requires_grad_()
+        loss = tensor(f(leaf, target, valid))
+        require(loss.requires_grad, "No gradient reaches the prediction: stay with tensors, without `.item()`.")
+        return torch.autograd.grad(loss, leaf)[0]
+
+    answer.expect(gradient, "The value is right, the gradient is not: the prediction gets it through the errors alone.")
+    return "Small errors keep the gradient of |e|, and the largest error has five times as much, in every batch."
 
 
 # ── Exercise 1.2 ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _nats(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-    """−ln p of the true class at each pixel: (N, 1, H, W)."""
-    return -logits.log_softmax(1).gather(1, classes)
+def _cross_entropy(logits, classes):
+    return F.cross_entropy(logits, classes[:, 0], ignore_index=0, reduction="sum") / (classes > 0).sum().clamp_min(1)
 
 
-@checker
+def _of_true_class(values, classes):
+    """The mean over the known pixels of the values (N, K, H, W) that stand at the true class."""
+    return values.gather(1, classes)[classes > 0].mean()
+
+
+CROSS_ENTROPY = [
+    ("The sign is missing: ln p is below 0, a loss is not.", lambda logits, classes: -_cross_entropy(logits, classes)),
+    ("That is the sum over the pixels; the loss is their mean.",
+     lambda logits, classes: (classes > 0).sum() * _cross_entropy(logits, classes)),
+    ("The logarithm is missing: cross-entropy is −ln p of the true class, not −p or 1 − p.",
+     lambda logits, classes: -_of_true_class(logits.softmax(1), classes),
+     lambda logits, classes: 1 - _of_true_class(logits.softmax(1), classes)),
+    ("Those are the logits as they are: softmax has to make probabilities of them first.",
+     lambda logits, classes: -_of_true_class(logits, classes)),
+    ("The probabilities of one pixel must add up to 1: take softmax over dimension 1, the classes.",
+     *(lambda logits, classes, dim=dim: -_of_true_class(logits.log_softmax(dim), classes) for dim in (0, 2, 3))),
+    ("The channels are shifted: class k stands in channel k, and Unknown has the channel 0 for itself.",
+     lambda logits, classes: -_of_true_class(logits.roll(1, 1).log_softmax(1), classes)),
+    ("That is in bits: use the natural logarithm.", lambda *inputs: _cross_entropy(*inputs) / math.log(2)),
+    ("Pixels of class 0 counted: Unknown is no answer to learn, leave them out.",
+     lambda logits, classes: F.cross_entropy(logits, classes[:, 0])),
+    ("Unknown pixels count as losses of 0: divide by the number of known pixels, not by that of all.",
+     lambda logits, classes: (classes > 0).float().mean() * _cross_entropy(logits, classes)),
+    ("That is a mean over images of means over pixels: every known pixel of the batch weighs the same.",
+     lambda logits, classes: sum(map(_cross_entropy, logits.split(1), classes.split(1))) / len(logits)),
+]  # fmt: skip
+
+
+@checker(_cross_entropy, CROSS_ENTROPY)
 def your_masked_cross_entropy(answer):
-    logits = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(1))
-    classes = torch.randint(1, 4, (2, 1, 3, 5), generator=torch.Generator().manual_seed(2))
-    found, nats = number(answer(logits, classes)), _nats(logits, classes)
-    require(not close(found, -nats.mean()), "The sign is missing: ln p is below 0, a loss is not.")
-    require(not close(found, nats.sum()), "That is the sum over the pixels; the loss is their mean.")
-    require(
-        not close(found, -(-nats).exp().mean()) and not close(found, 1 - (-nats).exp().mean()),
-        "The logarithm is missing: cross-entropy is −ln p of the true class, not −p or 1 − p.",
+    logits = torch.randn(2, 4, 3, 5, generator=generator(1))
+    known = torch.randint(1, 4, (2, 1, 3, 5), generator=generator(2))
+    some = known * (torch.rand(2, 1, 3, 5, generator=generator(3)) < 0.6)
+    for classes, otherwise in (
+        (known, "With every class known the loss is {right:.4g}, yours is {found:.4g}."),
+        (some, "With some pixels unknown the loss is {right:.4g}, yours is {found:.4g}."),
+        (torch.zeros_like(some), "Where every pixel is Unknown the loss should be 0; yours is {found}."),
+    ):
+        answer.expect(lambda f, classes=classes: number(f(logits, classes)), otherwise)
+    answer.expect(
+        lambda f: number(f(300 * logits, some)),
+        "With logits in the hundreds it should be {right:.1f}, yours is {found:.1f}: exp leaves the range of float32 "
+        "there. `log_softmax` takes logarithm and softmax in one step, and does not.",
+        same=lambda found, right: math.isclose(found, right, rel_tol=1e-4),
     )
-    require(
-        not close(found, -logits.gather(1, classes).mean()),
-        "Those are the logits as they are: softmax has to make probabilities of them first.",
-    )
-    wrong = [-logits.log_softmax(k).gather(1, classes).mean() for k in (0, 2, 3)]
-    require(
-        not any(close(found, value) for value in wrong),
-        "The probabilities of one pixel must add up to 1: take softmax over dimension 1, the classes.",
-    )
-    require(
-        not close(found, _nats(logits, classes - 1).mean()),
-        "The channels are shifted: class k stands in channel k, and Unknown has the channel 0 for itself.",
-    )
-    require(not close(found, nats.mean() / math.log(2)), "That is in bits: use the natural logarithm.")
-    expected = nats.mean().item()
-    require(close(found, expected), f"With every class known the loss is {expected:.4g}, yours is {found:.4g}.")
-
-    classes = classes * (torch.rand(2, 1, 3, 5, generator=torch.Generator().manual_seed(3)) < 0.6)
-    found, nats = number(answer(logits, classes)), _nats(logits, classes)
-    require(not close(found, nats.mean()), "Pixels of class 0 counted: Unknown is no answer to learn, leave them out.")
-    require(
-        not close(found, (nats * (classes > 0)).mean()),
-        "Unknown pixels count as losses of 0: divide by the number of known pixels, not by that of all.",
-    )
-    apart = torch.stack([nats[k][classes[k] > 0].mean() for k in range(2)]).mean()
-    require(
-        not close(found, apart),
-        "That is a mean over images of means over pixels: every known pixel of the batch weighs the same.",
-    )
-    valid = classes > 0
-    expected = cross_entropy(logits, F.one_hot(classes[:, 0], 4).movedim(-1, 1).float(), valid).item()
-    require(close(found, expected), f"With some pixels unknown the loss is {expected:.4g}, yours is {found:.4g}.")
-
-    found = number(answer(logits, torch.zeros_like(classes)))
-    require(found == 0, f"Where every pixel is Unknown the loss should be 0; yours is {found}.")
-
-    found = number(answer(300 * logits, classes))
-    expected = _nats(300 * logits, classes)[valid].mean().item()
-    require(
-        math.isfinite(found) and math.isclose(found, expected, rel_tol=1e-4),
-        f"With logits in the hundreds it should be {expected:.1f}, yours is {found:.1f}: exp leaves the range of "
-        "float32 there. `log_softmax` takes logarithm and softmax in one step, and does not.",
-    )
-    return "And it stays finite for a network that is very sure and very wrong."
+    return "It also stays finite for a network that is very sure and very wrong."
 
 
 # ── Exercise 1.3 ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@checker
+def _lsgan(discriminator=discriminator_gan, decoder=lambda real, fake: generator_gan(fake)):
+    return lambda real, fake: (discriminator(real, fake), decoder(real, fake))
+
+
+LSGAN = [
+    ("The two losses are in the wrong order: the discriminator's comes first.",
+     lambda real, fake: (generator_gan(fake), discriminator_gan(real, fake))),
+    ("Your discriminator wants 0 for real images and 1 for what the decoder made: it is the other way round.",
+     _lsgan(lambda real, fake: (real**2).mean() + ((fake - 1) ** 2).mean())),
+    ("The discriminator's loss has two parts, one of real images and one of made images.",
+     _lsgan(lambda real, fake: ((real - 1) ** 2).mean()),
+     _lsgan(lambda real, fake: (fake**2).mean())),
+    ("Take means over the scores, not sums.", _lsgan(lambda real, fake: ((real - 1) ** 2).sum() + (fake**2).sum())),
+    ("One mean over all scores together lets the larger batch weigh more: add the means of the two.",
+     _lsgan(lambda real, fake: torch.cat([(real - 1) ** 2, fake**2]).mean())),
+    ("Yours is half of the paper's: section 4.3 adds the two means, without a factor of ½.",
+     _lsgan(lambda real, fake: discriminator_gan(real, fake) / 2)),
+    ("Your decoder wants made images to score 0, which is what the discriminator wants: it should deceive it.",
+     _lsgan(decoder=lambda real, fake: (fake**2).mean())),
+    ("The decoder does not minimise the discriminator's loss with a minus sign: that has no lower bound. It "
+     "wants made images to score 1.",
+     _lsgan(decoder=lambda real, fake: -discriminator_gan(real, fake)),
+     _lsgan(decoder=lambda real, fake: -(fake**2).mean())),
+    ("Nothing that the decoder does changes the scores of real images: its loss is of made images alone.",
+     _lsgan(decoder=lambda real, fake: ((real - 1) ** 2).mean() + ((fake - 1) ** 2).mean())),
+]  # fmt: skip
+
+
+@checker(_lsgan(), LSGAN)
 def your_lsgan(answer):
     real, fake = torch.tensor([0.9, 0.5, 1.2]).view(3, 1, 1, 1), torch.tensor([0.1, 0.4]).view(2, 1, 1, 1)
-    pair = answer(real, fake)
-    require(
-        isinstance(pair, tuple | list) and len(pair) == 2,
-        "Return two numbers, a loss each.",
+
+    def loss(f, place: int) -> float:
+        pair = f(real, fake)
+        require(isinstance(pair, tuple | list) and len(pair) == 2, "Return two numbers, a loss each.")
+        return number(pair[place])
+
+    answer.expect(
+        lambda f: loss(f, 0),
+        "The discriminator's loss is {right:.4g} for scores 0.9, 0.5, 1.2 and 0.1, 0.4; yours is {found:.4g}.",
     )
-    critic, decoder = map(number, pair)
-    right = discriminator_gan(real, fake).item(), generator_gan(fake).item()
-    require(
-        not (close(critic, right[1]) and close(decoder, right[0])),
-        "Both are right, in the wrong order: the discriminator's loss comes first.",
+    answer.expect(
+        lambda f: loss(f, 1), "The decoder's loss is {right:.4g} for scores 0.1 and 0.4; yours is {found:.4g}."
     )
-    require(
-        not close(critic, (real**2).mean() + ((fake - 1) ** 2).mean()),
-        "Your discriminator wants 0 for photographs and 1 for what the decoder made: the other way round.",
-    )
-    require(
-        not close(critic, ((real - 1) ** 2).mean()) and not close(critic, (fake**2).mean()),
-        "The discriminator's loss has two parts, one of photographs and one of made images.",
-    )
-    require(not close(critic, ((real - 1) ** 2).sum() + (fake**2).sum()), "Take means over the scores, not sums.")
-    require(
-        not close(critic, torch.cat([(real - 1) ** 2, fake**2]).mean()),
-        "One mean over all scores together lets the larger batch weigh more: add the means of the two.",
-    )
-    require(
-        not close(critic, right[0] / 2),
-        "Yours is half of the paper's: section 4.3 adds the two means, without a factor of ½.",
-    )
-    require(
-        close(critic, right[0]),
-        f"The discriminator's loss is {right[0]:.4g} for scores 0.9, 0.5, 1.2 and 0.1, 0.4; yours is {critic:.4g}.",
-    )
-    require(
-        not close(decoder, (fake**2).mean()),
-        "Your decoder wants made images to score 0, which is what the discriminator wants: it should deceive it.",
-    )
-    require(
-        not close(decoder, -right[0]) and not close(decoder, -(fake**2).mean()),
-        "The decoder does not minimise the discriminator's loss with a minus sign: that has no lower bound. It wants "
-        "made images to score 1.",
-    )
-    require(
-        not close(decoder, ((real - 1) ** 2).mean() + ((fake - 1) ** 2).mean()),
-        "Nothing that the decoder does changes the scores of photographs: its loss is of made images alone.",
-    )
-    require(
-        close(decoder, right[1]),
-        f"The decoder's loss is {right[1]:.4g} for scores 0.1 and 0.4; yours is {decoder:.4g}.",
-    )
-    return "One score, two wishes: the discriminator pulls it to 0, the decoder to 1."
+    return "One score, two goals: the discriminator pulls it to 0, the decoder to 1."
 
 
 # ── Exercise 1.4 ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _stage_outputs(widths: tuple[int, ...], channels: int, size: int) -> list[tuple[int, ...]]:
-    """What the stages of mmlib's decoder hand on, without the batch."""
-    ones = (1,) * len(widths)
-    encoder, decoder = Encoder(1, widths, ones).eval(), Decoder(channels, widths, ones).eval()
-    shapes: list[tuple[int, ...]] = []
-    for stage in decoder.stages:
-        stage.register_forward_hook(lambda _stage, _inputs, output: shapes.append(tuple(output.shape[1:])))
-    with torch.no_grad():
-        decoder(encoder(torch.zeros(1, 1, size, size)))
-    return shapes
+def _shapes(widths, channels, size):
+    """What the stages of a decoder return: (channels, height, width), from the latent outwards."""
+    return [(w, size >> k, size >> k) for k, w in reversed(list(enumerate([channels, *widths[:-1]])))]
 
 
-@checker
+SHAPES = [
+    ("These are the right shapes from the image inwards: begin next to the latent.",
+     lambda *inputs: _shapes(*inputs)[::-1]),
+    ("The first shape is that of the latent, given to the decoder: begin with what stage 1 returns.",
+     lambda widths, channels, size: [(widths[-1], *[size >> len(widths)] * 2), *_shapes(widths, channels, size)]),
+    ("Every stage doubles height and width by unpooling before it returns anything.",
+     lambda *inputs: [(width, height // 2, height // 2) for width, height, _ in _shapes(*inputs)]),
+    ("Each stage's last convolution already narrows to the width of the *next* stage, because its indices must fit.",
+     lambda widths, channels, size: [(w, size >> k, size >> k) for k, w in reversed(list(enumerate(widths)))]),
+    ("The last stage returns the image: it has the modality's channels.",
+     lambda widths, channels, size: _shapes(widths, widths[0], size)),
+]  # fmt: skip
+
+
+@checker(_shapes, SHAPES)
 def your_decoder_shapes(answer):
-    widths, channels, size = (3, 5, 7), 2, 24
-    with torch.random.fork_rng(devices=[]):
-        right = _stage_outputs(widths, channels, size)
-    found = answer(widths, channels, size)
-    require(isinstance(found, tuple | list), f"Return a list of shapes, not a {type(found).__name__}.")
-    shapes = [tuple(shape) if isinstance(shape, tuple | list) else shape for shape in found]
-    require(
-        len(shapes) > 0 and all(isinstance(shape, tuple) and len(shape) == 3 for shape in shapes),
-        "Each shape has three numbers: (channels, height, width).",
+    def shapes(f, *inputs) -> list[tuple[int, ...]]:
+        found = f(*inputs)
+        require(isinstance(found, tuple | list), f"Return a list of shapes, not a {type(found).__name__}.")
+        found = [tuple(shape) if isinstance(shape, tuple | list) else shape for shape in found]
+        numbers = all(isinstance(shape, tuple) and len(shape) == 3 for shape in found)
+        require(bool(found) and numbers, "Each shape has three numbers: (channels, height, width).")
+        return found
+
+    small = ((3, 5, 7), 2, 24)
+    answer.expect(
+        lambda f: [shape[1:] for shape in shapes(f, *small)],
+        "For widths (3, 5, 7) and 24 × 24 pixels heights and widths are {right}, because each of the 3 stages doubles "
+        "both by unpooling; yours are {found}.",
     )
-    require(shapes != right[::-1], "These are the right shapes from the image inwards: begin next to the latent.")
-    latent = (widths[-1], size // 8, size // 8)
-    require(shapes[0] != latent, f"{latent} is the latent, given to the decoder: begin with what stage 1 hands on.")
-    require(len(shapes) == 3, f"A decoder of 3 widths has 3 stages; you return {len(shapes)} shapes.")
-    sides, correct = ([shape[1:] for shape in some] for some in (shapes, right))
-    require(
-        sides == correct,
-        f"The sides should be {', '.join(str(side[0]) for side in correct)}: every stage doubles both by unpooling.",
+    answer.expect(
+        lambda f: [shape[0] for shape in shapes(f, *small)],
+        "For widths (3, 5, 7) and 2 channels the stages return {right} channels, yours {found}.",
     )
-    require(
-        [shape[0] for shape in shapes] != [7, 5, 3],
-        "Each stage's last convolution already narrows to the width of the *next* stage, for its indices must fit.",
+    answer.expect(
+        lambda f: shapes(f, (64, 128, 256, 512, 512), 14, 256),
+        "For the paper's segmentation decoder it should be {right} (Table 8); yours is {found}.",
     )
-    require(
-        shapes[-1][0] == channels,
-        f"The last stage hands over the image: {channels} channels for this modality, not {shapes[-1][0]}.",
-    )
-    require(shapes == right, f"For widths (3, 5, 7), 2 channels and 24 × 24 pixels it is {right}, yours is {shapes}.")
-    paper = [(512, 16, 16), (256, 32, 32), (128, 64, 64), (64, 128, 128), (14, 256, 256)]
-    found = [tuple(shape) for shape in answer((64, 128, 256, 512, 512), 14, 256)]
-    require(found == paper, f"For the paper's segmentation decoder it should be {paper} (Table 8); yours is {found}.")
     return "The second network that was checked is the paper's own: these are the lines of Table 8."
 
 
 # ── Exercise 1.5 ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@checker
+def _decode(latent, indices, stages):
+    x = latent
+    for stage, where in zip(stages, reversed(indices)):
+        x = stage(unpool(x, where))
+    return x
+
+
+def _convolved_first(latent, indices, stages):
+    x = latent
+    for stage, where in zip(stages, reversed(indices)):
+        x = unpool(stage(x), where)
+    return x
+
+
+def _repeated(latent, indices, stages):
+    x = latent
+    for stage in stages:
+        x = stage(upsample(x))
+    return x
+
+
+DECODE = [
+    ("You convolve first and unpool after it: it is the other way round.", _convolved_first),
+    ("The stages come in the wrong order: unlike the indices, `stages[0]` is the one next to the latent.",
+     lambda latent, indices, stages: _decode(latent, indices, stages[::-1])),
+    ("Values are repeated where they should go back to where each maximum stood: unpool with the indices.", _repeated),
+    ("Nothing is convolved: call each stage on what was unpooled.",
+     lambda latent, indices, stages: _decode(latent, indices, [torch.nn.Identity()] * len(stages))),
+    ("The output should be linear: no ReLU after the last convolution.", lambda *inputs: _decode(*inputs).relu()),
+]  # fmt: skip
+
+
+@checker(_decode, DECODE)
 def your_decode(answer):
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)  # equal widths everywhere, so that bricks in a wrong order still fit
@@ -262,47 +275,19 @@ def your_decode(answer):
                 torch.nn.init.kaiming_normal_(brick.weight, nonlinearity="relu")
         encoding = encoder(torch.randn(2, 1, 16, 16))
         expected = decoder(encoding)
-        backwards = list(encoding.indices)[::-1]
-        stages = list(decoder.stages)
 
-        def compose(bricks) -> torch.Tensor:
-            x = encoding.latent
-            for brick in bricks:
-                x = brick(x)
-            return x
+    @torch.no_grad()
+    def decoded(f) -> torch.Tensor:
+        found = f(encoding.latent, encoding.indices, list(decoder.stages))
+        require(isinstance(found, torch.Tensor), f"Return the decoded image, a tensor, not a {type(found).__name__}.")
+        small = "The image is still as small as the latent, 2 × 2: each stage unpools before it convolves."
+        require(found.dim() != 4 or found.shape[-1] != 2, small)
+        return tensor(found, tuple(expected.shape))
 
-        unpools = [lambda x, where=where: unpool(x, where) for where in backwards]
-        convolved_first = compose(brick for pair in zip(stages, unpools) for brick in pair)
-        inside_out = compose(brick for pair in zip(unpools, stages[::-1]) for brick in pair)
-        repeated = compose(brick for stage in stages for brick in (upsample, stage))
-        unconvolved = compose(unpools)
-        try:
-            found = answer(encoding.latent, encoding.indices, stages)
-        except (RuntimeError, ValueError) as error:
-            said = str(error).splitlines()[0]
-            require(
-                not any(word in said.lower() for word in ("indices", "shape", "size")),
-                f"A brick refused ({said}): `indices[0]` belongs to the encoder's first stage, the largest; the "
-                "decoder meets the last one first.",
-            )
-            raise
-    require(isinstance(found, torch.Tensor), f"Return the decoded image, a tensor, not a {type(found).__name__}.")
-    side = found.shape[-1] if found.dim() == 4 else 0
-    require(
-        side != 2,
-        "The image is still as small as the latent, 2 × 2: each stage unpools before it convolves.",
+    refused = (
+        "A brick refused ({message}): `indices[0]` belongs to the encoder's first stage, the largest; the decoder "
+        "meets the last one first."
     )
-    tensor(found, tuple(expected.shape))
-    require(not close(found, convolved_first), "You convolve first and unpool after it: it is the other way round.")
-    require(
-        not close(found, inside_out),
-        "The stages come in the wrong order: unlike the indices, `stages[0]` is the one next to the latent.",
-    )
-    require(
-        not close(found, repeated),
-        "Values are repeated where they should go back to where each maximum stood: unpool with the indices.",
-    )
-    require(not close(found, unconvolved), "Nothing is convolved: call each stage on what was unpooled.")
-    require(not close(found, expected.relu()), "The output should be linear: no ReLU after the last convolution.")
-    require(close(found, expected), "The shape is right, the values are not those of mmlib's decoder.")
+    with explained(refused, RuntimeError):
+        answer.expect(decoded, "The shape is right, the values are not those of mmlib's decoder.")
     return "It agrees with mmlib's decoder, for any number of stages."

@@ -1,268 +1,311 @@
-"""Notebook 05: mIoU, δ, PSNR and a bootstrap, each by hand."""
+"""Exercises of notebook 05: mIoU, δ, PSNR and a bootstrap, each by hand."""
 
 import math
 
 import torch
 
 from ...evaluation import bootstrap
-from ...metrics import METRICS, iou
-from ...modalities import CLASSES
-from . import checker, close, number, require, tensor
+from ...metrics import RGBMetrics, SegmentationMetrics, iou
+from . import checker, generator, number, tensor
 
 
-def _images(*rows: list) -> torch.Tensor:
-    """One image (1, 1, W) a row of numbers, stacked to (N, 1, 1, W)."""
-    return torch.tensor(rows)[:, None, None]
+def _images(*rows: list, dtype: torch.dtype | None = None) -> torch.Tensor:
+    """One image (1, 1, W) per row of numbers, stacked to (N, 1, 1, W)."""
+    return torch.tensor(rows, dtype=dtype)[:, None, None]
 
 
-def _measured(metric: str, key: str, prediction: torch.Tensor, target: torch.Tensor) -> float:
-    metrics = METRICS[metric]()
+# ── mIoU ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _confusion(prediction: torch.Tensor, target: torch.Tensor, mask: bool = True) -> torch.Tensor:
+    """Confusion (14, 14), `[target, prediction]`; without a mask, Unknown targets are in row 0."""
+    pairs = (target * 14 + prediction)[target > 0] if mask else target * 14 + prediction
+    return torch.bincount(pairs.flatten(), minlength=196).view(14, 14)
+
+
+def _miou(prediction: torch.Tensor, target: torch.Tensor) -> float:
+    metrics = SegmentationMetrics()
     metrics.update(prediction, target)
-    return metrics.compute()[key]
+    return metrics.compute()["miou"]
 
 
-# ── mIoU ──
+def _from_counts(score, mask: bool = True):
+    """A wrong mIoU: `score(right, true, predicted)` of the confusion's diagonal, rows and columns (14,)."""
+
+    def wrong(prediction, target):
+        confusion = _confusion(prediction, target, mask).double()
+        return score(confusion.diagonal(), confusion.sum(1), confusion.sum(0))
+
+    return wrong
 
 
-@checker
+def _iou(right, true, predicted):
+    return right / (true + predicted - right)
+
+
+MIOU = [
+    ("The result is not a number: a class that neither image has gives 0 / 0. Leave it out of the mean.",
+     _from_counts(lambda *counts: _iou(*counts)[1:].mean())),
+    ("You divide by 14 classes, but Unknown is none: 13 count.",
+     _from_counts(lambda *counts: _iou(*counts).nan_to_num(0).mean())),
+    ("That is in percent: return a share from 0 to 1.", lambda *inputs: 100 * _miou(*inputs)),
+    ("That is the share of pixels that are right, the global score: IoU is taken class by class, and then averaged.",
+     _from_counts(lambda right, true, predicted: right.sum() / true.sum())),
+    ("You divide by the row's or the column's sum alone, which gives recall or precision. The union is all "
+     "pixels of the class and all that are predicted as it.",
+     _from_counts(lambda right, true, predicted: (right / true)[1:].nanmean()),
+     _from_counts(lambda right, true, predicted: (right / predicted)[1:].nanmean())),
+    ("Row plus column holds the right pixels twice: the union counts them once.",
+     _from_counts(lambda right, true, predicted: (right / (true + predicted))[1:].nanmean()),
+     _from_counts(lambda right, true, predicted: (2 * right / (true + predicted))[1:].nanmean())),
+    ("Here only Bed, Floor and Wall occur. A class that neither image has is neither right nor wrong: leave it out "
+     "of the mean.",
+     _from_counts(lambda *counts: _iou(*counts)[1:].nan_to_num(0).mean())),
+    ("Here one pixel is called Sofa, and there is none. Such a class counts: its IoU is 0.",
+     _from_counts(lambda right, true, predicted: _iou(right, true, predicted)[1:][true[1:] > 0].mean())),
+    ("Two images: count the pixels of all images first, in one confusion matrix, and take IoU and mean once. You "
+     "average over images.",
+     lambda prediction, target: sum(map(_miou, prediction.split(1), target.split(1))) / len(target)),
+    ("What was called Bed or Floor where the target is Unknown made your unions larger. Nobody knows what is right "
+     "there: take these pixels out of target and prediction.",
+     _from_counts(lambda *counts: _iou(*counts)[1:].nanmean(), mask=False)),
+    ("With Unknown pixels in the target the result is wrong: class 0 is no class, it has no IoU, and its pixels "
+     "count nowhere.",
+     _from_counts(lambda *counts: _iou(*counts).nanmean(), mask=False)),
+]  # fmt: skip
+
+
+@checker(_miou, MIOU)
 def your_miou(answer):
-    def score(prediction: torch.Tensor, target: torch.Tensor) -> tuple[float, float]:
-        value = number(answer(prediction, target))
-        nothing = "The result is not a number: a class that neither image has gives 0 / 0. Leave it out of the mean."
-        require(not math.isnan(value), nothing)
-        return value, _measured("segmentation", "miou", prediction, target)
-
-    # all 13 classes are there, every pixel is known, one image
-    random = torch.Generator().manual_seed(5)
+    random = generator(5)
     target = (torch.arange(160) % 13 + 1).view(1, 1, 10, 16)
     other = torch.randint(1, 14, target.shape, generator=random)
     prediction = torch.where(torch.rand(target.shape, generator=random) < 0.6, target, other)
-    value, expected = score(prediction, target)
-    matrix = _confusion(prediction, target)[1:, 1:].double()
-    right, true, said = matrix.diagonal(), matrix.sum(1), matrix.sum(0)
-    require(not close(value, expected * 13 / 14), "You divide by 14 classes, but Unknown is none: 13 count.")
-    require(not close(value, 100 * expected), "That is in percent: return a share from 0 to 1.")
-    require(
-        not close(value, right.sum() / true.sum()),
-        "That is the share of pixels that are right, the global score: IoU is taken class by class, and then averaged.",
-    )
-    for total in (true, said):
-        require(
-            not close(value, (right / total).mean()),
-            "You divide by the row's or the column's sum alone, which gives recall or precision. The union is all "
-            "pixels that are of the class or are said to be.",
-        )
-    require(
-        not any(close(value, (times * right / (true + said)).mean()) for times in (1, 2)),
-        "Row plus column holds the right pixels twice: the union counts them once.",
-    )
-    require(
-        close(value, expected),
-        f"Where all 13 classes are there and every pixel is known, I expected {expected:.4f}, but got {value:.4f}: "
-        "divide, for each class, the pixels that are right by those that are of it or are said to be.",
-    )
-
-    value, expected = score(_images([1, 1, 5, 5, 12]), _images([1, 1, 1, 5, 12]))
-    require(
-        close(value, expected),
-        "Here only Bed, Floor and Wall occur. A class that neither image has is neither right nor wrong: leave it out "
-        "of the mean.",
-    )
-    value, expected = score(_images([1, 1, 9, 5]), _images([1, 1, 1, 5]))
-    require(
-        close(value, expected),
-        "Here one pixel is called Sofa, and there is none. Such a class counts: its IoU is 0.",
-    )
-    value, expected = score(_images([1, 1, 5, 5], [1, 12, 12, 12]), _images([1, 5, 5, 5], [12, 12, 12, 12]))
-    require(
-        close(value, expected),
-        "Two images: count the pixels of all images first, in one confusion matrix, and take IoU and mean once. You "
-        "seem to average over images.",
+    for images, otherwise in (
+        (
+            (prediction, target),
+            "Where all 13 classes are there and every pixel is known, {right:.4f} was expected, but you return "
+            "{found:.4f}: for each class, divide the right pixels by those that are of it or are predicted as it.",
+        ),
+        (
+            (_images([1, 1, 5, 5, 12]), _images([1, 1, 1, 5, 12])),
+            "Where only Bed, Floor and Wall occur, {right:.4f} was expected, but you return {found:.4f}: a class that "
+            "neither image has is left out of the mean.",
+        ),
+        (
+            (_images([1, 1, 9, 5]), _images([1, 1, 1, 5])),
+            "Where one pixel is called Sofa and there is none, {right:.4f} was expected, but you return {found:.4f}: "
+            "such a class counts, its IoU is 0.",
+        ),
+        (
+            (_images([1, 1, 5, 5], [1, 12, 12, 12]), _images([1, 5, 5, 5], [12, 12, 12, 12])),
+            "For two images {right:.4f} was expected, but you return {found:.4f}: count the pixels of all images "
+            "first, in one confusion matrix, and take IoU and mean once.",
+        ),
+        (
+            (_images([1, 1, 5, 5, 5, 1]), _images([1, 1, 5, 1, 0, 0])),
+            "With Unknown pixels in the target {right:.4f} was expected, but you return {found:.4f}: class 0 is no "
+            "class, it has no IoU, and its pixels count nowhere.",
+        ),
+    ):
+        answer.expect(lambda f, images=images: number(f(*images)), otherwise)
+    return (
+        "That is mIoU as the paper's tables have it: the mean is over those of 13 classes that occur, each pixel of "
+        "all images counts once, and Unknown nowhere."
     )
 
-    prediction, target = _images([1, 1, 5, 5, 5, 1]), _images([1, 1, 5, 1, 0, 0])
-    value, expected = score(prediction, target)
-    unmasked = iou(_confusion(prediction, target))
-    require(
-        not close(value, unmasked.nanmean()),
-        "What was called Bed or Floor where the target is Unknown made your unions larger. Nobody knows what is right "
-        "there: take these pixels out of target and prediction.",
-    )
-    require(
-        close(value, expected),
-        "With Unknown pixels in the target the result is wrong: class 0 is no class, it has no IoU, and its pixels "
-        "count nowhere.",
-    )
-    everywhere = (
-        f"the mean is over those of {len(CLASSES) - 1} classes that occur, each pixel of all images counts once"
-    )
-    return f"That is mIoU as the paper's tables have it: {everywhere}, and Unknown nowhere."
+
+# ── δ ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _confusion(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Confusion (14, 14) with Unknown targets in row 0, as one gets it without a mask."""
-    return torch.bincount((target * 14 + prediction).flatten(), minlength=196).view(14, 14)
+def _larger_ratio(prediction, target):
+    return torch.maximum(prediction / target, target / prediction)
 
 
-# ── δ ──
+def _delta(prediction, target, k=1, ratio=_larger_ratio, bound=lambda k: 1.25**k, mask=lambda p, t: t > 0):
+    hit = mask(prediction, target)
+    return (ratio(prediction[hit], target[hit]) < bound(k)).double().mean()
 
 
-@checker
+def _wrong(**changes):
+    return lambda prediction, target, k=1: _delta(prediction, target, k, **changes)
+
+
+DELTA = [
+    ("Return the share of pixels, not their number.", lambda p, t, k: _delta(p, t, k) * (t > 0).sum()),
+    ("That is in percent: return a share from 0 to 1.", lambda *inputs: 100 * _delta(*inputs)),
+    ("A difference of 1.25 m is not meant: divide prediction and target, and compare the ratio with 1.25 ** k.",
+     _wrong(ratio=lambda p, t: (p - t).abs())),
+    ("The ratio of prediction and target is taken one way only: a pixel that is twice too near is as wrong as "
+     "one twice too far. Take the larger one of p / t and t / p.",
+     _wrong(ratio=lambda p, t: p / t), _wrong(ratio=lambda p, t: t / p)),
+    ("A ratio of exactly 1.25 is not within: the definition says smaller than. (Compare the ratios themselves, "
+     "because logarithms round.)",
+     _wrong(bound=lambda k: 1.25**k + 1e-6)),
+    ("For k = 2 the bound is 1.25 to the power of 2, which is 1.5625, not 1.25 times 2.",
+     _wrong(bound=lambda k: 1.25 * k)),
+    ("For k = 2 the bound is 1.25 ** 2: yours is 1.25 for every k.", _wrong(bound=lambda k: 1.25)),
+    ("A pixel without a hit (target 0) counts as wrong here. It has no true depth: divide by the number of hits, "
+     "not by that of all pixels.",
+     _wrong(mask=lambda p, t: torch.ones_like(t, dtype=torch.bool))),
+    ("A pixel without a hit (target 0) must not count, but one whose prediction is 0 must: mask by the target "
+     "alone.",
+     _wrong(mask=lambda p, t: (p > 0) & (t > 0)), _wrong(mask=lambda p, t: p > 0)),
+    ("Two images, with four hits and one: each hit counts once, so do not average the images' shares.",
+     lambda p, t, k: sum(_delta(*images, k) for images in zip(p, t)) / len(t)),
+]  # fmt: skip
+
+
+@checker(_delta, DELTA)
 def your_delta(answer):
-    def share(prediction: list, target: list, k: int = 1) -> float:
-        return number(answer(_images(*prediction), _images(*target), k))
-
-    value = share([[2.0, 2.2, 2.7, 4.0]], [[2.0, 2.0, 2.0, 2.0]])
-    require(not close(value, 2), "Return the share of pixels, not their number.")
-    require(not close(value, 50), "That is in percent: return a share from 0 to 1.")
-    require(
-        not close(value, 3 / 4),
-        "A difference of 1.25 m is not meant: divide prediction and target, and compare the ratio with 1.25 ** k.",
-    )
-    one_sided = (
-        "The ratio of prediction and target is taken one way only: a pixel that is twice too near is as wrong as one "
-        "twice too far. Take the larger one of p / t and t / p."
-    )
-    require(not close(value, 1), one_sided)
-    require(close(value, 1 / 2), f"Depths 2, 2.2, 2.7 and 4 m, where 2 m is true: 2 of 4 are within, got {value:.3f}.")
-    value = share([[1.0, 1.9, 2.0, 1.5]], [[2.0, 2.0, 2.0, 2.0]])
-    require(close(value, 1 / 2), one_sided)
-    value = share([[2.5, 2.0]], [[2.0, 2.5]])
-    require(
-        close(value, 0),
-        "A ratio of exactly 1.25 is not within: the definition says smaller than. (Compare the ratios themselves, for "
-        "logarithms round.)",
-    )
-    value = share([[3.0, 4.0]], [[2.0, 2.0]], 2)
-    require(not close(value, 1), "For k = 2 the bound is 1.25 to the power of 2, which is 1.5625, not 1.25 times 2.")
-    require(close(value, 1 / 2), "For k = 2 the bound is 1.25 ** 2: a ratio of 1.5 is within, one of 2 is not.")
-    value = share([[2.0, 3.0, 3.0, 3.0, 0.0]], [[2.0, 2.0, 0.0, 0.0, 2.0]])
-    require(
-        not close(value, 1 / 5),
-        "A pixel without a hit (target 0) counts as wrong here. It has no true depth: divide by the number of hits, "
-        "not by that of all pixels.",
-    )
-    require(
-        not (close(value, 1 / 2) or close(value, 1 / 4)),
-        "A pixel without a hit (target 0) must not count, but one whose prediction is 0 must: mask by the target "
-        "alone.",
-    )
-    require(close(value, 1 / 3), "With pixels without a hit (target 0) the result is wrong: they must count nowhere.")
-    value = share([[2.0, 2.0, 2.0, 2.0], [2.0, 0.0, 0.0, 0.0]], [[2.0, 2.0, 2.0, 4.0], [4.0, 0.0, 0.0, 0.0]])
-    require(
-        close(value, 3 / 5),
-        "Two images, with four hits and one: each hit counts once, so do not average the images' shares.",
-    )
-    return "Ratios in both directions, over hits alone, strictly smaller: so Table 4 counts."
+    for prediction, target, k, otherwise in (
+        (
+            [[2.0, 2.2, 2.7, 4.0]],
+            [[2.0] * 4],
+            1,
+            "Of depths 2, 2.2, 2.7 and 4 m, where 2 m is true, 2 of 4 are within",
+        ),
+        (
+            [[1.0, 1.9, 2.0, 1.5]],
+            [[2.0] * 4],
+            1,
+            "Of depths 1, 1.9, 2 and 1.5 m, where 2 m is true, 2 of 4 are within",
+        ),
+        ([[2.5, 2.0]], [[2.0, 2.5]], 1, "Where both ratios are exactly 1.25, none is within"),
+        ([[3.0, 4.0]], [[2.0, 2.0]], 2, "For k = 2 a ratio of 1.5 is within, one of 2 is not"),
+        (
+            [[2.0, 3.0, 3.0, 3.0, 0.0]],
+            [[2.0, 2.0, 0.0, 0.0, 2.0]],
+            1,
+            "Pixels without a hit (target 0) must count nowhere; of three hits one is within",
+        ),
+        (
+            [[2.0, 2.0, 2.0, 2.0], [2.0, 0.0, 0.0, 0.0]],
+            [[2.0, 2.0, 2.0, 4.0], [4.0, 0.0, 0.0, 0.0]],
+            1,
+            "Of two images, with four hits and one, 3 of 5 hits are within",
+        ),
+    ):
+        images = _images(*prediction), _images(*target)
+        answer.expect(
+            lambda f, images=images, k=k: number(f(*images, k)),
+            otherwise + ": {right:.3f}, not {found:.3f}.",
+        )
+    return "Ratios in both directions, over hits alone, strictly smaller: Table 4 counts in the same way."
 
 
-# ── PSNR ──
+# ── PSNR ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@checker
+def _psnr(prediction: torch.Tensor, target: torch.Tensor) -> float:
+    metrics = RGBMetrics()
+    metrics.update(prediction, target)
+    return metrics.compute()["psnr"]
+
+
+def _rmse(prediction, target):
+    return (prediction.double() - target.double()).square().mean().sqrt()
+
+
+def _decibels(peak, rmse=_rmse):
+    return lambda p, t: 20 * torch.log10(torch.as_tensor(peak(p, t) / rmse(p, t)))
+
+
+PSNR = [
+    ("That is the RMSE: PSNR compares it with 255, on a logarithmic scale.", _rmse),
+    ("Mind the square: PSNR is 10 · log10(255² / MSE), or 20 · log10(255 / RMSE).",
+     lambda *images: _psnr(*images) / 2,
+     _decibels(lambda p, t: 255, lambda p, t: _rmse(p, t) ** 2),
+     lambda *images: 10 * torch.log10(255 / _rmse(*images) ** 2)),
+    ("Decibels are made with the logarithm to base 10, not the natural one.",
+     lambda *images: math.log(10) * _psnr(*images)),
+    ("The peak is 255, the largest value that a pixel can have: neither 1 nor the largest of this image.",
+     _decibels(lambda p, t: 1),
+     _decibels(lambda p, t: t.max()),
+     _decibels(lambda p, t: p.max())),
+    ("The sign is turned round: a smaller error must give a larger PSNR.", lambda *images: -_psnr(*images)),
+    ("Where the prediction is darker than the target, the result is wrong. Images are uint8, and uint8 has no "
+     "negative numbers: 10 − 40 is 226 there. Convert before you subtract.",
+     _decibels(lambda p, t: 255, lambda p, t: (p - t).double().square().mean().sqrt())),
+    ("Two images: take the mean squared error over all of them, then one logarithm. You average over images.",
+     lambda prediction, target: sum(map(_psnr, prediction, target)) / len(target)),
+]  # fmt: skip
+
+
+@checker(_psnr, PSNR)
 def your_psnr(answer):
-    def ask(prediction: list, target: list) -> tuple[float, float]:
-        images = [
-            torch.tensor(rows, dtype=torch.uint8)[:, None, None].repeat(1, 3, 1, 1) for rows in (prediction, target)
-        ]
-        return number(answer(*images)), _measured("rgb", "psnr", *images)
-
-    value, expected = ask([[20, 110, 210, 60]], [[10, 100, 200, 50]])
-    require(not close(value, 10.0), "That is the RMSE: PSNR compares it with 255, on a logarithmic scale.")
-    require(
-        not any(close(value, wrong) for wrong in (expected / 2, 20 * math.log10(2.55), 10 * math.log10(2.55))),
-        "Mind the square: PSNR is 10 · log10(255² / MSE), or 20 · log10(255 / RMSE).",
-    )
-    require(
-        not close(value, expected * math.log(10)),
-        "Decibels are made with the logarithm to base 10, not the natural one.",
-    )
-    peak = [20 * math.log10(largest / 10) for largest in (1, 200, 210)]
-    require(
-        not any(close(value, wrong) for wrong in peak),
-        "The peak is 255, the largest value that a pixel can have: neither 1 nor the largest of this image.",
-    )
-    require(not close(value, -expected), "The sign is turned round: a smaller error must give a larger PSNR.")
-    require(
-        close(value, expected), f"Every value is off by 10: PSNR is {expected:.2f} dB, but your answer is {value:.2f}."
-    )
-    value, expected = ask([[10, 100, 200, 50]], [[40, 130, 230, 80]])
-    require(
-        close(value, expected),
-        "Where the prediction is darker than the target, the result is wrong. Images are uint8, and uint8 has no "
-        "negative numbers: 10 − 40 is 226 there. Convert before you subtract.",
-    )
-    value, expected = ask([[100, 100], [100, 100]], [[110, 110], [140, 140]])
-    require(
-        close(value, expected),
-        "Two images: take the mean squared error over all of them, then one logarithm. You seem to average over "
-        "images.",
-    )
+    for prediction, target, otherwise in (
+        ([[20, 110, 210, 60]], [[10, 100, 200, 50]], "Where every value is off by 10,"),
+        ([[10, 100, 200, 50]], [[40, 130, 230, 80]], "Where the prediction is darker by 30,"),
+        ([[100, 100], [100, 100]], [[110, 110], [140, 140]], "Of two images that are off by 10 and by 40,"),
+    ):
+        images = [_images(*rows, dtype=torch.uint8).repeat(1, 3, 1, 1) for rows in (prediction, target)]
+        answer.expect(
+            lambda f, images=images: number(f(*images)),
+            otherwise + " PSNR is {right:.2f} dB, not {found:.2f}.",
+        )
     return "One mean squared error over all pixels, colours and images, then one logarithm."
 
 
-# ── Bootstrap ──
+# ── Bootstrap ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@checker
-def your_bootstrap(answer):
-    random = torch.Generator().manual_seed(7)
-    first, second = (_rooms(share, random) for share in (0.5, 0.6))
-    drawn = torch.randint(30, (60, 30), generator=random)
-
-    def ask(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return tensor(answer(a, b, drawn), (2,)).double()
-
-    require(
-        close(ask(first, first), torch.zeros(2)),
-        "A network compared with itself must differ by 0 in every draw: use the same drawn rooms for both.",
-    )
-    value = ask(first, second)
-    differences = bootstrap(second, drawn) - bootstrap(first, drawn)
-    expected = _quantiles(differences)
-    require(not close(value, expected.flip(0)), "The lower end comes first.")
-    require(
-        not close(value, -expected.flip(0)),
-        "The sign is turned round: subtract the first network's mIoU from the second's.",
-    )
-    require(not close(value, 100 * expected), "That is in percent points: return shares from 0 to 1.")
-    by_room = iou(second).nanmean(-1) - iou(first).nanmean(-1)
-    require(
-        not close(value, _quantiles(by_room[drawn].mean(1))),
-        "You average the rooms' own mIoU. mIoU belongs to a set of rooms: add up the matrices of the drawn rooms "
-        "first.",
-    )
-    require(
-        not close(value, _quantiles(by_room)),
-        "These are quantiles over single rooms: they say how different rooms are, not how sure the mean of all is.",
-    )
-    once = torch.stack([iou(second[r].sum(0)).nanmean() - iou(first[r].sum(0)).nanmean() for r in _unique(drawn)])
-    require(
-        not close(value, _quantiles(once)),
-        "A room that was drawn twice must count twice: drawing with replacement is what makes the draws differ.",
-    )
-    require(
-        not close(value, _quantiles(bootstrap(second, drawn)) - _quantiles(bootstrap(first, drawn))),
-        "You subtract the ends of two intervals. Subtract in each draw, and take the quantiles of the differences.",
-    )
-    require(
-        not any(close(value, _quantiles(differences, tail)) for tail in (0.05, 0.005, 0.0)),
-        "An interval that holds 95 % of the draws leaves out 2.5 % at either end.",
-    )
-    require(
-        close(value, expected),
-        f"I expected {expected[0]:.4f} to {expected[1]:.4f}, but got {value[0]:.4f} to {value[1]:.4f}: for each draw "
-        "add up the drawn rooms' matrices, take both mIoUs and their difference; then the 2.5 % and 97.5 % quantiles.",
-    )
-    return "Rooms are drawn in pairs, so what makes a room hard for both networks cancels."
-
-
-def _quantiles(values: torch.Tensor, tail: float = 0.025) -> torch.Tensor:
+def _interval(values: torch.Tensor, tail: float = 0.025) -> torch.Tensor:
     return values.double().quantile(torch.tensor([tail, 1 - tail], dtype=torch.float64))
 
 
-def _unique(drawn: torch.Tensor) -> list[torch.Tensor]:
-    return [rows.unique() for rows in drawn]
+def _by_draw(first, second, drawn):
+    return bootstrap(second, drawn) - bootstrap(first, drawn)
+
+
+def _by_room(first, second, drawn):
+    return iou(second).nanmean(-1) - iou(first).nanmean(-1)
+
+
+def _each_room_once(first, second, drawn):
+    rows = [row.unique() for row in drawn]
+    return _interval(torch.stack([iou(second[r].sum(0)).nanmean() - iou(first[r].sum(0)).nanmean() for r in rows]))
+
+
+BOOTSTRAP = [
+    ("A network compared with itself must differ by 0 in every draw: use the same drawn rooms for both.",
+     lambda first, second, drawn: _interval(bootstrap(second, drawn) - bootstrap(first, drawn.flip(0)))),
+    ("The lower end comes first.", lambda *inputs: _interval(_by_draw(*inputs)).flip(0)),
+    ("The sign is turned round: subtract the first network's mIoU from the second's.",
+     lambda *inputs: _interval(-_by_draw(*inputs))),
+    ("That is in percent points: return shares from 0 to 1.", lambda *inputs: 100 * _interval(_by_draw(*inputs))),
+    ("You average the rooms' own mIoU. mIoU belongs to a set of rooms: add up the drawn rooms' matrices first.",
+     lambda *inputs: _interval(_by_room(*inputs)[inputs[2]].mean(1))),
+    ("These are quantiles over single rooms: they say how different rooms are, not how sure the mean of all is.",
+     lambda *inputs: _interval(_by_room(*inputs))),
+    ("A room that was drawn twice must count twice: drawing with replacement is what makes the draws differ.",
+     _each_room_once),
+    ("You subtract the ends of two intervals. Subtract in each draw, and take the quantiles of the differences.",
+     lambda first, second, drawn: _interval(bootstrap(second, drawn)) - _interval(bootstrap(first, drawn))),
+    ("An interval that holds 95 % of the draws leaves out 2.5 % at either end.",
+     *(lambda *inputs, tail=tail: _interval(_by_draw(*inputs), tail) for tail in (0.05, 0.005, 0.0))),
+]  # fmt: skip
+
+
+@checker(lambda *inputs: _interval(_by_draw(*inputs)), BOOTSTRAP)
+def your_bootstrap(answer):
+    random = generator(7)
+    first, second = (_rooms(share, random) for share in (0.5, 0.6))
+    drawn = torch.randint(30, (60, 30), generator=random)
+
+    def ends(f, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return tensor(f(a, b, drawn), (2,)).double()
+
+    answer.expect(
+        lambda f: ends(f, first, first),
+        "A network compared with itself must differ by 0 in every draw; you return {found[0]:.4f} to {found[1]:.4f}.",
+    )
+    answer.expect(
+        lambda f: ends(f, first, second),
+        "{right[0]:.4f} to {right[1]:.4f} was expected, but you return {found[0]:.4f} to {found[1]:.4f}: for each draw "
+        "add up the drawn rooms' matrices, take both mIoUs and their difference; then the 2.5 % and 97.5 % quantiles.",
+    )
+    return "Rooms are drawn in pairs, so what makes a room hard for both networks cancels."
 
 
 def _rooms(share: float, random: torch.Generator) -> torch.Tensor:

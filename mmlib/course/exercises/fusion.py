@@ -1,146 +1,165 @@
-"""Notebook 06: fusing encodings, and where the mistakes of two sources differ."""
+"""Exercises of notebook 06: fusing encodings, and where the mistakes of two sources differ."""
+
+import dataclasses
 
 import torch
 
 from ...modalities import DEPTH, RGB, SEGMENTATION
 from ...networks import Encoding, MixAndMatch
 from ...recipes import preset
-from . import checker, close, number, require, tensor
+from . import checker, close, generator, number, require, tensor
+
+# ── your_fuse ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _fuse(rgb: Encoding, depth: Encoding, alpha: float, indices_of: str) -> Encoding:
+    return rgb.fuse(depth, alpha) if indices_of == "rgb" else depth.fuse(rgb, 1 - alpha)
+
+
+def _latent(mixed):
+    """A wrong answer whose latent is `mixed(latent of RGB, latent of depth, alpha)`."""
+    return lambda rgb, depth, alpha, of: _fuse(rgb, depth, alpha, of).with_latent(
+        mixed(rgb.latent, depth.latent, alpha)
+    )
+
+
+def _mixed_indices(rgb: Encoding, depth: Encoding, alpha: float, indices_of: str) -> Encoding:
+    indices = tuple((a + b) // 2 for a, b in zip(rgb.indices, depth.indices))
+    return dataclasses.replace(_fuse(rgb, depth, alpha, indices_of), indices=indices)
+
+
+FUSE = [
+    ("The weights have changed places with the indices of depth: whose indices are used must not change what α "
+     "means.",
+     lambda rgb, depth, alpha, of: _fuse(rgb, depth, alpha if of == "rgb" else 1 - alpha, of)),
+    ("The latent has α on the wrong side: α = 0 means RGB only, α = 1 depth only.",
+     lambda rgb, depth, alpha, of: _fuse(rgb, depth, 1 - alpha, of)),
+    ("The latent is the plain mean of the two: let α decide the weights.", _latent(lambda r, d, alpha: (r + d) / 2)),
+    ("The two weights do not add up to 1: what depth gains, RGB must lose.",
+     _latent(lambda r, d, alpha: r + alpha * d)),
+    ("The encoding always carries the indices of RGB: `indices_of` names the encoder that gives them.",
+     lambda rgb, depth, alpha, of: _fuse(rgb, depth, alpha, "rgb")),
+    ("The encoding carries the indices of the other encoder: `indices_of` names the encoder that gives them.",
+     lambda rgb, depth, alpha, of: _fuse(rgb, depth, alpha, "depth" if of == "rgb" else "rgb")),
+    ("The indices were mixed, too. They are places, not amounts, and have no mean.", _mixed_indices),
+]  # fmt: skip
 
 
 def _encoding(seed: int) -> Encoding:
-    """Two rooms as an encoder of two stages might hand them over."""
-    random = torch.Generator().manual_seed(seed)
+    """Two rooms as an encoder of two stages might return them."""
+    random = generator(seed)
     pooled = tuple(torch.rand(2, width, side, side, generator=random) for width, side in ((3, 4), (4, 2)))
     indices = tuple(torch.randint(0, 4 * stage.shape[-1] ** 2, stage.shape, generator=random) for stage in pooled)
     features = (torch.rand(2, 3, 8, 8, generator=random),)
     return Encoding(pooled[-1], pooled, indices, features)
 
 
-@checker
+@checker(_fuse, FUSE)
 def your_fuse(answer) -> str:
     rgb, depth = _encoding(1), _encoding(2)
     for alpha, source in ((0.25, "rgb"), (0.25, "depth"), (0.0, "rgb"), (1.0, "depth")):
-        result = answer(_encoding(1), _encoding(2), alpha, source)
-        said = f"With α = {alpha:g} and the indices of {source}"
-        require(
-            isinstance(result, Encoding),
-            f"Return an Encoding, not a {type(result).__name__}: rgb.with_latent(…) makes one around another latent.",
+        case = f"With α = {alpha:g} and the indices of {source}"
+
+        def fused(f, alpha=alpha, source=source) -> Encoding:
+            result = f(_encoding(1), _encoding(2), alpha, source)
+            require(
+                isinstance(result, Encoding),
+                f"Return an Encoding, not a {type(result).__name__}: rgb.with_latent(…) makes one around a new latent.",
+            )
+            tensor(result.latent, tuple(rgb.latent.shape))
+            require(not any(where.is_floating_point() for where in result.indices), FUSE[-1][0])
+            return result
+
+        answer.expect(
+            lambda f: fused(f).latent, f"{case}, the latent is not the average of the two with weights 1 − α and α."
         )
-        latent = tensor(result.latent, tuple(rgb.latent.shape))
-        if not close(latent, (1 - alpha) * rgb.latent + alpha * depth.latent):
-            mirrored = close(latent, alpha * rgb.latent + (1 - alpha) * depth.latent)
-            require(
-                not (mirrored and source == "rgb"),
-                f"{said}, the latent has α on the wrong side: α = 0 means RGB only, α = 1 depth only.",
-            )
-            require(
-                not mirrored,
-                f"{said}, the weights have changed places: whose indices are used must not change what α means.",
-            )
-            require(
-                not close(latent, (rgb.latent + depth.latent) / 2),
-                f"{said}, the latent is the plain mean of the two: let α decide the weights.",
-            )
-            require(
-                not close(latent, rgb.latent + alpha * depth.latent),
-                f"{said}, the two weights do not add up to 1: what depth gains, RGB must lose.",
-            )
-            require(False, f"{said}, the latent is not the average of the two with weights 1 − α and α.")
-        mine, other = (rgb, depth) if source == "rgb" else (depth, rgb)
-        indices = tuple(result.indices)
-        require(len(indices) == 2, f"{said}, there are indices of {len(indices)} stages instead of 2.")
-        right = [close(a, b) for a, b in zip(indices, mine.indices)]
-        if not all(right):
-            require(
-                not all(close(a, b) for a, b in zip(indices, other.indices)),
-                f"{said}, the encoding carries the indices of the other encoder.",
-            )
-            require(
-                not any(
-                    a.is_floating_point() or close(a, (x + y) // 2)
-                    for a, x, y in zip(indices, rgb.indices, depth.indices)
-                ),
-                f"{said}, the indices were mixed, too. They are places, not amounts, and have no mean.",
-            )
-            require(False, f"{said}, the indices are not those of that encoder, stage by stage.")
+        answer.expect(
+            lambda f: tuple(fused(f).indices), f"{case}, the indices are not those of that encoder, stage by stage."
+        )
+        right = _fuse(rgb, depth, alpha, source)
         for name in ("pooled", "features"):
-            mixed = not all(close(a, b) for a, b in zip(getattr(result, name), getattr(mine, name)))
             require(
-                not mixed and len(getattr(result, name)) == len(getattr(mine, name)),
-                f"{said}, latent and indices are right, but the field `{name}` has changed: all side information stays "
+                close(tuple(getattr(fused(answer), name)), getattr(right, name)),
+                f"{case}, latent and indices are right, but the field `{name}` has changed: all side information stays "
                 "as the one encoder made it.",
             )
-    return "A mean of what is said, the places of one: that is the whole of fusion."
+    return "The mean of two latents, the side information of one: that is all of fusion."
 
 
-@checker
+# ── your_fused_translation ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _translation(fused, finish=SEGMENTATION.to_raw, convert=True):
+    """An answer from `fused(encoding of RGB, encoding of depth, alpha, decode)`, the scores."""
+
+    def answer(model, rgb, depth, alpha):
+        rgb, depth = (RGB.to_input(rgb), DEPTH.to_input(depth)) if convert else (rgb.float(), depth)
+        f, g = model.encode(rgb, "rgb"), model.encode(depth, "depth")
+        return finish(fused(f, g, alpha, lambda encoding: model.decode(encoding, "segmentation")))
+
+    return answer
+
+
+_right_translation = _translation(lambda f, g, alpha, decode: decode(f.fuse(g, alpha)))
+
+FUSED_TRANSLATION = [
+    ("The encoders were given raw images: each modality's to_input makes what they read.",
+     _translation(lambda f, g, alpha, decode: decode(f.fuse(g, alpha)), convert=False)),
+    ("You decoded both and averaged what came out. Here the latents are fused, and then decoded once.",
+     _translation(lambda f, g, alpha, decode: (1 - alpha) * decode(f) + alpha * decode(g)),
+     _translation(lambda f, g, alpha, decode: (1 - alpha) * decode(f).softmax(1) + alpha * decode(g).softmax(1))),
+    ("α is the weight of depth: the fused latent has it on RGB.",
+     _translation(lambda f, g, alpha, decode: decode(f.fuse(g, 1 - alpha))),
+     _translation(lambda f, g, alpha, decode: decode(g.fuse(f, alpha)))),
+    ("The latent is right, but the decoder is given depth's indices: use RGB's.",
+     _translation(lambda f, g, alpha, decode: decode(g.fuse(f, 1 - alpha)))),
+    ("This is the translation of one source alone: α = 0.4 should mix in the other.",
+     _translation(lambda f, g, alpha, decode: decode(f)),
+     _translation(lambda f, g, alpha, decode: decode(g))),
+    ("Some pixels are class 0. Unknown is no answer: to_raw leaves it out when it looks for the highest score.",
+     _translation(
+         lambda f, g, alpha, decode: decode(f.fuse(g, alpha)), lambda scores: scores.argmax(1, keepdim=True)
+     )),
+]  # fmt: skip
+
+
+@checker(_right_translation, FUSED_TRANSLATION)
 def your_fused_translation(answer) -> str:
-    random = torch.Generator().manual_seed(3)
-    photo = torch.randint(0, 256, (2, 3, 32, 32), generator=random, dtype=torch.uint8)
+    random = generator(3)
+    image = torch.randint(0, 256, (2, 3, 32, 32), generator=random, dtype=torch.uint8)
     metres = 1.5 + 4 * torch.rand(2, 1, 32, 32, generator=random)
     model = MixAndMatch.from_recipe(preset("smoke")).eval()
-    with torch.no_grad():
-        model.decoders["segmentation"].stages[-1][-1].bias[0] = 2.0  # Unknown is tempting
-        f, g = model.encode(RGB.to_input(photo), "rgb"), model.encode(DEPTH.to_input(metres), "depth")
-        rough = model.encode(photo.float(), "rgb").fuse(model.encode(metres, "depth"), 0.4)
-        scores = {
-            "right": model.decode(f.fuse(g, 0.4), "segmentation"),
-            "mirrored": model.decode(f.fuse(g, 0.6), "segmentation"),
-            "depth's indices": model.decode(g.fuse(f, 0.6), "segmentation"),
-            "mirrored, depth's indices": model.decode(g.fuse(f, 0.4), "segmentation"),
-            "raw": model.decode(rough, "segmentation"),
-            "rgb": model.decode(f, "segmentation"),
-            "depth": model.decode(g, "segmentation"),
-        }
-        scores["outputs"] = 0.6 * scores["rgb"] + 0.4 * scores["depth"]
-        shares = 0.6 * scores["rgb"].softmax(1) + 0.4 * scores["depth"].softmax(1)
-        result = answer(model, photo, metres, 0.4)
-    ids = {name: SEGMENTATION.to_raw(logits) for name, logits in scores.items()}
-    ids["shares"] = SEGMENTATION.to_raw(shares)
-    tensor(result)
-    require(
-        tuple(result.shape) != tuple(scores["right"].shape),
-        'These are the decoder\'s 14 scores a pixel: modality("segmentation").to_raw makes class ids of them.',
-    )
-    tensor(result, tuple(ids["right"].shape))
-    require(
-        not result.is_floating_point(), "Class ids are whole numbers: to_raw gives them; an average of ids is no class."
-    )
-    require(
-        not (result == 0).any(),
-        "Some pixels are class 0. Unknown is no answer: to_raw leaves it out when it looks for the highest score.",
-    )
+    model.decoders["segmentation"].stages[-1][-1].bias.data[0] = 2.0  # Unknown is tempting
 
-    def same(*names: str) -> bool:
-        return any((result == ids[name]).float().mean() > 0.999 for name in names)
+    @torch.no_grad()
+    def ids(f) -> torch.Tensor:
+        result = tensor(f(model, image, metres, 0.4))
+        require(
+            tuple(result.shape) != (2, 14, 32, 32),
+            'These are the decoder\'s 14 scores per pixel: modality("segmentation").to_raw makes class ids of them.',
+        )
+        tensor(result, (2, 1, 32, 32))
+        require(
+            not result.is_floating_point(),
+            "Class ids are whole numbers: to_raw gives them; an average of ids is no class.",
+        )
+        return result
 
-    if not same("right"):
-        require(not same("raw"), "The encoders were given raw images: each modality's to_input makes what they read.")
-        require(
-            not same("outputs", "shares"),
-            "You decoded both and averaged what came out. Here the latents are fused, and then decoded once.",
-        )
-        require(
-            not same("mirrored", "mirrored, depth's indices"),
-            "α is the weight of depth: the fused latent has it on RGB.",
-        )
-        require(
-            not same("depth's indices"), "The latent is right, but the decoder is given depth's indices: use RGB's."
-        )
-        require(
-            not same("rgb", "depth"), "This is the translation of one source alone: α = 0.4 should mix in the other."
-        )
-        require(
-            False,
-            "The classes are not those of the fused latent decoded with RGB's indices; go through it step by step.",
-        )
+    require(not (ids(answer) == 0).any(), FUSED_TRANSLATION[-1][0])
+    answer.expect(
+        ids,
+        "The classes are not those of the fused latent decoded with RGB's indices; go through it step by step.",
+        same=lambda found, right: (found == right).float().mean() > 0.999,
+    )
     return "Two encoders, one mean, one decoder: a translation that no training step ever took."
+
+
+# ── your_complementary and your_best_of_two ────────────────────────────────────────────────────────────────────────
 
 
 def _maps() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Two predictions (never 0) and a target (0 where nothing is known), int64 (3, 1, 8, 8)."""
-    random = torch.Generator().manual_seed(4)
+    random = generator(4)
     target = torch.randint(1, 5, (3, 1, 8, 8), generator=random)
 
     def predicted(share: float) -> torch.Tensor:
@@ -153,77 +172,73 @@ def _maps() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return first, second, target
 
 
-@checker
+def _share(where):
+    """The share of the known pixels at which `where(first is right, second is right)`."""
+    return lambda first, second, target: where(first == target, second == target)[target > 0].double().mean()
+
+
+_complementary = _share(torch.logical_xor)
+
+COMPLEMENTARY = [
+    ("That is in percent: return the share itself, between 0 and 1.", lambda *maps: 100 * _complementary(*maps)),
+    ("That is how many pixels there are: divide by the number of pixels that count.",
+     lambda first, second, target: ((first == target) != (second == target)).sum()),
+    ("Pixels whose target is 0, Unknown, are counted in the whole: nobody can be right there, so leave them out.",
+     lambda first, second, target: ((first == target) != (second == target)).double().mean()),
+    ("That is how often the two differ. Both may be wrong in two different ways: exactly one of them must be right.",
+     lambda first, second, target: (first != second)[target > 0].double().mean()),
+    ("That counts pixels where both are right as well. Which logical operation is true for exactly one of two?",
+     _share(torch.logical_or)),
+    ("That is one direction alone: count also the pixels where only the other one is right.",
+     _share(lambda a, b: a & ~b),
+     _share(lambda a, b: b & ~a)),
+    ("That is a mean over images, which have different numbers of known pixels: count over all pixels together.",
+     lambda *maps: sum(map(_complementary, *maps)) / len(maps[0])),
+    ("That is where both are right or both are wrong: the share asked for is what remains.",
+     _share(lambda a, b: a == b)),
+]  # fmt: skip
+
+
+@checker(_complementary, COMPLEMENTARY)
 def your_complementary(answer) -> str:
-    first, second, target = _maps()
-    a, b, valid = first == target, second == target, target > 0
-    right = ((a != b) & valid).sum() / valid.sum()
-    result = number(answer(first, second, target))
-    require(not close(result, 100 * right), "That is in percent: return the share itself, between 0 and 1.")
-    require(
-        not close(result, (a != b).sum()),
-        "That is how many pixels there are: divide by the number of pixels that count.",
-    )
-    require(
-        not close(result, (a != b).double().mean()),
-        "Pixels whose target is 0, Unknown, are counted in the whole: nobody can be right there, so leave them out.",
-    )
-    require(
-        not close(result, (first != second)[valid].double().mean()),
-        "That is how often the two differ. Both may be wrong in two different ways: exactly one of them must be right.",
-    )
-    require(
-        not close(result, (a | b)[valid].double().mean()),
-        "That counts pixels where both are right as well. Which logical operation is true for exactly one of two?",
-    )
-    require(
-        not any(close(result, share[valid].double().mean()) for share in (a & ~b, b & ~a)),
-        "That is one direction alone: count also the pixels where only the other one is right.",
-    )
-    require(
-        not close(result, ((a != b) & valid).flatten(1).sum(1).div(valid.flatten(1).sum(1)).mean()),
-        "That is a mean over images, which have different numbers of known pixels: count over all pixels together.",
-    )
-    require(
-        not close(result, ((a == b) & valid).sum() / valid.sum()),
-        "That is where both are right or both are wrong: the share asked for is what remains.",
-    )
-    require(close(result, right), f"For three small maps it gives {result:.4f}, it should be {right:.4f}.")
-    return "Where exactly one is right there is something to gain, for whoever knows which."
+    answer.expect(lambda f: number(f(*_maps())), "For three small maps it gives {found:.4f}, it should be {right:.4f}.")
+    return "Where exactly one is right there is something to gain, if one knows which."
 
 
-@checker
+BEST_OF_TWO = [
+    ("It changes sides just where the first is right: look at the order of torch.where's arguments.",
+     lambda first, second, target: torch.where(first == target, second, first)),
+    ("Class ids are names, not amounts: the larger one is not the better one.",
+     lambda first, second, target: torch.maximum(first, second),
+     lambda first, second, target: torch.minimum(first, second)),
+    ("Where neither is right, answer what the first says, so that the result is the same for everybody.",
+     lambda first, second, target: torch.where(first == target, first, second)),
+]  # fmt: skip
+
+
+@checker(lambda first, second, target: torch.where(second == target, second, first), BEST_OF_TWO)
 def your_best_of_two(answer) -> str:
     first, second, target = _maps()
-    result = tensor(answer(first, second, target), tuple(target.shape))
+
+    def chosen(f) -> torch.Tensor:
+        result = tensor(f(first, second, target), tuple(target.shape))
+        require(
+            result.dtype != torch.bool and not result.is_floating_point(),
+            f"Return class ids (int64), not {result.dtype}: the class that the chooser answers at each pixel.",
+        )
+        return result
+
+    result = chosen(answer)
     require(
-        result.dtype != torch.bool and not result.is_floating_point(),
-        f"Return class ids (int64), not {result.dtype}: the class that the chooser answers at each pixel.",
+        bool(((result == first) | (result == second)).all()),
+        "At some pixels it answers a class that neither of the two gives: the chooser knows who is right, but may only "
+        "pick one of the two answers.",
     )
-    right = torch.where(second == target, second, first)
-    if not torch.equal(result, right):
-        neither = ((result != first) & (result != second)).any()
-        require(
-            not neither,
-            "At some pixels it answers a class that neither of the two said: the chooser knows who is right, but may "
-            "only pick one of the two answers.",
-        )
-        require(
-            not torch.equal(result, torch.where(first == target, second, first)),
-            "It changes sides just where the first is right: look at the order of torch.where's arguments.",
-        )
-        require(
-            not (
-                torch.equal(result, torch.maximum(first, second)) or torch.equal(result, torch.minimum(first, second))
-            ),
-            "Class ids are names, not amounts: the larger one is not the better one.",
-        )
-        missed = ((first == target) | (second == target)) & (result != target)
-        require(
-            not missed.any(),
-            f"At {int(missed.sum())} pixels one of the two is right, and the chooser answers the other.",
-        )
-        require(
-            False, "Where neither is right, answer what the first says, so that the result is the same for everybody."
-        )
+    missed = ((first == target) | (second == target)) & (result != target)
+    answer.expect(
+        chosen,
+        f"At {int(missed.sum())} pixels one of the two is right, and the chooser answers the other."
+        if missed.any()
+        else BEST_OF_TWO[-1][0],
+    )
     return "Nobody can choose like this without the truth. That is why it is a bound and not a method."

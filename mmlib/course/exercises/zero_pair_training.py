@@ -1,14 +1,16 @@
 """Exercises of notebook 04: what has a target, the sum of all terms, a pseudo-pair, and the audit."""
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 
 from ...objectives import pseudo_pair, total
 from ...recipes import Phase
-from . import checker, close, number, require
+from . import checker, close, generator, number, require
 
 
-@checker
+@checker()
 def your_pairs_in_the_loss(answer) -> str:
     course = [("rgb", "segmentation"), ("rgb", "depth")]
     found = _pairs(answer(course))
@@ -30,7 +32,7 @@ def your_pairs_in_the_loss(answer) -> str:
     ways = {(target, source) for source, target in found}
     require(
         found == ways,
-        "A pair serves both ways: if RGB is a target for depth, depth is one for RGB. Some are listed one way alone.",
+        "A pair serves both ways: if RGB is a target for depth, depth is one for RGB. Some have one direction only.",
     )
     expected = {(s, t) for held in course for s in held for t in held}
     require(found == expected, f"There should be {len(expected)} translations, it lists {len(found)}.")
@@ -41,7 +43,7 @@ def your_pairs_in_the_loss(answer) -> str:
         "Right for the course's sets, wrong for others, such as ('depth', 'normals') and ('rgb', 'thermal', 'depth'): "
         "read the modalities from `sets`.",
     )
-    return "Seven translations have a true target, two have none; no loss can be written for those two."
+    return "Seven translations have a true target and two have none: no loss can be written for these two."
 
 
 def _pairs(value) -> set[tuple[str, str]]:
@@ -63,40 +65,57 @@ TERMS = (
 )  # fmt: skip
 
 
-@checker
+def _by_kind(weights):
+    """A wrong total from `weights(phase)`, a dictionary of weights by kind."""
+
+    def wrong(terms, phase):
+        right = {
+            "rgb": phase.lambda_rgb * phase.lambda_l2,
+            "gan": phase.lambda_rgb * phase.lambda_gan,
+            "segmentation": phase.lambda_segmentation,
+            "depth": phase.lambda_depth,
+            "latent": phase.lambda_latent,
+        }
+        return sum((right | weights(phase))[name.split("/")[0]] * value for name, value in terms.items())
+
+    return wrong
+
+
+def _averaged(terms, phase):
+    kinds = [name.split("/")[0] for name in terms]
+    return sum(total({name: value}, phase) / kinds.count(name.split("/")[0]) for name, value in terms.items())
+
+
+TOTAL = [
+    ("Every term counts 1: multiply each by the λ of its kind, which the phase holds.",
+     lambda terms, phase: sum(terms.values())),
+    ("These are the numbers of the paper's first phase: read each λ from `phase`, it changes during training.",
+     lambda terms, phase: total(terms, Phase(steps=1))),
+    ("The terms of a kind are averaged: section 4.3 adds their expectations.", _averaged),
+    ("The GAN's term is a part of L_RGB: λ_R weighs it as well as λ_GAN.",
+     _by_kind(lambda phase: {"gan": phase.lambda_gan}),
+     _by_kind(lambda phase: {"gan": phase.lambda_gan, "rgb": phase.lambda_l2}),
+     _by_kind(lambda phase: {"gan": phase.lambda_gan, "rgb": phase.lambda_rgb})),
+    ("The L2 terms have two weights: λ_L2 inside L_RGB, and λ_R before the whole of it.",
+     _by_kind(lambda phase: {"rgb": phase.lambda_rgb}),
+     _by_kind(lambda phase: {"rgb": phase.lambda_l2})),
+]  # fmt: skip
+
+
+@checker(total, TOTAL)
 def your_total(answer) -> str:
-    weights = {}  # what each term counts, found by setting the others to zero
-    for name in TERMS:
-        weights[name] = number(answer({term: torch.tensor(float(term == name)) for term in TERMS}, PHASE))
-    right = {name: float(total({name: 1.0}, PHASE)) for name in TERMS}
-    require(
-        not all(close(weight, 1.0) for weight in weights.values()),
-        "Every term counts 1: multiply each by the λ of its kind, which the phase holds.",
+    def weights(f) -> dict[str, float]:
+        """What each term counts, found by setting the others to zero."""
+        terms = [{term: torch.tensor(float(term == name)) for term in TERMS} for name in TERMS]
+        return {name: number(f(term, PHASE)) for name, term in zip(TERMS, terms)}
+
+    lost = [name for name, weight in weights(answer).items() if close(weight, 0.0)]
+    require(not lost, f"The term {', '.join(lost[:1])} counts nothing: a kind has several terms, and all are added.")
+    answer.expect(
+        weights,
+        "With λ_R 2, λ_S 3, λ_D 5, λ_A 7, λ_L2 11, λ_GAN 13 the terms should count {right}, yours count {found}.",
+        same=lambda found, right: close([*found.values()], [*right.values()]),
     )
-    first = Phase(steps=1)
-    require(
-        not all(close(weights[name], total({name: 1.0}, first)) for name in TERMS),
-        "These are the numbers of the paper's first phase: read each λ from `phase`, it changes during training.",
-    )
-    lost = [name for name in TERMS if close(weights[name], 0.0)]
-    require(
-        not lost,
-        f"The term {lost[0] if lost else ''} counts nothing: a kind has several terms, and all of them are added.",
-    )
-    kinds = {name: sum(other.split("/")[0] == name.split("/")[0] for other in TERMS) for name in TERMS}
-    averaged = [name for name in TERMS if kinds[name] > 1 and close(weights[name] * kinds[name], right[name])]
-    require(not averaged, "The terms of a kind are averaged: section 4.3 adds their expectations.")
-    require(
-        not close(weights["gan/*R"], PHASE.lambda_gan),
-        "The GAN's term is a part of L_RGB: λ_R weighs it as well as λ_GAN.",
-    )
-    require(
-        not close(weights["rgb/SR"], PHASE.lambda_rgb) and not close(weights["rgb/SR"], PHASE.lambda_l2),
-        "The L2 terms have two weights: λ_L2 inside L_RGB, and λ_R before the whole of it.",
-    )
-    wrong = [name for name in TERMS if not close(weights[name], right[name])]
-    said = f"{wrong[0]} counts {weights[wrong[0]]:g} times, it should be {right[wrong[0]]:g}" if wrong else ""
-    require(not wrong, f"With λ_R 2, λ_S 3, λ_D 5, λ_A 7, λ_L2 11, λ_GAN 13 the term {said}.")
     few = {name: torch.tensor(float(k + 1), requires_grad=True) for k, name in enumerate(TERMS[:5])}
     result = answer(few, PHASE)
     require(
@@ -104,21 +123,63 @@ def your_total(answer) -> str:
         "The number is right, but cut from the graph: nothing could be learnt from it. Leave out .item(), float() and "
         "detach().",
     )
-    require(close(number(result), total(few, PHASE)), "Where a kind of term is absent, the sum of the others is wrong.")
+    require(close(number(result), total(few, PHASE).item()), "Where a kind of term is absent, the sum is wrong.")
     return "This is `mmlib.objectives.total`, but for pseudo-pairs, which weigh λ_pseudo times the λ of their target."
 
 
-@checker
+# ── your_pseudo_pair ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _soft(student, teacher, teacher_axis=1, student_axis=1):
+    """Cross-entropy (N, 1, H, W) of the softmax over these axes."""
+    return -(teacher.softmax(teacher_axis) * student.log_softmax(student_axis)).sum(1, keepdim=True)
+
+
+def _right_pseudo_pair(student, teacher):
+    return pseudo_pair(student, teacher, "segmentation")
+
+
+def _kullback_leibler(student, teacher):
+    return F.kl_div(student.log_softmax(1), teacher.softmax(1), reduction="none").sum(1).mean()
+
+
+PSEUDO_PAIR = [
+    ("That is the cross-entropy with the teacher's best class alone: a pseudo-pair keeps how sure the teacher is. "
+     "Take all its probabilities as the target.",
+     lambda student, teacher: F.cross_entropy(student, teacher.argmax(1))),
+    ("The two have changed places: the teacher's probabilities are the target, the logarithm is the translation's.",
+     lambda student, teacher: _soft(teacher, student).mean()),
+    ("The teacher hands over logits: a target needs probabilities, which sum to 1 over the classes.",
+     lambda student, teacher: F.cross_entropy(student, teacher)),
+    ("That is the sum over the pixels: take the mean.",
+     lambda student, teacher: _soft(student, teacher).sum(),
+     lambda student, teacher: _soft(student, teacher).sum() / len(student)),
+    ("The mean should go over the pixels: sum over the 14 classes before it.",
+     lambda student, teacher: _soft(student, teacher).mean() / student.shape[1]),
+    ("The sign is wrong: a cross-entropy is never negative.", lambda student, teacher: -_soft(student, teacher).mean()),
+    ("A softmax goes along the wrong axis: classes are axis 1 of (N, 14, H, W).",
+     *(lambda student, teacher, axes=axes: _soft(student, teacher, *axes).mean()
+       for axes in itertools.product(range(4), repeat=2) if axes != (1, 1))),
+    ("That is the Kullback–Leibler divergence: its gradient is the same, but the loss here is the cross-entropy.",
+     _kullback_leibler),
+    ("That is a squared distance: segmentation is learnt with cross-entropy.",
+     F.mse_loss,
+     lambda student, teacher: F.mse_loss(student.softmax(1), teacher.softmax(1))),
+]  # fmt: skip
+
+
+@checker(_right_pseudo_pair, PSEUDO_PAIR)
 def your_pseudo_pair(answer) -> str:
-    random = torch.Generator().manual_seed(4)
+    random = generator(4)
     student, teacher = (3 * torch.randn(2, 14, 4, 6, generator=random) for _ in range(2))
+    answer.expect(
+        lambda f: number(f(student, teacher)),
+        "On logits of 2 × 4 × 6 pixels it gives {found:.4f} instead of {right:.4f}: at each pixel, sum the teacher's "
+        "probability of a class times minus the logarithm of the translation's, then take the mean over the pixels.",
+    )
     student.requires_grad_()
     teacher.requires_grad_()
     result = answer(student, teacher)
-    value, right = number(result), pseudo_pair(student, teacher, "segmentation").item()
-    if not close(value, right):
-        with torch.no_grad():
-            _diagnose(value, student, teacher, right)
     require(
         isinstance(result, torch.Tensor) and result.requires_grad,
         "The number is right, but cut from the graph: the translation cannot learn from it. Detach the teacher alone.",
@@ -133,105 +194,91 @@ def your_pseudo_pair(answer) -> str:
         "The number is right, but a gradient reaches the teacher: it would learn to agree with its pupil. "
         "Cut it from the graph first.",
     )
-    return "The same as `mmlib.objectives.pseudo_pair` for segmentation: soft, and the teacher feels nothing."
+    return "The same as `mmlib.objectives.pseudo_pair` for segmentation: soft, and without a gradient to the teacher."
 
 
-def _diagnose(value: float, student: torch.Tensor, teacher: torch.Tensor, right: float) -> None:
-    """The hint for a wrong number, by what mistake would give it."""
-    soft, pixels = teacher.softmax(1), student[:, :1].numel()
-    require(
-        not close(value, F.cross_entropy(student, teacher.argmax(1))),
-        "That is the cross-entropy with the teacher's best class alone: a pseudo-pair keeps its doubts. "
-        "Take all its probabilities as the target.",
+# ── your_audit ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _numbers(entry: dict, past: int = 1) -> set[int]:
+    return {room for first, last in entry["rooms"] for room in range(first, last + past)}
+
+
+def _leaked(data: list[dict], past: int = 1) -> list[int]:
+    """The rooms that gave both depth and segmentation."""
+    depth, segmentation = (
+        {room for entry in data if name in entry["modalities"] for room in _numbers(entry, past)}
+        for name in ("depth", "segmentation")
     )
-    require(
-        not close(value, F.cross_entropy(teacher, student.softmax(1))),
-        "The two have changed places: the teacher's probabilities are the target, the logarithm is the translation's.",
-    )
-    require(
-        not close(value, F.cross_entropy(student, teacher)),
-        "The teacher hands over logits: a target needs probabilities, which sum to 1 over the classes.",
-    )
-    require(
-        not close(value, right * pixels) and not close(value, right * pixels / len(student)),
-        "That is the sum over the pixels: take the mean.",
-    )
-    require(
-        not close(value, right / student.shape[1]),
-        "The mean should go over the pixels: sum over the 14 classes before it.",
-    )
-    require(not close(value, -right), "The sign is wrong: a cross-entropy is never negative.")
-    others = [
-        -(teacher.softmax(a) * student.log_softmax(b)).sum(1).mean()
-        for a in range(4)
-        for b in range(4)
-        if (a, b) != (1, 1)
-    ]
-    require(
-        not any(close(value, other) for other in others),
-        "A softmax goes along the wrong axis: classes are axis 1 of (N, 14, H, W).",
-    )
-    require(
-        not close(value, F.kl_div(student.log_softmax(1), soft, reduction="none").sum(1).mean()),
-        "That is the Kullback–Leibler divergence: its gradient is the same, but the loss here is the cross-entropy.",
-    )
-    require(
-        not close(value, F.mse_loss(student, teacher)) and not close(value, F.mse_loss(student.softmax(1), soft)),
-        "That is a squared distance: segmentation is learnt with cross-entropy.",
-    )
-    require(
-        False,
-        f"On logits of 2 × 4 × 6 pixels it gives {value:.4f} instead of {right:.4f}: at each pixel, sum the teacher's "
-        "probability of a class times minus the logarithm of the translation's, then take the mean over the pixels.",
-    )
+    return sorted(depth & segmentation)
+
+
+def _of_the_last_sets(data: list[dict]) -> list[int]:
+    return _leaked([*{entry["modalities"][-1]: entry for entry in data}.values()])
+
+
+AUDIT = [
+    ("Sharing RGB is no leak: a room leaks only when it gave both depth and segmentation.",
+     lambda data: sorted({r for a, b in itertools.combinations(data, 2) for r in _numbers(a) & _numbers(b)})),
+    ("D1 holds rooms 40 to 42, D2 rooms 41 to 45: a leak may run across two sets.",
+     lambda data: [room for entry in data for room in _leaked([entry])]),
+    ("A run [first, last] includes its last room: 42 gave segmentation in D1 and depth in D2.",
+     lambda data: _leaked(data, past=0)),
+    ("A single set can leak, too: rooms 7 and 8 give depth and segmentation in the one entry `extra`.",
+     lambda data: sorted(
+         {room for pair in itertools.combinations(data, 2) for room in _leaked([*pair])}
+         - {room for entry in data for room in _leaked([entry])}
+     )),
+    ("Rooms 4 and 5 gave depth in training and segmentation when a recipe was chosen: selection counts as well.",
+     lambda data: _leaked([entry for entry in data if entry["role"] == "training"])),
+    ("It misses leaks where more than two sets hold depth or segmentation.", _of_the_last_sets),
+]  # fmt: skip
 
 
 def _entry(split: str, role: str, modalities: str, *rooms: list[int]) -> dict:
     return {"split": split, "role": role, "modalities": modalities.split(), "rooms": list(rooms)}
 
 
-@checker
+@checker(_leaked, AUDIT)
 def your_audit(answer) -> str:
-    across = [
-        _entry("d1", "training", "rgb segmentation", [0, 9], [40, 42]),
-        _entry("d2", "training", "rgb depth", [20, 29], [41, 45]),
-        _entry("d3", "training", "rgb", [5, 25]),
-    ]
-    found = _rooms(answer(across))
-    require(
-        found != {41, 42, *range(5, 10), *range(20, 26)},
-        "Sharing RGB is no leak: a room leaks only when it gave both depth and segmentation.",
+    d1, d2 = (
+        _entry(name, "training", "rgb " + other, *rooms)
+        for name, other, rooms in (("d1", "segmentation", ([0, 9], [40, 42])), ("d2", "depth", ([20, 29], [41, 45])))
     )
-    require(bool(found & {41, 42}), "D1 holds rooms 40 to 42, D2 rooms 41 to 45: a leak may run across two sets.")
-    require(42 in found, "A run [first, last] includes its last room: 42 gave segmentation in D1 and depth in D2.")
-    require(found == {41, 42}, f"D1 (0–9, 40–42) and D2 (20–29, 41–45) leak 41 and 42; it lists {sorted(found)}.")
-    whole = [
-        _entry("d1", "training", "rgb segmentation", [0, 2]),
-        _entry("extra", "training", "segmentation depth", [7, 8]),
-    ]
-    require(
-        _rooms(answer(whole)) == {7, 8},
-        "A single set can leak, too: rooms 7 and 8 give depth and segmentation in the one entry `extra`.",
-    )
-    chosen = [
-        _entry("d2", "training", "rgb depth", [0, 5]),
-        _entry("validation", "selection", "rgb segmentation", [4, 9]),
-    ]
-    require(
-        _rooms(answer(chosen)) == {4, 5},
-        "Rooms 4 and 5 gave depth in training and segmentation when a recipe was chosen: selection counts as well.",
-    )
-    several = [
-        _entry("a", "training", "segmentation", [1, 3]),
-        _entry("b", "training", "segmentation", [11, 13]),
-        _entry("c", "training", "depth", [3, 5], [13, 13]),
-        _entry("d", "training", "depth", [1, 1]),
-    ]
-    require(
-        _rooms(answer(several)) == {1, 3, 13}, "It misses leaks where more than two sets hold depth or segmentation."
-    )
-    clean = [_entry("d1", "training", "rgb segmentation", [0, 9]), _entry("d2", "training", "rgb depth", [10, 19])]
-    require(not _rooms(answer(clean)), "It finds a leak in a clean record: D1 has rooms 0 to 9, D2 rooms 10 to 19.")
+    for data, otherwise in (
+        (
+            [d1, d2, _entry("d3", "training", "rgb", [5, 25])],
+            "D1 (0–9, 40–42) and D2 (20–29, 41–45) leak {right}; it lists {found}.",
+        ),
+        (
+            [
+                _entry("d1", "training", "rgb segmentation", [0, 2]),
+                _entry("extra", "training", "segmentation depth", [7, 8]),
+            ],
+            "Rooms 7 and 8 give depth and segmentation in the one entry `extra`; it lists {found}.",
+        ),
+        (
+            [
+                _entry("d2", "training", "rgb depth", [0, 5]),
+                _entry("validation", "selection", "rgb segmentation", [4, 9]),
+            ],
+            "Rooms 4 and 5 gave depth in training and segmentation in selection; it lists {found}.",
+        ),
+        (
+            [
+                _entry("a", "training", "segmentation", [1, 3]),
+                _entry("b", "training", "segmentation", [11, 13]),
+                _entry("c", "training", "depth", [3, 5], [13, 13]),
+                _entry("d", "training", "depth", [1, 1]),
+            ],
+            "Where more than two sets hold depth or segmentation, {right} leak; it lists {found}.",
+        ),
+        (
+            [_entry("d1", "training", "rgb segmentation", [0, 9]), _entry("d2", "training", "rgb depth", [10, 19])],
+            "It finds a leak in a clean record: D1 has rooms 0 to 9, D2 rooms 10 to 19.",
+        ),
+    ):
+        answer.expect(lambda f, data=data: _rooms(f(data)), otherwise)
     return "`mmlib.audit` looks for the same rooms, and for the test split beside them."
 
 

@@ -1,7 +1,7 @@
 """Pictures of data, translations and results: every function returns a `Picture` on white, for light and dark pages.
 
 Lines and bars use Okabe and Ito's colours, which colour-blind readers can tell apart, and a second sign beside colour
-(dashes, hatching). Classes keep SceneNet's colours, with their names in a legend. Each picture says in words what it
+(dashes, hatching). Classes keep SceneNet's colours and have a legend. Each picture says in words what it
 shows (`alt`).
 """
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 import torch.nn.functional as F
 
-from .picture import COLOURS, MARKERS, STYLES, Picture, label
+from .picture import COLOURS, MARKERS, Picture, label, line
 
 LIMITS = {"retrieval_at_1": (-4, 104), "distance": (0, 1.15), "cka": (-0.1, 1.05), "index_agreement": (0, 104)}
 """Of the axes, by measure, the same in all pictures; shares in per cent."""
@@ -25,7 +25,7 @@ def principal_components(features: torch.Tensor) -> tuple[torch.Tensor, torch.Te
 
 
 def latent_map(panels: Mapping[str, Mapping[str, torch.Tensor]]) -> Picture:
-    """Latents of some rooms by several encoders on two principal axes, a panel a network; lines join the same room.
+    """Latents of some rooms by several encoders on two principal axes, one panel per network; lines join the same room.
 
     `panels`: title → modality → latents (rooms, …), the rooms in the same order. Each latent is scaled to length 1, so
     that no long one decides the picture, and each panel has axes of its own. The first room's line is black.
@@ -54,10 +54,10 @@ def latent_map(panels: Mapping[str, Mapping[str, torch.Tensor]]) -> Picture:
 
 
 def alignment_over_time(curves: Mapping[str, Sequence[dict]], rooms: int | None = None) -> Picture:
-    """Alignment of the latents over the training steps, a panel a measure, a line a name.
+    """Alignment of the latents over the training steps: one panel per measure, one line per name.
 
-    `curves`: name → what `mmlib.alignment` says, each with its `step`. A dotted line marks chance for
-    retrieval among so many `rooms`.
+    `curves`: name → results of `mmlib.alignment`, each with its `step`. A dotted line marks chance for retrieval among
+    this many `rooms`.
     """
     figure = Picture(11, 3.7, f"retrieval, distance and CKA of latents over the steps: {', '.join(curves)}")
     axes = figure.subplots(1, 3)
@@ -69,7 +69,7 @@ def alignment_over_time(curves: Mapping[str, Sequence[dict]], rooms: int | None 
     for axis, (measure, title) in zip(axes, measures.items()):
         for number, (name, entries) in enumerate(curves.items()):
             values = [100 * e[measure] if measure == "retrieval_at_1" else e[measure][-1] for e in entries]
-            look = {"color": COLOURS[number % 6], "linestyle": STYLES[number % 4], "marker": MARKERS[number % 6]}
+            look = line(number) | {"marker": MARKERS[number % 6]}
             axis.plot([entry["step"] for entry in entries], values, label=name, markersize=5, **look)
         axis.set(xlabel="training step", ylabel=title, ylim=LIMITS[measure])
     if rooms:
@@ -79,10 +79,10 @@ def alignment_over_time(curves: Mapping[str, Sequence[dict]], rooms: int | None 
 
 
 def alignment_by_stage(runs: Mapping[str, Mapping[str, dict]]) -> Picture:
-    """Alignment at every pooled stage: a row a pair of encoders, a panel a measure, a line a run.
+    """Alignment at every pooled stage: one row per pair of encoders, one panel per measure, one line per run.
 
-    `runs`: run → pair → what `mmlib.alignment` says. The last stage is the latent; a dotted line marks
-    chance for pooling indices, a quarter.
+    `runs`: run → pair → result of `mmlib.alignment`. The last stage is the latent; a dotted line marks chance for
+    pooling indices, a quarter.
     """
     pairs = list(next(iter(runs.values())))
     alt = f"distance, CKA and index agreement by stage of {', '.join(runs)}; pairs {', '.join(pairs)}"
@@ -93,7 +93,7 @@ def alignment_by_stage(runs: Mapping[str, Mapping[str, dict]]) -> Picture:
         for axis, (measure, title) in zip(row, titles.items()):
             for number, (run, results) in enumerate(runs.items()):
                 values = [100 * v if measure == "index_agreement" else v for v in results[pair][measure]]
-                look = {"color": COLOURS[number % 6], "linestyle": STYLES[number % 4], "marker": MARKERS[number % 6]}
+                look = line(number) | {"marker": MARKERS[number % 6]}
                 axis.plot(range(1, len(values) + 1), values, label=run, **look)
             axis.set(ylabel=title, xticks=range(1, len(values) + 1), ylim=LIMITS[measure])
             axis.set_title(pair, fontsize=10)

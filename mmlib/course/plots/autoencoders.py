@@ -5,19 +5,18 @@ from collections.abc import Mapping
 import torch
 from matplotlib import colormaps
 
-from .picture import COLOURS, STYLES, Picture, label
+from .picture import Picture, label, line
 
 
 def functions(
     x: torch.Tensor, panels: Mapping[str, Mapping[str, torch.Tensor]], xlabel: str, logarithmic: bool = False
 ) -> Picture:
-    """Functions of `x` (n,), a panel a title; a panel is label → values (n,), drawn as a line each."""
+    """Functions of `x` (n,): one panel per title, one line per label; a panel is label → values (n,)."""
     alt = "; ".join(f"{title} over {xlabel}: {', '.join(lines)}" for title, lines in panels.items())
     figure = Picture(min(4.6 * len(panels), 12), 3.4, alt)
     for axis, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False).flat, panels.items()):
         for number, (name, values) in enumerate(lines.items()):
-            style = {"color": COLOURS[number % 6], "linestyle": STYLES[number % 4]}
-            axis.plot(x.detach().numpy(), values.detach().numpy(), label=name, linewidth=2, **style)
+            axis.plot(x.detach().numpy(), values.detach().numpy(), label=name, linewidth=2, **line(number))
         axis.grid(color="#dddddd", linewidth=0.6)
         axis.set(title=title, xlabel=xlabel, yscale="log" if logarithmic else "linear")
         if len(lines) == 1:
@@ -28,9 +27,9 @@ def functions(
 
 
 def latent_channels(latents: Mapping[str, torch.Tensor], count: int = 8) -> Picture:
-    """The first channels of some encoders' latents (C, H, W) of one room: a row an encoder, a column a channel.
+    """The first channels of some encoders' latents (C, H, W) of one room: one row per encoder, one column per channel.
 
-    Each row is scaled by its own largest value, yellow; 0 is dark.
+    Each row is scaled by its own largest value, which is yellow; 0 is dark.
     """
     alt = f"first {count} latent channels of {', '.join(latents)}".replace("\n", " ")
     figure = Picture(1.2 * count + 1.4, 1.25 * len(latents) + 0.7, alt)

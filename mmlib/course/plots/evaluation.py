@@ -1,16 +1,19 @@
-"""What a measure is made of: confusion, single rooms, the image between in a cascade, and how values are spread."""
+"""What a measure consists of: confusion, single rooms, the image between in a cascade, and the spread of values."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from matplotlib import colormaps
 
 from ...data.sets import Rooms
 from ...evaluation import seen
-from ...methods.cascade import Cascade
 from ...modalities import CLASSES, SEGMENTATION, modality
 from .images import _columns, _farthest, _grid
 from .picture import COLOURS, STYLES, Picture, label
+
+if TYPE_CHECKING:
+    from ...methods.cascade import Cascade
 
 
 def confusion(matrix: torch.Tensor) -> Picture:
@@ -40,9 +43,9 @@ def confusion(matrix: torch.Tensor) -> Picture:
 
 @torch.inference_mode()
 def gallery(model, rooms: Rooms, places: Sequence[int], source: str = "depth") -> Picture:
-    """Some rooms (by position) in segmentation, a row a room, with the share of their pixels that are right.
+    """Some rooms (by position) in segmentation, one row per room, with the share of their pixels that are right.
 
-    Columns: photograph (for the reader: the network is given `source` alone), input, prediction, truth, wrong pixels.
+    Columns: RGB (only for the reader, because the network gets `source` alone), input, prediction, truth, wrong pixels.
     """
     batch = rooms.batch(places)
     truth, image = batch["segmentation"], modality(source).to_input(batch[source])
@@ -66,8 +69,8 @@ def gallery(model, rooms: Rooms, places: Sequence[int], source: str = "depth") -
 
 
 @torch.inference_mode()
-def cascaded(cascade: Cascade, batch: dict[str, torch.Tensor], source: str, target: str) -> Picture:
-    """What a cascade makes of a raw batch, a row an image: input, image between, result, direct translation, truth."""
+def cascaded(cascade: "Cascade", batch: dict[str, torch.Tensor], source: str, target: str) -> Picture:
+    """A cascade on a raw batch, one row per image: input, image between, result, direct translation, truth."""
     image, record, via = modality(source).to_input(batch[source]), modality(target), cascade.via.name
     through = record.to_raw(cascade.decode(cascade.encode(image, source), target))
     direct = record.to_raw(cascade.model.translate(image, source, target))
@@ -83,7 +86,7 @@ def cascaded(cascade: Cascade, batch: dict[str, torch.Tensor], source: str, targ
 
 
 def histogram(values: torch.Tensor, marks: Mapping[str, float], quantity: str, counted: str) -> Picture:
-    """How values (n,) of a `quantity` are spread, in 40 bars of what is `counted`; each of `marks` is a line there."""
+    """A histogram of values (n,) of a `quantity` in 40 bars; `counted` names the vertical axis, `marks` are lines."""
     figure = Picture(8, 3.2, f"histogram of {quantity}, with lines at: {', '.join(marks)}")
     axis = figure.subplots()
     axis.hist(values.numpy(), bins=40, color=COLOURS[5], edgecolor="white")

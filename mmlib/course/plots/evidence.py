@@ -1,4 +1,4 @@
-"""The paper's figures from results: the same rooms by every method, and what transfer goes along with."""
+"""The paper's figures from results: the same rooms by every method, and what zero-pair transfer correlates with."""
 
 import base64
 import io
@@ -16,9 +16,9 @@ from .picture import COLOURS, MARKERS, Picture, label
 
 
 def qualitative(made: Mapping[str, str], rooms: Rooms, places: Sequence[int], source: str, target: str) -> Picture:
-    """What methods make of the same rooms, as the paper's figures 3, 4 and 5: a row a room, a column a method.
+    """Several methods on the same rooms, as in the paper's figures 3 to 5: one row per room, one column per method.
 
-    `made`: method → PNG in base64, the rooms `places` side by side, as `experiments.examples` keeps them.
+    `made`: method → PNG in base64, the rooms `places` side by side, as results keep them.
     """
     batch = rooms.batch(places)
     columns = [(f"input:\n{label(source)}", source, batch[source], False)]
@@ -40,7 +40,7 @@ def unpacked(png: str, target: str, count: int) -> torch.Tensor:
 
 
 def scattered(points: Mapping[str, Sequence[tuple[float, float]]], across: str) -> Picture:
-    """Zero-pair mIoU (vertical, per cent) over `across`: a colour and a mark for each recipe's seeds."""
+    """Zero-pair mIoU (vertical, per cent) over `across`: each recipe's seeds have one colour and one mark."""
     figure = Picture(9.5, 4.8, "")
     axis = figure.subplots()
     for number, (name, pairs) in enumerate(points.items()):
@@ -50,7 +50,7 @@ def scattered(points: Mapping[str, Sequence[tuple[float, float]]], across: str) 
     axis.set(xlabel=across, ylabel="depth → segmentation, zero-pair: mIoU (%)")
     axis.grid(color="#dddddd", linewidth=0.6)
     axis.legend(frameon=False, fontsize=9, bbox_to_anchor=(1.0, 1.0), loc="upper left")
-    said = [f"{name} {np.mean([100 * y for _, y in pairs]):.1f} % at {np.mean([x for x, _ in pairs]):.2f}"
+    words = [f"{name} {np.mean([100 * y for _, y in pairs]):.1f} % at {np.mean([x for x, _ in pairs]):.2f}"
             for name, pairs in points.items()]  # fmt: skip
-    figure.alt = f"zero-pair mIoU over {across}: {'; '.join(said)}"
+    figure.alt = f"zero-pair mIoU over {across}: {'; '.join(words)}"
     return figure

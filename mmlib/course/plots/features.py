@@ -10,10 +10,10 @@ from .picture import COLOURS, Picture
 
 
 def pooling(values: torch.Tensor) -> Picture:
-    """Max pooling of one small image (H, W) with its indices, and unpooling with them and with ones that say nothing.
+    """Max pooling of one small image (H, W) with its indices, and unpooling with these and with all upper left.
 
     The pixels of the image carry their number, row by row from 0, small in a corner. The maxima, and the places
-    that the values go back to, are framed in orange.
+    to which the values go back, are framed in orange.
     """
     pooled, indices = pool(values[None, None].float())
     corners = upper_left(indices)
@@ -24,8 +24,8 @@ def pooling(values: torch.Tensor) -> Picture:
         ("unpooled\nby the indices", unpool(pooled, indices)[0, 0], indices),
         ("unpooled without:\nall upper left", unpool(pooled, corners)[0, 0], corners),
     ]
-    said = "; ".join(f"{title}: {[[f'{v:g}' for v in row] for row in part.tolist()]}" for title, part, _ in parts)
-    figure = Picture(12, 2.9, said.replace("\n", " ").replace("'", ""))
+    words = "; ".join(f"{title}: {[[f'{v:g}' for v in row] for row in part.tolist()]}" for title, part, _ in parts)
+    figure = Picture(12, 2.9, words.replace("\n", " ").replace("'", ""))
     figure.set_layout_engine("none")  # nothing to make room for: fixed places are found in half the time
     space = {"left": 0.01, "right": 0.99, "bottom": 0.02, "top": 0.82, "wspace": 0.08}
     largest = max(float(values.max()), 1.0)

@@ -1,4 +1,4 @@
-"""Two sources mixed: what comes out for every α, and where their mistakes differ."""
+"""Two sources mixed: the translation for every α, and where the mistakes of the sources differ."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 
 from ...modalities import modality
 from .images import _columns, _legends, _show
-from .picture import COLOURS, STYLES, Picture, label
+from .picture import COLOURS, Picture, label, line
 
 MEASURES = {
     "miou": ("mIoU over 13 classes (%)", 100, max),
@@ -37,7 +37,7 @@ def fused(
 ) -> Picture:
     """(`first`, `second`) → `target` for some α, the weight of `second`; pooling indices of `first`, or of `indices`.
 
-    A row an image of the raw batch: both inputs, the translation for each α, the truth.
+    One row per image of the raw batch: both inputs, the translation for each α, the truth.
     """
     f, g = (model.encode(modality(name).to_input(batch[name]), name) for name in (first, second))
     columns = [(f"input:\n{label(name)}", name, batch[name], False) for name in (first, second)]
@@ -55,7 +55,7 @@ def fused(
 def fusion_curves(
     panels: Mapping[tuple[str, str, str], Mapping[str, Sequence[dict]]], measure: str = "", fixed: float | None = 0.2
 ) -> Picture:
-    """A measure over α: a panel for each (first, second, target), in it a line for each list that `fusion` returned.
+    """A measure over α: one panel per (first, second, target), in it one line per list that `fusion` returned.
 
     α is the weight of `second`, 0 to 1. A ring marks the best point of each line, a dotted line the α that was `fixed`
     beforehand. Points averaged over seeds, with their `spread`, get a band of one standard deviation. `measure` is a
@@ -68,11 +68,10 @@ def fusion_curves(
         key = measure or SHOWN[modality(target).metric]
         title, factor, better = MEASURES[key]
         name = f"({label(first)}, {label(second)}) → {label(target)}"
-        for number, (line, points) in enumerate(curves.items()):
+        for number, (curve, points) in enumerate(curves.items()):
             alphas, values = [point["alpha"] for point in points], [factor * point[key] for point in points]
-            colour = COLOURS[number % 6]
-            look = {"color": colour, "linestyle": STYLES[number % 4], "marker": MARKERS[number % 4], "markersize": 5}
-            axis.plot(alphas, values, label=line, linewidth=2, **look)
+            colour, look = COLOURS[number % 6], line(number) | {"marker": MARKERS[number % 4], "markersize": 5}
+            axis.plot(alphas, values, label=curve, linewidth=2, **look)
             if "spread" in points[0]:
                 spread = [factor * point["spread"][key] for point in points]
                 low, high = ([v + sign * s for v, s in zip(values, spread)] for sign in (-1, 1))
@@ -81,7 +80,7 @@ def fusion_curves(
             ring = {"markerfacecolor": "none", "markeredgecolor": colour, "markeredgewidth": 1.8}
             axis.plot(alphas[best], values[best], "o", markersize=14, **ring)
             words.append(
-                f"{name}, {line}: {values[0]:.1f} at α = {alphas[0]:g}, {values[-1]:.1f} at α = {alphas[-1]:g}, "
+                f"{name}, {curve}: {values[0]:.1f} at α = {alphas[0]:g}, {values[-1]:.1f} at α = {alphas[-1]:g}, "
                 f"best {values[best]:.1f} at α = {alphas[best]:g}"
             )
         if fixed is not None:
@@ -105,9 +104,9 @@ def mistakes(
     second: torch.Tensor,
     names: Sequence[str] = ("RGB", "depth"),
 ) -> Picture:
-    """Where two segmentations of a raw batch are right: a row a room, class ids (N, 1, H, W) of both.
+    """Where two segmentations of a raw batch, class ids (N, 1, H, W), are right: one row per room.
 
-    Photograph, both predictions, the truth, and a map of who is right; pixels without a class are white.
+    RGB, both predictions, the truth, and a map of who is right; pixels without a class are white.
     """
     target = batch["segmentation"]
     groups = ("both right", f"only {names[0]} right", f"only {names[1]} right", "both wrong", "no class")

@@ -79,7 +79,7 @@ def _farthest(*depths: torch.Tensor) -> float:
 def _grid(rows: list[list[tuple[str, str, torch.Tensor, bool]]], farthest: float) -> Picture:
     """Rows of cells (title, modality, one raw image, zero-pair?); a title is not repeated below itself.
 
-    Everything has its fixed place, in inches: a layout that is computed would double the time of an explorer's answer.
+    Everything has a fixed place, in inches, because a computed layout would double the time of an explorer's answer.
     """
     drawn: dict[str, list[torch.Tensor]] = {}
     for _, name, raw, _ in (cell for row in rows for cell in row):
@@ -147,10 +147,10 @@ def translations(
     truth: bool = True,
     trained: Callable[[str, str], bool] = seen,
 ) -> Picture:
-    """What a model makes of a raw batch: a row an image; each source, its translations, and last the true targets.
+    """What a model makes of a raw batch, one row per image: each source, its translations, and last the true targets.
 
-    The title of a translation says whether its pair was seen in training, as `trained` says of source and target;
-    unseen ones are framed in orange.
+    The title of a translation says whether training had pairs of source and target, as `trained` tells; unseen
+    translations are framed in orange.
     """
     columns = [column for source in sources for column in _translate(model, batch, source, targets, trained)]
     columns += [(f"truth:\n{label(target)}", target, batch[target], False) for target in targets if truth]
@@ -158,14 +158,14 @@ def translations(
 
 
 def raw_images(batch: dict[str, torch.Tensor]) -> Picture:
-    """A raw batch as it is: a row an image, a column a modality."""
+    """A raw batch as it is: one row per image, one column per modality."""
     return _columns([(label(name), name, raw, False) for name, raw in batch.items()], batch)
 
 
 def all_translations(model, batch: dict[str, torch.Tensor], trained: Callable[[str, str], bool] = seen) -> Picture:
-    """The first room of a raw batch in all translations: a row a source, a column a target.
+    """The first room of a raw batch in all translations: one row per source, one column per target.
 
-    `trained` says of a source and a target whether training had such pairs; by default those of zero-pair training.
+    `trained(source, target)` tells whether training had such pairs; the default is zero-pair training.
     """
     rows = [_translate(model, batch, source, model.modalities, trained) for source in model.modalities]
     rows = [[(title, name, raw[0], zero_pair) for title, name, raw, zero_pair in row] for row in rows]
@@ -173,7 +173,7 @@ def all_translations(model, batch: dict[str, torch.Tensor], trained: Callable[[s
 
 
 def recoloured(model, batch: dict[str, torch.Tensor], source: str, trained: Callable[[str, str], bool]) -> Picture:
-    """The images of a raw batch of one domain in all others, two rows an image: as translated, and in truth."""
+    """The images of a raw batch of one domain in all others, two rows per image: the translations, and the truth."""
     others = [name for name in model.modalities if name != source]
     columns = _translate(model, batch, source, others, trained)
     rows = []
@@ -185,7 +185,7 @@ def recoloured(model, batch: dict[str, torch.Tensor], source: str, trained: Call
 
 
 def splits(sets: Mapping[str, Rooms], count: int = 2) -> Picture:
-    """A few rooms of each split, a row a modality; a modality that the split does not hold is an empty frame."""
+    """A few rooms of each split, one row per modality; a modality that the split does not hold is an empty frame."""
     held = "; ".join(f"{name}: {', '.join(map(label, rooms.modalities))}" for name, rooms in sets.items())
     figure = Picture(1.7 * count * len(sets) + 1.2, 6.4, f"rooms of each split, a row a modality. {held}")
     batches = {name: rooms.batch(range(min(count, len(rooms)))) for name, rooms in sets.items()}

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -17,6 +18,32 @@ NAMES = {"rgb": "RGB"}
 STEP = 5  # between the levels of a channel that a picture keeps, from 0 to 255
 
 
+def line(number: int) -> dict:
+    """Colour and dashes of a line, by its number."""
+    return {"color": COLOURS[number % 6], "linestyle": STYLES[number % 4]}
+
+
+def bar(number: int) -> dict:
+    """Colour and hatching of a bar, by its number."""
+    return {"color": COLOURS[number % 6], "hatch": HATCHES[number % 4], "edgecolor": "white"}
+
+
+def bar_of_pair(seen: bool) -> dict:
+    """Colour and hatching of a bar for a translation: orange and hatched where training never had the pair."""
+    return {"color": COLOURS[0]} if seen else {"color": COLOURS[1], "hatch": "//", "edgecolor": "white"}
+
+
+def grouped_bars(axis, groups: Sequence[str], rows: Mapping[str, Sequence[float]], looks, write: bool = False) -> None:
+    """Bars side by side: one group per name, in it one bar per row (label → values); `write` shows whole values."""
+    width = 0.8 / len(rows)
+    for number, ((name, values), look) in enumerate(zip(rows.items(), looks)):
+        places = np.arange(len(groups)) + (number - (len(rows) - 1) / 2) * width
+        axis.bar(places, values, width, label=name, **look)
+        for x, value in zip(places, values) if write else ():
+            axis.text(x, value, f"{value:.0f}", ha="center", va="bottom", fontsize=9)
+    axis.set(xticks=range(len(groups)), xticklabels=groups)
+
+
 class Picture(Figure):
     """A figure on white that a notebook shows once, whatever its backend, with `alt`: what it shows, in words."""
 
@@ -26,7 +53,7 @@ class Picture(Figure):
         self.alt = alt
 
     def png(self) -> bytes:
-        """The picture as a PNG file, small as `packed` makes it."""
+        """The picture as a PNG file, packed by `packed`."""
         # as savefig, without its rehearsal of the whole drawing, which would double the time of an explorer's answer
         canvas = FigureCanvasAgg(self)
         canvas.draw()
@@ -38,10 +65,10 @@ class Picture(Figure):
 
 
 def packed(image: Image.Image) -> bytes:
-    """A drawn image as a PNG file of about half the usual size, in which nobody sees a difference.
+    """A drawn image as a PNG file of about half the usual size, without a visible difference.
 
-    Every channel is rounded to multiples of `STEP`. Charts and class maps get a palette of 256 colours, too: it changes
-    the mean pixel by less than 0.15 levels, at the rims of letters and lines. Photographs would become patchy by it.
+    Every channel is rounded to multiples of `STEP`. Charts and class maps also get a palette of 256 colours: it changes
+    the mean pixel by less than 0.15 levels, at the rims of letters and lines. It would make RGB images patchy.
     """
     rounded = image.convert("RGB").point([STEP * round(level / STEP) for level in range(256)] * 3)
     coloured = rounded.quantize(256)

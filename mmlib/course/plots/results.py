@@ -1,17 +1,16 @@
 """Curves and bars of what was measured."""
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from ...modalities import CLASSES
-from .picture import COLOURS, HATCHES, STYLES, Picture
+from .picture import Picture, bar, bar_of_pair, grouped_bars, line
 
 
 def loss_curves(log: str | Path, phase_ends: Sequence[int] = ()) -> Picture:
-    """The loss terms that `fit` wrote into `log.jsonl`, a panel a kind; dotted lines where a phase ends."""
+    """The loss terms that `fit` wrote into `log.jsonl`, one panel per kind; dotted lines mark the ends of phases."""
     entries = [json.loads(line) for line in Path(log).read_text().splitlines()]
     names = list(dict.fromkeys(key for entry in entries for key in entry if "/" in key))
     kinds = list(dict.fromkeys(name.split("/")[0] for name in names))
@@ -21,8 +20,7 @@ def loss_curves(log: str | Path, phase_ends: Sequence[int] = ()) -> Picture:
     for axis, kind in zip(axes.flat, kinds):
         for number, name in enumerate(name for name in names if name.split("/")[0] == kind):
             points = [(entry["step"], entry[name]) for entry in entries if name in entry]
-            style = {"color": COLOURS[number % 6], "linestyle": STYLES[number % 4]}
-            axis.plot(*zip(*points), label=name.split("/")[1], linewidth=1.5, **style)
+            axis.plot(*zip(*points), label=name.split("/")[1], linewidth=1.5, **line(number))
         for end in phase_ends:
             axis.axvline(end, color="black", linestyle=":", linewidth=1)
         axis.set(title=kind.replace("_", " "), xlabel="step", ylabel="loss", yscale="log")
@@ -37,13 +35,9 @@ def per_class_iou(rows: Mapping[str, dict]) -> Picture:
     classes = [name for name in CLASSES[1:] if any(row["iou"][name] is not None for row in rows.values())]
     figure = Picture(9, 4, f"bars of intersection over union by class: {', '.join(rows)}")
     axis = figure.subplots()
-    width = 0.8 / len(rows)
-    for number, (name, row) in enumerate(rows.items()):
-        values = [100 * (row["iou"][c] or 0) for c in classes]
-        place = np.arange(len(classes)) + (number - (len(rows) - 1) / 2) * width
-        hatch = HATCHES[number % 4]
-        axis.bar(place, values, width, label=name, color=COLOURS[number % 6], hatch=hatch, edgecolor="white")
-    axis.set(ylim=(0, 100), ylabel="intersection over union (%)", xticks=range(len(classes)))
+    values = {name: [100 * (row["iou"][c] or 0) for c in classes] for name, row in rows.items()}
+    grouped_bars(axis, classes, values, map(bar, itertools.count()))
+    axis.set(ylim=(0, 100), ylabel="intersection over union (%)")
     axis.set_xticklabels(classes, rotation=40, ha="right")
     axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.16), ncols=len(rows))
     return figure
@@ -55,8 +49,7 @@ def headline(rows: Mapping[str, dict]) -> Picture:
     figure = Picture(8, 0.6 * len(rows) + 0.9, alt)
     axis = figure.subplots()
     for place, row in enumerate(rows.values()):
-        look = {"color": COLOURS[0]} if row["seen"] else {"color": COLOURS[1], "hatch": "//", "edgecolor": "white"}
-        axis.barh(place, 100 * row["miou"], **look)
+        axis.barh(place, 100 * row["miou"], **bar_of_pair(row["seen"]))
         axis.text(100 * row["miou"] + 1, place, f"{100 * row['miou']:.1f} %", va="center")
     axis.set(yticks=range(len(rows)), yticklabels=list(rows), xlim=(0, 100), xlabel="mIoU over 13 classes (%)")
     axis.invert_yaxis()
@@ -64,13 +57,13 @@ def headline(rows: Mapping[str, dict]) -> Picture:
 
 
 def compared_curves(curves: Mapping[str, Sequence[dict]], term: str, logarithmic: bool = True) -> Picture:
-    """One loss term over the steps, a line a run; `curves`: name → lines of a `log.jsonl` or a result's `curve`."""
+    """One loss term over the steps, one line per run; `curves`: name → lines of a `log.jsonl` or a result's `curve`."""
     figure = Picture(8, 4, f"curves of {term} over the steps: {', '.join(curves)}")
     axis = figure.subplots()
     for number, (name, curve) in enumerate(curves.items()):
         points = [(entry["step"], entry[term]) for entry in curve if term in entry]
-        style = {"color": COLOURS[number % 6], "linestyle": STYLES[number % 4]}
-        axis.plot([step for step, _ in points], [value for _, value in points], label=name, linewidth=1.5, **style)
+        steps, values = [step for step, _ in points], [value for _, value in points]
+        axis.plot(steps, values, label=name, linewidth=1.5, **line(number))
     axis.set(xlabel="step", ylabel=term, yscale="log" if logarithmic else "linear")
     if curves:
         axis.legend(frameon=False, fontsize=9)

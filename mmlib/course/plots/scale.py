@@ -1,32 +1,33 @@
 """What a training costs: weights, arithmetic, memory and hours."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .picture import COLOURS, HATCHES, MARKERS, STYLES, Picture, label
+from .picture import COLOURS, MARKERS, Picture, bar, grouped_bars, label, line
 
 if TYPE_CHECKING:
     from ...evidence.costs import Cost
 
 
 def network_costs(cost: "Cost") -> Picture:
-    """Bars of the weights (millions) and of the FLOPs of one training step (10¹²), a bar a network."""
+    """Bars of the weights (millions) and of the FLOPs of one training step (10¹²), one bar per network."""
     names = list(cost.step)
     panels = {
         "weights": ("millions of weights", [cost.parameters[name] / 1e6 for name in names]),
         "arithmetic": ("TFLOP of a training step, forward and backward", [cost.step[name] / 1e12 for name in names]),
     }
-    said = "; ".join(
+    words = "; ".join(
         f"{title}: {', '.join(f'{n} {v:.2g}' for n, v in zip(names, values))}" for title, (_, values) in panels.items()
     )
-    figure = Picture(10, 3.6, f"bars by network of {said}")
+    figure = Picture(10, 3.6, f"bars by network of {words}")
     kinds = {"encoder": 0, "decoder": 1, "discriminator": 2}
     looks = [kinds[name.split()[-1]] for name in names]
     for axis, (title, (unit, values)) in zip(figure.subplots(1, 2, sharey=True), panels.items()):
         for place, (value, look) in enumerate(zip(values, looks)):
-            axis.barh(place, value, color=COLOURS[look], hatch=HATCHES[look], edgecolor="white")
+            axis.barh(place, value, **bar(look))
             axis.text(value, place, f" {value:.1f}" if title == "weights" else f" {value:.2f}", va="center", fontsize=9)
         axis.set(title=title, xlabel=unit, xlim=(0, 1.18 * max(values)))
     names = [" ".join([label(name.split()[0]), *name.split()[1:]]) for name in names]
@@ -36,24 +37,19 @@ def network_costs(cost: "Cost") -> Picture:
 
 
 def stage_shares(stages: Sequence[str], shares: Mapping[str, Sequence[float]]) -> Picture:
-    """Grouped bars in % by stage of a network; `shares`: what is shared out → its amount in each stage, in any unit."""
+    """Grouped bars in % by stage of a network; `shares`: quantity → its amount in each stage, in any unit."""
     figure = Picture(9, 3.8, f"bars by stage of the shares of {', '.join(shares)}")
     axis = figure.subplots()
-    width = 0.8 / len(shares)
-    for number, (name, amounts) in enumerate(shares.items()):
-        percent = 100 * np.array(amounts, dtype=float) / sum(amounts)
-        place = np.arange(len(stages)) + (number - (len(shares) - 1) / 2) * width
-        axis.bar(place, percent, width, label=name, color=COLOURS[number], hatch=HATCHES[number], edgecolor="white")
-        for x, value in zip(place, percent):
-            axis.text(x, value, f"{value:.0f}", ha="center", va="bottom", fontsize=9)
+    percent = {name: [100 * amount / sum(amounts) for amount in amounts] for name, amounts in shares.items()}
+    grouped_bars(axis, stages, percent, map(bar, itertools.count()), write=True)
     axis.margins(y=0.1)
-    axis.set(ylabel="share of the whole (%)", xticks=range(len(stages)), xticklabels=stages)
+    axis.set(ylabel="share of the whole (%)")
     axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.16), ncols=len(shares))
     return figure
 
 
 def memory_bars(rows: Mapping[str, Mapping[str, int]]) -> Picture:
-    """Stacked bars of memory in GB (10⁹ bytes), a bar a row; `rows`: name → purpose → bytes (`Cost.memory`)."""
+    """Stacked bars of memory in GB (10⁹ bytes), one bar per row; `rows`: name → purpose → bytes (`Cost.memory`)."""
     totals = {name: sum(parts.values()) / 1e9 for name, parts in rows.items()}
     alt = "stacked bars of memory by purpose: " + ", ".join(f"{name} {total:.1f} GB" for name, total in totals.items())
     figure = Picture(9, 0.8 * len(rows) + 1.6, alt)
@@ -61,8 +57,7 @@ def memory_bars(rows: Mapping[str, Mapping[str, int]]) -> Picture:
     left = np.zeros(len(rows))
     for number, purpose in enumerate(next(iter(rows.values()))):
         values = np.array([parts[purpose] / 1e9 for parts in rows.values()])
-        look = {"color": COLOURS[number % 6], "hatch": HATCHES[number % 4], "edgecolor": "white"}
-        axis.barh(range(len(rows)), values, 0.6, left=left, label=purpose, **look)
+        axis.barh(range(len(rows)), values, 0.6, left=left, label=purpose, **bar(number))
         left += values
     for place, total in enumerate(left):
         axis.text(total, place, f" {total:.1f} GB", va="center")
@@ -80,15 +75,11 @@ def hours_by_share(flops: float, peaks: Mapping[str, float], low: float, high: f
     shares = np.linspace(0.05, 0.8, 76)
     for number, (name, peak) in enumerate(peaks.items()):
         hours = flops / (peak * 1e12 * shares) / 3600
-        axis.plot(100 * shares, hours, color=COLOURS[number % 6], linestyle=STYLES[number % 4], linewidth=2,
-                  label=f"{name}: {peak:g} TFLOP/s")  # fmt: skip
+        axis.plot(100 * shares, hours, linewidth=2, label=f"{name}: {peak:g} TFLOP/s", **line(number))
     axis.axvspan(100 * low, 100 * high, color="#dddddd", zorder=0, label="share assumed here")
     axis.set(xlabel="share of the peak rate that is reached (%)", ylabel="hours of training (computed)", yscale="log")
-    ticks = [
-        tick
-        for tick in (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-        if axis.get_ylim()[0] <= tick <= axis.get_ylim()[1]
-    ]
+    bottom, top = axis.get_ylim()
+    ticks = [tick for tick in (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if bottom <= tick <= top]
     axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.minorticks_off()
     axis.grid(axis="y", linewidth=0.5, color="#cccccc")
@@ -97,9 +88,9 @@ def hours_by_share(flops: float, peaks: Mapping[str, float], low: float, high: f
 
 
 def domain_costs(result: Mapping) -> Picture:
-    """Parameters, seconds of an epoch and memory over the number of domains, by `bench.bench_domains`; a line a method.
+    """Parameters, seconds of an epoch and memory over the number of domains, by `bench.bench_domains`.
 
-    Hollow marks were computed, not measured.
+    There is one line per method. Hollow marks were computed, not measured.
     """
     panels = {"parameters": ("millions of parameters", 1e6), "epoch": ("seconds of an epoch", 1.0),
               "memory": ("memory held (MB)", 1e6)}  # fmt: skip
@@ -114,8 +105,7 @@ def domain_costs(result: Mapping) -> Picture:
     for axis, (key, (unit, scale)) in zip(figure.subplots(1, 3), panels.items()):
         for number, (kind, title) in enumerate(titles.items()):
             rows = {int(count): row for count, row in result[kind].items()}
-            look = {"color": COLOURS[number], "linestyle": STYLES[number]}
-            axis.plot(list(rows), [row[key] / scale for row in rows.values()], label=title, **look)
+            axis.plot(list(rows), [row[key] / scale for row in rows.values()], label=title, **line(number))
             for count, row in rows.items():
                 face = "white" if row["computed"] else COLOURS[number]
                 axis.plot(count, row[key] / scale, MARKERS[number], color=COLOURS[number], markerfacecolor=face)

@@ -1,8 +1,7 @@
-"""What an encoder tells a decoder beside the latent, pooling indices or features, and what becomes of it."""
+"""What an encoder tells a decoder beside the latent (pooling indices or features), and its effect."""
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
@@ -10,7 +9,7 @@ from matplotlib.patches import Patch
 from ...evaluation import seen
 from ...modalities import modality
 from .images import _columns, _farthest, _show
-from .picture import COLOURS, MARKERS, NO_HIT, STYLES, Picture, label
+from .picture import COLOURS, MARKERS, NO_HIT, Picture, bar_of_pair, grouped_bars, label, line
 
 CORNERS = ("upper left", "upper right", "lower left", "lower right")
 _CORNER_COLOURS = (COLOURS[0], COLOURS[4], COLOURS[5], COLOURS[1], NO_HIT)
@@ -18,7 +17,7 @@ _CORNER_COLOURS = (COLOURS[0], COLOURS[4], COLOURS[5], COLOURS[1], NO_HIT)
 
 @torch.inference_mode()
 def compared(models: Mapping[str, object], batch: dict[str, torch.Tensor], source: str, target: str) -> Picture:
-    """One translation by several models: a row an image of the raw batch; input, a column a model, truth."""
+    """One translation by several models, one row per image of the raw batch: input, one column per model, truth."""
     columns = [(f"input:\n{label(source)}", source, batch[source], False)]
     for name, model in models.items():
         output = model.decode(model.encode(modality(source).to_input(batch[source]), source), target)
@@ -30,7 +29,7 @@ def compared(models: Mapping[str, object], batch: dict[str, torch.Tensor], sourc
 
 @torch.inference_mode()
 def index_maps(model, batch: dict[str, torch.Tensor], stage: int = 0, channels: Sequence[int] = (0, 1)) -> Picture:
-    """Where the maxima stood, in the first room of a raw batch: a column a modality, the input above its index maps.
+    """Where the maxima stood, in the first room of a raw batch: one column per modality, its input above the maps.
 
     A pixel of a map is a window; its colour says at which of the four corners the pooling index of this stage and
     channel points. Grey: all four were 0 after ReLU, and the index says nothing.
@@ -63,23 +62,23 @@ def index_maps(model, batch: dict[str, torch.Tensor], stage: int = 0, channels: 
 
 
 def agreement_by_stage(measured: Mapping[str, Mapping[str, Sequence[float]]]) -> Picture:
-    """Shares of equal pooling indices by stage: a panel a pair of modalities, a line a condition; dotted: chance, 25 %.
+    """Shares of equal pooling indices by stage: one panel per pair, one line per condition; dotted: chance, 25 %.
 
     `measured`: pair → condition → shares (0 to 1), from the first stage to the last.
     """
     conditions = list(next(iter(measured.values())))
-    said = "; ".join(
+    words = "; ".join(
         f"{pair}: "
         + ", ".join(f"{name} {' '.join(f'{100 * s:.0f}' for s in shares)} %" for name, shares in row.items())
         for pair, row in measured.items()
     )
     largest = max(share for row in measured.values() for shares in row.values() for share in shares)
-    figure = Picture(3.4 * len(measured), 3.6, f"share of equal pooling indices by stage. {said}")
+    figure = Picture(3.4 * len(measured), 3.6, f"share of equal pooling indices by stage. {words}")
     axes = figure.subplots(1, len(measured), sharey=True, squeeze=False)[0]
     for axis, (pair, row) in zip(axes, measured.items()):
         for number, (name, shares) in enumerate(row.items()):
             stages = range(1, len(shares) + 1)
-            style = {"color": COLOURS[number % 6], "linestyle": STYLES[number % 4], "marker": MARKERS[number % 4]}
+            style = line(number) | {"marker": MARKERS[number % 4]}
             axis.plot(stages, [100 * share for share in shares], label=name, linewidth=1.8, **style)
         axis.axhline(25, color="black", linewidth=1, linestyle=":")
         axis.set(title=pair, xlabel="stage of the encoder", xticks=list(stages), ylim=(0, max(50, 110 * largest)))
@@ -92,8 +91,8 @@ def agreement_by_stage(measured: Mapping[str, Mapping[str, Sequence[float]]]) ->
 def feature_statistics(features: Mapping[str, Sequence[torch.Tensor]], reference: str = "rgb") -> Picture:
     """Mean and standard deviation of every channel in other encoders against those in the reference encoder.
 
-    `features`: modality → features of each stage (N, C, H, W), what a skip connection hands over. A column a stage,
-    means above, standard deviations below, a point a channel. On the diagonal the two encoders agree.
+    `features`: modality → features of each stage (N, C, H, W), what a skip connection passes on. There is one column
+    per stage, means above, standard deviations below, and one point per channel. On the diagonal the encoders agree.
     """
     stages = len(features[reference])
     others = [name for name in features if name != reference]
@@ -129,23 +128,21 @@ def side_information_bars(measured: Mapping[str, Mapping[str, float]], quoted: M
     depth → segmentation. Two panels with scales of their own: data, sizes and steps differ, only the order compares.
     """
     kinds, translations = list(measured), list(next(iter(measured.values())))
-    said = "; ".join(
+    words = "; ".join(
         f"{kind}: " + ", ".join(f"{_arrow(name)} {100 * share:.1f} %" for name, share in row.items())
         for kind, row in measured.items()
     )
     paper = ", ".join(f"{kind} {100 * share:.1f} %" for kind, share in quoted.items())
-    figure = Picture(10, 3.9, f"bars of mIoU by side information. here: {said}. paper, depth → segmentation: {paper}")
+    figure = Picture(10, 3.9, f"bars of mIoU by side information. here: {words}. paper, depth → segmentation: {paper}")
     ours, theirs = figure.subplots(1, 2, width_ratios=(2, 1))
-    width = 0.8 / len(translations)
-    for number, name in enumerate(translations):
-        values = [100 * measured[kind][name] for kind in kinds]
-        place = np.arange(len(kinds)) + (number - (len(translations) - 1) / 2) * width
-        pair = "seen" if seen(*name.split("_to_")) else "unseen"
-        ours.bar(place, values, width, label=f"{_arrow(name)} ({pair})", **_look(pair))
-        for x, value in zip(place, values):
-            ours.text(x, value, f"{value:.0f}", ha="center", va="bottom", fontsize=9)
-    ours.set(title="the networks above", ylabel="mIoU over 13 classes (%)", xticks=range(len(kinds)), xticklabels=kinds)
-    theirs.bar(range(len(quoted)), [100 * share for share in quoted.values()], 0.5, **_look("unseen"))
+    pairs = [seen(*name.split("_to_")) for name in translations]
+    rows = {
+        f"{_arrow(name)} ({'seen' if pair else 'unseen'})": [100 * measured[kind][name] for kind in kinds]
+        for name, pair in zip(translations, pairs)
+    }
+    grouped_bars(ours, kinds, rows, map(bar_of_pair, pairs), write=True)
+    ours.set(title="the networks above", ylabel="mIoU over 13 classes (%)")
+    theirs.bar(range(len(quoted)), [100 * share for share in quoted.values()], 0.5, **bar_of_pair(False))
     for x, share in enumerate(quoted.values()):
         theirs.text(x, 100 * share, f"{100 * share:.1f}", ha="center", va="bottom", fontsize=9)
     theirs.set(title="the paper's Table 1", xticks=range(len(quoted)), xticklabels=list(quoted))
@@ -155,11 +152,6 @@ def side_information_bars(measured: Mapping[str, Mapping[str, float]], quoted: M
     handles, names = ours.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False, fontsize=9.5)
     return figure
-
-
-def _look(pair: str) -> dict:
-    """A bar's colour and hatch: orange and hatched where the pair was never seen."""
-    return {"color": COLOURS[0]} if pair == "seen" else {"color": COLOURS[1], "hatch": "//", "edgecolor": "white"}
 
 
 def _arrow(translation: str) -> str:

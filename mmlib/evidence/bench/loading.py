@@ -8,10 +8,9 @@ import torch
 
 from ...data.batches import Steps, ahead, as_needed
 from ...data.shipped import open_split
-from ...hardware.probing import probe
 from ...objectives import ZeroPair
 from ...recipes import Recipe
-from ...training import Trainer
+from ...training import Trainer, probe
 from .timing import step_seconds, where
 
 WORKERS = (0, 1, 2)

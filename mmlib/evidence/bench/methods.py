@@ -4,11 +4,10 @@ import itertools
 
 from ...data.domains import shipped_colours
 from ...hardware.compute import Machine
-from ...hardware.probing import probe
 from ...methods.mixed_cycles import MixedCycles
 from ...networks import MixAndMatch
 from ...recipes import preset
-from ...training import Trainer
+from ...training import Trainer, probe
 from ..experiments import OBJECTIVES
 from ..runs import runs
 from .timing import step_seconds, where

@@ -6,10 +6,9 @@ import sys
 
 from ...data.batches import as_needed
 from ...data.shipped import shipped
-from ...hardware.probing import probe
 from ...objectives import ZeroPair
 from ...recipes import Recipe
-from ...training import Trainer
+from ...training import Trainer, probe
 from .timing import timed, where
 
 

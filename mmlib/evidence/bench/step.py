@@ -17,12 +17,12 @@ from torch import nn
 
 from ...data.shipped import shipped
 from ...hardware.compute import FORM, Machine
-from ...hardware.probing import probe
 from ...losses import berhu, cross_entropy, l2, latent_consistency
 from ...methods.supervised import Supervised
 from ...objectives import ZeroPair, add_noise
 from ...recipes import Recipe
-from ...training import Trainer
+from ...state import parts
+from ...training import Trainer, probe
 from ..costs import Convolution, convolutions, cost, operations
 from .timing import step_seconds, timed, where
 
@@ -154,8 +154,8 @@ def _peak_memory(trainer: Trainer) -> int:
     held = torch.cuda.memory_allocated(trainer.machine.device)
     torch.cuda.reset_peak_memory_stats(trainer.machine.device)
     trainer.step()
-    parts = [value for group in trainer.parts().values() for value in group.values()]
-    return torch.cuda.max_memory_allocated(trainer.machine.device) - held + sum(value.nbytes for value in parts)
+    tensors = [value for group in parts(trainer).values() for value in group.values()]
+    return torch.cuda.max_memory_allocated(trainer.machine.device) - held + sum(value.nbytes for value in tensors)
 
 
 def _waits_for(trainer: Trainer) -> str:

@@ -1,0 +1,179 @@
+"""The folder of a run: the training state from which a stopped run goes on, its log, and its record."""
+
+import hashlib
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from . import checkpoints
+from .data.sets import Rooms
+from .files import cut_log
+from .hardware import processes
+from .hardware.versions import versions
+from .objectives import Objective
+from .pretrained import load_rgb_encoder
+from .recipes import Recipe
+
+Parts = dict[str, dict[str, torch.Tensor]]
+"""The tensors of a training state, in named groups: each network, and what each optimiser knows."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run goes about its recipe."""
+
+    device: str = "auto"
+    """Where to compute: auto, cpu, cuda or mps."""
+    workers: int = 0
+    """Processes that prepare batches ahead."""
+    resume: bool = False
+    """Go on from the state in the folder; where there is none, start."""
+    save_every: int = 500
+    """Steps between two saved states."""
+    log_every: int = 20
+    """Steps between two lines of the log."""
+    stop_after: int | None = None
+    """Stop at this step, before the recipe's last; the run can be resumed."""
+    progress: bool = True
+    """Show a progress bar."""
+    rgb_weights: str | Path | None = None
+    """File that the RGB encoder starts from, as `pretrained.load_rgb_encoder` reads it."""
+    half: bool = False
+    """Store the checkpoint in half precision."""
+    tuned_on: Sequence[Rooms] = ()
+    """Rooms by which the recipe was chosen, for the record."""
+
+
+class RunFolder:
+    """The folder of one run; of several processes the first alone writes to it.
+
+    `form`: the form of the arithmetic of the state that is to be resumed, because a resumed run keeps it; else None.
+    `ValueError` where the folder holds a state that must not, or cannot, be resumed.
+    """
+
+    def __init__(self, folder: str | Path, recipe: Recipe, objective: Objective, options: RunOptions):
+        self.folder, self.recipe, self.options = Path(folder), recipe, options
+        self.path, self.log = self.folder / "state.safetensors", self.folder / "log.jsonl"
+        for rooms in objective.sets:
+            if len(rooms) < 2:
+                raise ValueError(
+                    f"split {rooms.split}: {len(rooms)} rooms are too few to train on; at least 2 are needed"
+                )
+        self.objective = type(objective).__name__
+        self.data = [*objective.inherited, *(rooms.describe() for rooms in objective.sets)]
+        self.saved = self._saved() if self.path.exists() else None
+        self.form = self.saved and self.saved["machine"]
+        self.initial: dict[str, str] = {}
+
+    def _saved(self) -> dict:
+        """The record of the state from which the run goes on."""
+        if not self.options.resume:
+            raise ValueError(f"{self.folder} already holds a run: pass --resume to go on, or name another folder")
+        trained, saved = checkpoints.saved_run(self.path)
+        checkpoints.require_same(trained, self.recipe, self.path)
+        if [entry for entry in saved["data"] if entry.get("role") == "training"] != self.data:
+            raise ValueError(f"{self.path}: trained on other data; give the same splits, or name another folder")
+        return saved
+
+    def start(self, trainer) -> None:
+        """Bring a trainer to the saved state; where there is none, to the initial weights, and save these."""
+        self.begun, self.seconds = time.perf_counter(), self.saved["seconds"] if self.saved else 0.0
+        if processes.rank() == 0:
+            cut_log(self.log, self.saved["step"] if self.saved else 0)
+        key, weights = "rgb_weights_sha256", self.options.rgb_weights
+        if self.saved:
+            self.initial = {key: self.saved[key]} if key in self.saved else {}
+            loaded, _ = checkpoints.load_state(self.path, lambda held: expected(trainer, held))
+            restore(trainer, loaded, self.saved["step"])
+            return
+        if weights is not None:
+            load_rgb_encoder(trainer.model.encoders["rgb"], weights)
+            self.initial = {key: hashlib.sha256(Path(weights).read_bytes()).hexdigest()}
+        self.save(trainer)  # from now on a killed run goes on with the same arithmetic and initial weights
+
+    def save(self, trainer) -> None:
+        """Save the state whole or not at all; `FloatingPointError` where a weight is not finite."""
+        processes.average_statistics(trainer.model)
+        processes.average_statistics(trainer.discriminators)
+        if processes.rank() > 0:
+            return
+        state = parts(trainer)
+        if not all(torch.isfinite(value).all() for group in state.values() for value in group.values()):
+            raise FloatingPointError(
+                f"step {trainer.next_step}: a weight is not finite; the last saved state is intact"
+            )
+        checkpoints.save_state(self.path, state, self.record(trainer))
+
+    def finish(self, trainer) -> nn.Module:
+        """Write the checkpoint; returns the networks in eval mode, with recipe and record."""
+        model = trainer.model.eval()
+        model.recipe, model.record = self.recipe, self.record(trainer)
+        if processes.rank() == 0:
+            checkpoints.save_checkpoint(self.folder / "checkpoint.safetensors", model, model.record, self.options.half)
+        return model
+
+    def record(self, trainer) -> dict:
+        """How the networks were made up to now."""
+        return {
+            "recipe": self.recipe.to_dict(),
+            "step": trainer.next_step,
+            "objective": self.objective,
+            **self.initial,
+            "data": self.data + [rooms.describe("selection") for rooms in self.options.tuned_on],
+            "selection": "checkpoint: the last step",
+            "machine": trainer.machine.form(),
+            "device": str(trainer.machine.device),
+            **({"processes": processes.world_size()} if processes.world_size() > 1 else {}),
+            "versions": versions(),
+            "seconds": round(self.seconds + time.perf_counter() - self.begun, 1),
+        }
+
+
+# ── The tensors of a state ──
+
+
+def parts(trainer) -> Parts:
+    """All tensors of a trainer: its networks, and what its optimisers know of the weights that they have changed."""
+    known = {f"optimizer_{name}": optimizer.state_dict()["state"] for name, optimizer in trainer.optimizers.items()}
+    networks = {name: network.state_dict() for name, network in trainer.networks.items()}
+    return networks | {
+        part: {f"{i}.{key}": value for i, entry in state.items() for key, value in entry.items()}
+        for part, state in known.items()
+    }
+
+
+def expected(trainer, held: Collection[str]) -> dict[str, torch.Tensor]:
+    """The tensors, by part and name, of a state that holds these names. Of a weight that no step has changed yet, a
+    state need not hold what the optimiser knows."""
+    tensors = {f"{name}:{key}": v for name, net in trainer.networks.items() for key, v in net.state_dict().items()}
+    for name, optimizer in trainer.optimizers.items():
+        for i, weight in enumerate(_weights(optimizer)):
+            adams = {"step": weight.new_empty(()), "exp_avg": weight, "exp_avg_sq": weight}
+            known = {"momentum_buffer": weight} if name == "muon" else adams
+            entries = {f"optimizer_{name}:{i}.{key}": tensor for key, tensor in known.items()}
+            if not held.isdisjoint(entries):
+                tensors |= entries
+    return tensors
+
+
+def restore(trainer, saved: Parts, step: int) -> None:
+    """Bring a trainer to a saved state."""
+    for name, network in trainer.networks.items():
+        network.load_state_dict(saved.get(name, {}))
+    for name, optimizer in trainer.optimizers.items():
+        weights, state = _weights(optimizer), {}
+        for key, value in saved.get(f"optimizer_{name}", {}).items():
+            i, entry = key.split(".", 1)
+            if value.dim():  # moments must lie in memory as their weights do: the fused kernel reads both at once
+                value = torch.empty_like(weights[int(i)]).copy_(value)
+            state.setdefault(int(i), {})[entry] = value
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    trainer.next_step = step
+
+
+def _weights(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    return [weight for group in optimizer.param_groups for weight in group["params"]]
