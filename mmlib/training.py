@@ -27,7 +27,6 @@ from .hardware.compute import Machine, choose_device
 from .hardware.guards import catch_signals, out_of_memory
 from .hardware.probing import probe
 from .hardware.versions import versions
-from .losses import discriminator_gan, generator_gan
 from .networks import MixAndMatch
 from .objectives import Objective
 from .pretrained import load_rgb_encoder
@@ -49,26 +48,18 @@ class NetworksLosses(nn.Module):
         terms, judged = self.objective.terms(self.model, batches, recipe, phase, random, average)
         if phase.lambda_gan == 0:
             judged = {}
-        for name, (_, made) in judged.items():
-            terms[f"gan/*{name}"] = generator_gan(self.discriminators[0][name](made))
-        return terms, judged
+        return terms | self.objective.fool(self.discriminators[0], judged), judged
 
 
 class DiscriminatorsLosses(nn.Module):
     """The losses of all discriminators in one forward."""
 
-    def __init__(self, discriminators: nn.ModuleDict):
+    def __init__(self, objective: Objective, discriminators: nn.ModuleDict):
         super().__init__()
-        self.discriminators = discriminators
+        self.objective, self.discriminators = objective, discriminators
 
     def forward(self, judged: dict[str, tuple[torch.Tensor, torch.Tensor]], random) -> dict[str, torch.Tensor]:
-        losses = {}
-        for name, (real, made) in judged.items():
-            judge = self.discriminators[name]
-            shown = judge.shown(made.detach(), random)
-            # a pass each, as the generator's: batch normalization must not tell by the company an image keeps
-            losses[f"discriminator/{name}"] = discriminator_gan(judge(real), judge(shown))
-        return losses
+        return self.objective.judge(self.discriminators, judged, random)
 
 
 class Trainer:
@@ -124,7 +115,8 @@ class Trainer:
             return [load_batch(rooms, self.recipe, self.machine, step, k) for k, rooms in enumerate(self.sets)]
         if self._ahead is None:
             self._ahead = ahead(Steps(self.objective.sets, self.recipe), step, self.workers, self.machine.device)
-        return [to_pair(raw, self.machine) for raw in next(self._ahead)]
+        ready = zip(next(self._ahead), self.objective.sets)
+        return [to_pair(raw, self.machine, rooms.records) for raw, rooms in ready]
 
     def _wrap(self, phase: Phase) -> None:
         """The losses as modules whose gradients all processes share; anew in each phase, for what is frozen differs."""
@@ -132,7 +124,7 @@ class Trainer:
             networks = NetworksLosses(self.objective, self.model, self.discriminators)
             wrapped = functools.partial(processes.wrapped, device=self.machine.device, partly=self.objective.partly)
             self._losses = {"generator": wrapped(networks)}
-            self._losses["discriminator"] = wrapped(DiscriminatorsLosses(self.discriminators))
+            self._losses["discriminator"] = wrapped(DiscriminatorsLosses(self.objective, self.discriminators))
             self._phase = phase
 
     def step(self) -> dict[str, torch.Tensor]:

@@ -32,7 +32,7 @@ from mmlib import ZeroPair, open_split, preset, training
 
 training.probe = lambda *_: training.Machine(torch.device("cpu"), bf16=False, channels_last=False)
 data, folder = sys.argv[1:]
-recipe = preset("smoke", batch=4, latent_noise=0.0, confidence=0.3, class_balance=0.5)
+recipe = preset("smoke", batch=4, latent_noise=0.0, class_balance=0.5)
 pairs = ZeroPair(open_split(data, "d1"), open_split(data, "d2"))
 training.fit(recipe, pairs, folder, device="cpu", log_every=1, progress=False)
 """

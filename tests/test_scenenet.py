@@ -27,7 +27,7 @@ from mmlib.data.scenenet import (
 )
 from mmlib.data.scenenet_index import messages, open_index, read_mapping, trajectory_number
 from mmlib.hardware.compute import Machine
-from mmlib.modalities import CLASSES
+from mmlib.modalities import CLASSES, DEPTH, SEGMENTATION, named
 from mmlib.objectives import OnZeroPairs, apart, class_weights
 
 CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
@@ -561,8 +561,8 @@ def test_zero_pair_training_takes_no_other_types(tree):
         with pytest.raises(TypeError, match="SegmentationPairs"):
             OnZeroPairs(*wrong)
     with pytest.raises(TypeError, match="RGB and one other modality"):
-        type("Wrong", (scenenet.SceneNetRooms, SegmentationPairs), {"modalities": ("depth", "segmentation")})
-    with pytest.raises(TypeError, match="SceneNetRooms says not what to read"):
+        type("Wrong", (scenenet.SceneNetRooms, SegmentationPairs), {"records": named(DEPTH, SEGMENTATION)})
+    with pytest.raises(TypeError, match="SceneNetRooms does not say what to read"):
         opened(tree, scenenet.SceneNetRooms)
 
 

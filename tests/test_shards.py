@@ -32,6 +32,7 @@ from mmlib.data.scenenet_index import trajectory_number
 from mmlib.data.sets import OraclePairs, Rooms
 from mmlib.data.shards import ShardedDepthPairs, ShardedSegmentationPairs, ShardedTriplets, write
 from mmlib.hardware.compute import Machine
+from mmlib.modalities import DEPTH, SEGMENTATION, named
 from mmlib.objectives import OnZeroPairs
 from test_scenenet import write_tree
 from test_training import same, tensors
@@ -197,7 +198,7 @@ def test_types_refuse_other_modalities(sources, folders, tmp_path):
         with pytest.raises(TypeError, match="AnchoredPairs"):
             ZeroPair(*wrong)
     with pytest.raises(TypeError, match="AnchoredPairs hold RGB and one other modality"):
-        type("Wrong", (shards.ShardedRooms, SegmentationPairs), {"modalities": ("depth", "segmentation")})
+        type("Wrong", (shards.ShardedRooms, SegmentationPairs), {"records": named(DEPTH, SEGMENTATION)})
     with pytest.raises(TypeError, match="shards of d1 are made of SegmentationPairs, not of Triplets"):
         write(sources["memory"]["test"], tmp_path, "d1")
     assert not list(tmp_path.iterdir())

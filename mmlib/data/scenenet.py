@@ -29,13 +29,13 @@ from pathlib import Path
 import torch
 
 from ..files import SIDE, image_bytes
-from ..modalities import SEGMENTATION, Modality, modality
+from ..modalities import GREY_16, SEGMENTATION, Modality
 from .scenenet_index import Index, Trajectory, open_index
 from .sets import DepthPairs, SegmentationPairs, Triplets
 from .sources import Files
 from .streams import StreamedRooms, size_problem, spread
 
-INSTANCES = dataclasses.replace(SEGMENTATION, folder="instance", pixels="16-bit grey")
+INSTANCES = dataclasses.replace(SEGMENTATION, folder="instance", pixels=GREY_16)
 """How SceneNet stores segmentation: instance ids, which a trajectory's table turns into classes."""
 
 # ── Sets ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -61,7 +61,7 @@ class SceneNetRooms(StreamedRooms):
         return self.files.read(self._name(place, name), image_bytes(SIDE))
 
     def stored_as(self, name: str) -> Modality:
-        return INSTANCES if name == INSTANCES.name else modality(name)
+        return INSTANCES if name == INSTANCES.name else self.records[name]
 
     def decoded(self, content: bytes, place: int, name: str) -> torch.Tensor:
         raw, (trajectory, _) = super().decoded(content, place, name), self.index["rooms"][place]
@@ -176,5 +176,5 @@ def check(rooms: StreamedRooms, most: int | None = 100) -> list[str]:
             values[name].append(raw[:, ::8, ::8].flatten())
     usual = Counter(shapes.values()).most_common(1)
     problems += [text for file, shape in shapes.items() if (text := size_problem(file, shape, usual[0][0]))]
-    judged = {name: modality(name).problem(torch.cat(raw)) for name, raw in values.items() if raw}
+    judged = {name: rooms.records[name].problem(torch.cat(raw)) for name, raw in values.items() if raw}
     return problems + [f"{rooms.split} cannot be used: {problem}" for problem in judged.values() if problem]

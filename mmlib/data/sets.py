@@ -14,13 +14,20 @@ from typing import ClassVar, Self
 import torch
 
 from ..files import JSON_BYTES, image_bytes
-from ..modalities import CLASSES, modality
+from ..modalities import ALBEDO, DEPTH, NORMALS, RGB, SEGMENTATION, Modality, modality, named
 from .images import decode, resize
 from .sources import Files, file_name
 
 
+class _Names:
+    """The names of the records that a set, or its type, holds."""
+
+    def __get__(self, rooms, kind) -> tuple[str, ...]:
+        return tuple((kind if rooms is None else rooms).records)
+
+
 class Rooms:
-    """The rooms of one data set in memory, with the modalities of the class and no others.
+    """The rooms of one data set in memory, with the modalities of the class and no others, which it holds as `records`.
 
     `images[name]` holds raw images of all rooms: RGB uint8 (N, 3, H, W), depth float32 metres (N, 1, H, W) and
     segmentation uint8 class ids (N, 1, H, W). `rooms` are the seeds that made them; `sha256` identifies the data: the
@@ -28,22 +35,23 @@ class Rooms:
     `FileNotFoundError` for what is missing and `ValueError` for what is wrong, with the file's name.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ()
+    records: ClassVar[dict[str, Modality]] = {}
+    modalities = _Names()
     source: str | Path | None = None  # what the images were read from
 
     def __init__(self, source: str | Path, size: int | None = None):
         if not self.modalities:
-            raise TypeError("Rooms says not what to read: use SegmentationPairs, DepthPairs or Triplets")
+            raise TypeError("Rooms does not say what to read: use SegmentationPairs, DepthPairs or Triplets")
         with Files(source) as files:
             self.index = index = files.index()
             files.require(index, self.modalities)
             digest = hashlib.sha256(b"" if files.archive else files.read("index.json", JSON_BYTES))
             images = {name: [] for name in self.modalities}
             for entry in index["rooms"]:
-                for name in self.modalities:
-                    file = file_name(entry, modality(name))
+                for name, record in self.records.items():
+                    file = file_name(entry, record)
                     data = files.read(file, image_bytes(index["size"]))
-                    images[name].append(decode(data, files.where(file), modality(name), index["size"]))
+                    images[name].append(decode(data, files.where(file), record, index["size"]))
                     if not files.archive:
                         digest.update(data)
             if files.archive:
@@ -55,7 +63,7 @@ class Rooms:
         self.sha256 = digest.hexdigest()
         self.split = index.get("split", Path(source).stem)
         self.size = size or index["size"]
-        self.images = resize(self.images, self.size, self.size)
+        self.images = resize(self.images, self.records, self.size, self.size)
 
     @classmethod
     def of(cls, images: dict[str, torch.Tensor], rooms: Sequence[int], split: str = "memory") -> Self:
@@ -83,7 +91,7 @@ class Rooms:
         """The raw images of some rooms by position, in the dtypes of `mmlib.modalities` (segmentation int64)."""
         indices = torch.as_tensor(indices)
         return {
-            name: raw[indices.to(raw.device, non_blocking=True)].to(modality(name).raw_dtype)
+            name: raw[indices.to(raw.device, non_blocking=True)].to(self.records[name].raw_dtype)
             for name, raw in self.images.items()
         }
 
@@ -91,9 +99,9 @@ class Rooms:
         """What `batch` cuts square windows from, for augmentation, which cuts its own; here all is square already."""
         return self.batch(indices)
 
-    def class_counts(self) -> torch.Tensor:
-        """Pixels of each class in all rooms, int64 (14,), Unknown first."""
-        return torch.bincount(self.images["segmentation"].flatten().long(), minlength=len(CLASSES))
+    def class_counts(self, name: str = "segmentation") -> torch.Tensor:
+        """Pixels of each class of a modality in all rooms, int64 (K,), Unknown first."""
+        return torch.bincount(self.images[name].flatten().long(), minlength=len(self.records[name].classes))
 
     def subset(self, start: int, stop: int | None = None) -> Self:
         """The rooms from position start up to stop, of the same type; images are shared, the hash is the source's."""
@@ -108,7 +116,7 @@ class Rooms:
     def resized(self, size: int) -> Self:
         """The same rooms at size × size; the hash stays that of the data on disk."""
         other = copy.copy(self)
-        other.images, other.size = resize(self.images, size, size), size
+        other.images, other.size = resize(self.images, self.records, size, size), size
         return other
 
     def on(self, device: torch.device) -> Self:
@@ -157,51 +165,51 @@ class AnchoredPairs(Rooms):
 class SegmentationPairs(AnchoredPairs):
     """D1: RGB with segmentation; depth files are never opened, even where they exist."""
 
-    modalities = ("rgb", "segmentation")
+    records = named(RGB, SEGMENTATION)
 
 
 class DepthPairs(AnchoredPairs):
     """D2: RGB with depth; segmentation files are never opened, even where they exist."""
 
-    modalities = ("rgb", "depth")
+    records = named(RGB, DEPTH)
 
 
 class NormalsPairs(AnchoredPairs):
     """RGB with surface normals, to plug a fourth modality in."""
 
-    modalities = ("rgb", "normals")
+    records = named(RGB, NORMALS)
 
 
 class AlbedoPairs(AnchoredPairs):
     """RGB with albedo, to plug a fifth modality in."""
 
-    modalities = ("rgb", "albedo")
+    records = named(RGB, ALBEDO)
 
 
 class Triplets(Rooms):
     """All three modalities of each room, for evaluation only: the validation and test splits."""
 
-    modalities = ("rgb", "depth", "segmentation")
+    records = named(RGB, DEPTH, SEGMENTATION)
 
 
 class Surfaces(Rooms):
     """Normals and albedo of the test rooms, which `joined` puts beside `Triplets`: for evaluation only."""
 
-    modalities = ("normals", "albedo")
+    records = named(NORMALS, ALBEDO)
 
 
 class OraclePairs(Rooms):
     """Modalities of the same rooms besides RGB, for supervised oracles ONLY: no zero-pair method may be given any."""
 
     def __init__(self, source: str | Path, modalities: Sequence[str], size: int | None = None):
-        self.modalities = tuple(modalities)
+        self.records = named(*map(modality, modalities))
         super().__init__(source, size)
 
     def narrowed(self, modalities: Sequence[str]) -> Self:
         """The same rooms with some of their modalities."""
         part = copy.copy(self)
-        part.modalities = tuple(modalities)
-        part.images = {name: self.images[name] for name in part.modalities}
+        part.records = {name: self.records[name] for name in modalities}
+        part.images = {name: self.images[name] for name in modalities}
         return part
 
 
@@ -211,7 +219,7 @@ def joined(first: Rooms, second: Rooms) -> Rooms:
         raise ValueError(f"{first.split} and {second.split} are not the same rooms at the same size")
     both = copy.copy(first)
     both.images = {**first.images, **second.images}
-    both.modalities = tuple(both.images)
+    both.records = {**first.records, **second.records}
     both.sha256 = hashlib.sha256(f"{first.sha256} {second.sha256}".encode()).hexdigest()
     return both
 

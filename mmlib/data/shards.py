@@ -31,7 +31,7 @@ import torch
 from PIL import Image
 
 from ..files import JSON_BYTES, SIDE, image_bytes, json_object, read_file, written_whole
-from ..modalities import Modality, modality
+from ..modalities import Modality
 from .images import from_pixels, read_pixels
 from .sets import SPLITS, DepthPairs, Rooms, SegmentationPairs, Triplets
 from .sources import Files, file_name
@@ -71,7 +71,7 @@ class ShardedRooms(StreamedRooms):
 
     def file(self, place: int, name: str) -> str:
         shard, number, room = self.index["rooms"][place, :3].tolist()
-        return f"{_shard(self.path, shard)}/{_key(number, room)}.{modality(name).folder}"
+        return f"{_shard(self.path, shard)}/{_key(number, room)}.{self.records[name].folder}"
 
     def content(self, place: int, name: str) -> bytes:
         shard, *row = self.index["rooms"][place].tolist()
@@ -82,12 +82,12 @@ class ShardedRooms(StreamedRooms):
             raise ValueError(f"{file} is cut short: {AGAIN}")
         return content
 
-    def class_counts(self) -> torch.Tensor:
-        """Pixels of each class, int64 (14,): of the whole set what was counted before it was written, of a part of it
+    def class_counts(self, name: str = "segmentation") -> torch.Tensor:
+        """Pixels of each class, int64 (K,): of the whole set what was counted before it was written, of a part of it
         in at most 500 views."""
         if self.index["class_counts"] and len(self) == self.index["samples"]:
             return torch.tensor(self.index["class_counts"])
-        return super().class_counts()
+        return super().class_counts(name)
 
 
 class ShardedSegmentationPairs(ShardedRooms, SegmentationPairs):
@@ -247,7 +247,7 @@ def _write_shard(file: Path, rooms: Rooms, start: int, stop: int | None, most: i
             for name in rooms.modalities:
                 content = _image_file(rooms, place, name)
                 suffix = "jpg" if content.startswith(b"\xff\xd8") else "png"
-                info = tarfile.TarInfo(f"{_key(place, rooms.rooms[place])}.{modality(name).folder}.{suffix}")
+                info = tarfile.TarInfo(f"{_key(place, rooms.rooms[place])}.{rooms.records[name].folder}.{suffix}")
                 info.size = len(content)
                 members += info.tobuf(tarfile.USTAR_FORMAT)
                 view += [size + len(members), len(content)]
@@ -266,7 +266,7 @@ def _write_shard(file: Path, rooms: Rooms, start: int, stop: int | None, most: i
 
 def _image_file(rooms: Rooms, place: int, name: str) -> bytes:
     """The image file of a view as a shard holds it: a copy where its pixels are the set's, else a PNG of those."""
-    record = modality(name)
+    record = rooms.records[name]
     if isinstance(rooms, StreamedRooms):
         content = rooms.content(place, name)
         raw = rooms.decoded(content, place, name)
@@ -288,8 +288,7 @@ _files = functools.lru_cache(maxsize=1)(Files)
 
 def _png(raw: torch.Tensor, record: Modality, what: str) -> bytes:
     """A raw image (C, H, W) as a PNG of its stored pixels."""
-    kind = np.uint16 if record.pixels == "16-bit grey" else np.uint8
-    pixels = record.to_stored(raw).permute(1, 2, 0).squeeze(2).numpy().astype(kind)
+    pixels = record.to_stored(raw).permute(1, 2, 0).squeeze(2).numpy().astype(record.pixels.dtype)
     if not (from_pixels(pixels, record) == raw).all():
         raise ValueError(f"{what} cannot be kept without loss: its values are not those of an image file")
     stream = io.BytesIO()

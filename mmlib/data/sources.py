@@ -18,7 +18,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Self
 
 from ..files import JSON_BYTES, PIXELS, SIDE, brief, json_object, read_file
-from ..modalities import Modality, known_modalities, modality
+from ..modalities import Modality
 
 FORMAT = "mmlib-rooms-1"
 
@@ -80,9 +80,8 @@ class Files:
         fields = {"size": int, "modalities": list, "rooms": list}
         if wrong := [field for field, kind in fields.items() if type(index.get(field)) is not kind]:
             raise ValueError(f"{where} lacks a usable {', '.join(wrong)}: render or download the data set again")
-        if not index["modalities"] or not all(name in list(known_modalities()) for name in index["modalities"]):
-            known = ", ".join(known_modalities())
-            raise ValueError(f"{where} lists modalities {brief(index['modalities'])}: list some of {known}")
+        if not index["modalities"] or not all(name and _is_name(name) for name in index["modalities"]):
+            raise ValueError(f"{where} lists modalities {brief(index['modalities'])}: list their names")
         if not _is_name(index.get("split", "")):
             raise ValueError(f"{where} has a split {brief(index['split'])}, which is no name: give it one")
         check_rooms(index, where)
@@ -90,7 +89,7 @@ class Files:
 
     def require(self, index: dict, names: Sequence[str]) -> None:
         if absent := [name for name in names if name not in index["modalities"]]:
-            held = ", ".join(index["modalities"])
+            held = brief(", ".join(index["modalities"]))
             raise ValueError(f"{self.source} holds {held}; {', '.join(absent)} was asked for")
 
 
@@ -112,11 +111,10 @@ def check_rooms(index: dict, where: str) -> None:
             raise ValueError(f"{where} has an entry with path and frame {place}, which is no file of the data set")
     if len({entry["room"] for entry in rooms}) < len(rooms):
         raise ValueError(f"{where} lists a room twice: render or download the data set again")
-    first = modality(index["modalities"][0])
-    files = Counter(posixpath.normpath(file_name(entry, first)) for entry in rooms)
-    file, times = files.most_common(1)[0]
+    views = Counter(posixpath.normpath(f"{entry['path']}/{entry.get('frame', 0)}") for entry in rooms)
+    view, times = views.most_common(1)[0]
     if times > 1:  # one view under two room numbers could hide a leak between splits
-        raise ValueError(f"{where} lists {file} under {times} rooms: give each a path and frame of its own")
+        raise ValueError(f"{where} lists {view} under {times} rooms: give each a path and frame of its own")
 
 
 def file_name(entry: dict, record: Modality) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ..modalities import CLASSES, Modality, modality
+from ..modalities import Modality
 from .images import from_pixels, read_pixels, resize
 from .sets import Rooms
 
@@ -22,7 +22,7 @@ class StreamedRooms(Rooms):
     def __init__(self, entries: Sequence, rooms: Sequence[int], split: str, sha256: str, size: int):
         if not self.modalities:
             raise TypeError(
-                f"{type(self).__name__} says not what to read: use …SegmentationPairs, …DepthPairs or …Triplets"
+                f"{type(self).__name__} does not say what to read: use …SegmentationPairs, …DepthPairs or …Triplets"
             )
         if not len(rooms):
             raise ValueError(f"{split}: no view is listed: give at least one")
@@ -40,7 +40,7 @@ class StreamedRooms(Rooms):
 
     def stored_as(self, name: str) -> Modality:
         """The record by which the files of a modality are stored."""
-        return modality(name)
+        return self.records[name]
 
     def decoded(self, content: bytes, place: int, name: str) -> torch.Tensor:
         """The bytes of one image file of the view at a position → raw (C, H, W) as it is stored."""
@@ -62,8 +62,8 @@ class StreamedRooms(Rooms):
                     raise ValueError(problem)
                 images[name].append(raw)
         height, width = (round(side * self.size / min(shape)) for side in shape)
-        images = resize({name: torch.stack(raw) for name, raw in images.items()}, height, width)
-        return {name: raw.to(modality(name).raw_dtype) for name, raw in images.items()}
+        images = resize({name: torch.stack(raw) for name, raw in images.items()}, self.records, height, width)
+        return {name: raw.to(self.records[name].raw_dtype) for name, raw in images.items()}
 
     def batch(self, indices: Sequence[int] | torch.Tensor) -> dict[str, torch.Tensor]:
         """The central size × size windows of `uncropped`."""
@@ -71,10 +71,10 @@ class StreamedRooms(Rooms):
         top, left = ((side - self.size) // 2 for side in images["rgb"].shape[2:])
         return {name: raw[..., top : top + self.size, left : left + self.size] for name, raw in images.items()}
 
-    def class_counts(self) -> torch.Tensor:
-        """Pixels of each class, int64 (14,), in at most 500 views at even distances in the list."""
-        found = (self.read(place, "segmentation").flatten().long() for place in spread(len(self), 500))
-        return sum(torch.bincount(classes, minlength=len(CLASSES)) for classes in found)
+    def class_counts(self, name: str = "segmentation") -> torch.Tensor:
+        """Pixels of each class, int64 (K,), in at most 500 views at even distances in the list."""
+        found = (self.read(place, name).flatten().long() for place in spread(len(self), 500))
+        return sum(torch.bincount(classes, minlength=len(self.records[name].classes)) for classes in found)
 
 
 def size_problem(file: str, shape: tuple[int, int], expected: tuple[int, int]) -> str | None:

@@ -5,8 +5,8 @@ import math
 import torch
 
 from ...evaluation import bootstrap
-from ...metrics import METRICS, iou
-from ...modalities import CLASSES
+from ...metrics import iou
+from ...modalities import CLASSES, modality
 from . import checker, close, number, require, tensor
 
 
@@ -15,8 +15,8 @@ def _images(*rows: list) -> torch.Tensor:
     return torch.tensor(rows)[:, None, None]
 
 
-def _measured(metric: str, key: str, prediction: torch.Tensor, target: torch.Tensor) -> float:
-    metrics = METRICS[metric]()
+def _measured(name: str, key: str, prediction: torch.Tensor, target: torch.Tensor) -> float:
+    metrics = modality(name).metric()
     metrics.update(prediction, target)
     return metrics.compute()[key]
 

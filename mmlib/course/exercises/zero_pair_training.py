@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 
+from ...modalities import SEGMENTATION
 from ...objectives import pseudo_pair, total
 from ...recipes import Phase
 from . import checker, close, number, require
@@ -115,7 +116,7 @@ def your_pseudo_pair(answer) -> str:
     student.requires_grad_()
     teacher.requires_grad_()
     result = answer(student, teacher)
-    value, right = number(result), pseudo_pair(student, teacher, "segmentation").item()
+    value, right = number(result), pseudo_pair(student, teacher, SEGMENTATION).item()
     if not close(value, right):
         with torch.no_grad():
             _diagnose(value, student, teacher, right)
