@@ -22,9 +22,8 @@ from safetensors.torch import load as parse
 from safetensors.torch import save
 
 import fuzz
-from conftest import write_rooms
+from conftest import rooms_of, write_rooms
 from mmlib import (
-    DepthPairs,
     MixAndMatch,
     SegmentationPairs,
     Triplets,
@@ -36,6 +35,7 @@ from mmlib import (
 )
 from mmlib.checkpoints import load_state, save_checkpoint, save_state
 from mmlib.data.domains import folder_domains
+from mmlib.data.sets import NormalsPairs
 from mmlib.methods.plug_in import PlugIn
 from mmlib.networks import Encoder
 from mmlib.pretrained import load_rgb_encoder
@@ -160,13 +160,11 @@ def test_an_encoder_of_other_names_is_refused(tmp_path, tensors):
 
 
 @pytest.mark.parametrize("data", [None, 3, [3], [{}], [{"role": "training", "split": "d1", "rooms": [["a", 3]]}]])
-def test_a_modality_is_not_plugged_into_networks_of_unknown_rooms(checkpoint, rooms_dir, data):
+def test_a_modality_is_not_plugged_into_networks_of_unknown_rooms(checkpoint, data):
     record = json.loads(checkpoint.with_suffix(".json").read_text())
     checkpoint.with_suffix(".json").write_text(json.dumps(record | {"data": data}))
-    base = load(checkpoint)
-    del base.encoders["depth"], base.decoders["depth"]
     with pytest.raises(ValueError, match="does not say on which rooms"):
-        PlugIn(DepthPairs(rooms_dir), base)
+        PlugIn(rooms_of(NormalsPairs, 0), load(checkpoint))
 
 
 # ── What it found in training states ──
