@@ -78,14 +78,29 @@ def evaluate(options) -> int:
     from .hardware.compute import choose_device
 
     model = checkpoints.load(options.checkpoint).to(choose_device(options.device))
-    rooms = shipped.open_split(options.data, options.split, model.recipe.size)
-    if options.split == "test" and not set(model.modalities) <= set(rooms.modalities):
-        rooms = sets.joined(rooms, shipped.open_split(options.data, "test_surfaces", model.recipe.size))
+    rooms = _rooms_of(model, options.data, options.split)
     result = {"checkpoint": Path(options.checkpoint).name, **evaluation.evaluate(model, rooms)}
     files.write_json(result, options.json)
     if options.json != "-":
         print(evaluation.table(result))
     return 0
+
+
+def _rooms_of(model, data, split: str):
+    """The rooms of a split that hold a model's modalities: those of colours and styles, or of `data`."""
+    from .data.domains import COLOURS
+    from .methods.colours import shipped_scenes
+    from .methods.styles import PHOTO, painted
+
+    names, size = set(model.modalities), model.recipe.size
+    if names <= set(COLOURS):
+        return shipped_scenes(size, split)
+    rooms = shipped.open_split(data, split, size)
+    if PHOTO in names:
+        return painted(rooms, model.modalities)
+    if split == "test" and not names <= set(rooms.modalities):
+        return sets.joined(rooms, shipped.open_split(data, "test_surfaces", size))
+    return rooms
 
 
 def experiment(options) -> int:

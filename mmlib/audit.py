@@ -9,7 +9,7 @@ from collections.abc import Collection
 from .data.sets import ranges
 from .data.shipped import SHIPPED
 from .evaluation import aligned
-from .modalities import known_modalities
+from .modalities import KNOWN
 
 
 def audit(record: dict) -> list[str]:
@@ -50,7 +50,7 @@ def _names(record: dict) -> set[str]:
     recipe = record.get("recipe")
     declared = recipe.get("modalities") if isinstance(recipe, dict) else None
     named = (name for name in declared if isinstance(name, str)) if isinstance(declared, list) else ()
-    return {*known_modalities(), *named}
+    return {*KNOWN, *named}
 
 
 def _well_formed(entry, names: Collection[str]) -> bool:

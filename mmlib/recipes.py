@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from .files import BATCH, LAYERS, NAME, PHASES, SIDE, STEPS, WIDTH
 
 SIDE_INFORMATION = ("none", "skip", "pooling")
-CONSISTENCY = ("latent", "all_stages", "features", "indices")
+CONSISTENCY = ("latent", "all_stages")
+ARCHITECTURES = ("segnet", "resnet")
 TEACHERS = ("self", "average")
 OPTIMIZERS = ("adam", "muon")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -47,21 +48,19 @@ class Recipe:
 
     `widths` and `convolutions` give channels and 3×3 convolutions of each encoder stage, each stage ending in 2×2
     pooling; images must be divisible by 2 ** stages. `modalities` each have an encoder and a decoder. `size` is the
-    side of the square images in pixels. `batch` is the number of pairs of *each* training set in a step.
-    `rgb_batch_norm`: batch normalization in f_R, too. `autoencoders`: the terms of T_RR, T_SS, T_DD. `consistency`: of
-    the last `latent`, of `all_stages`, or of all stages' `features` before pooling, too; or of the latent and of all
-    pooling `indices`. `shared_stages`: how many of the last stages have the same convolutions in all encoders, with
-    batch normalization of their own. `latent_noise`: its standard deviation. `one_cycle`: the learning rate rises over
-    the first tenth of the steps, then falls as a cosine; `linear_decay`: it is constant for half of them, then falls to
-    zero, as CycleGAN's and pix2pix's. `teacher` of pseudo-pairs: the networks themselves (`self`), or their `average`
-    over the past steps, whose weights decay by `teacher_decay` a step; `confidence` is the probability from which on a
-    class that it names counts. `augment`: windows, mirrors, light; `windows` is the range of the square windows' side
-    as a share of the image's shorter one (1 to 1: the whole image), and depth is scaled with them; the last
-    `full_frames` of the steps, a share, have the whole image. `class_balance` b weighs each class by frequency ** −b.
-    `optimizer`: `adam` for all weights, or `muon` for the convolutions', at `muon_rate`, and Adam for the others; one
-    schedule for both. `anchor_gradient`: latent consistency moves the encoder of RGB, too, as in the paper; without,
-    only the others move. `mirrored_rgb_decoder`: g_R has the convolutions of the encoder's stages in place of Table 5's
-    one per stage.
+    side of the square images in pixels. `architecture`: the paper's `segnet`, or of domains `resnet`, the halves of
+    CycleGAN's generator; of it the last of `convolutions` counts the residual blocks of each half. `batch` is the
+    number of pairs of *each* training set in a step. `rgb_batch_norm`: batch normalization in f_R, too. `autoencoders`:
+    the terms of T_RR, T_SS, T_DD. `consistency`: of the last `latent`, or of `all_stages`. `latent_noise`: its standard
+    deviation. `one_cycle`: the learning rate rises over the first tenth of the steps, then falls as a cosine;
+    `linear_decay`: it is constant for half of them, then falls to zero, as CycleGAN's and pix2pix's. `teacher` of
+    pseudo-pairs: the networks themselves (`self`), or their `average` over the past steps, whose weights decay by
+    `teacher_decay` a step. `augment`: windows, mirrors, light; `windows` is the range of the square windows' side as a
+    share of the image's shorter one (1 to 1: the whole image), and depth is scaled with them; the last `full_frames` of
+    the steps, a share, have the whole image. `class_balance` b weighs each class by frequency ** −b. `optimizer`:
+    `adam` for all weights, or `muon` for the convolutions', at `muon_rate`, and Adam for the others; one schedule for
+    both. `anchor_gradient`: latent consistency moves the encoder of RGB, too, as in the paper; without, only the others
+    move. `mirrored_rgb_decoder`: g_R has the convolutions of the encoder's stages in place of Table 5's one per stage.
     """
 
     name: str
@@ -71,12 +70,12 @@ class Recipe:
     discriminator_widths: tuple[int, ...]
     phases: tuple[Phase, ...]
     modalities: tuple[str, ...] = ("rgb", "depth", "segmentation")
+    architecture: str = "segnet"
     batch: int = 6
     rgb_batch_norm: bool = True
     side_information: str = "pooling"
     autoencoders: bool = True
     consistency: str = "latent"
-    shared_stages: int = 0
     latent_noise: float = 0.5
     learning_rate: float = 2e-4
     one_cycle: bool = False
@@ -91,7 +90,6 @@ class Recipe:
     mirrored_rgb_decoder: bool = False
     teacher: str = "self"
     teacher_decay: float = 0.998
-    confidence: float = 0.0
     precision: str = "auto"
     seed: int = 0
 
@@ -101,6 +99,7 @@ class Recipe:
         for name, known in (
             ("side_information", SIDE_INFORMATION),
             ("consistency", CONSISTENCY),
+            ("architecture", ARCHITECTURES),
             ("teacher", TEACHERS),
             ("optimizer", OPTIMIZERS),
             ("precision", PRECISIONS),
@@ -123,15 +122,8 @@ class Recipe:
             raise ValueError(f"recipe: windows = {self.windows} must be two shares above 0, the larger at most 4")
         if self.full_frames > 1:
             raise ValueError(f"recipe: full_frames = {self.full_frames} must be at most 1, a share")
-        if self.confidence > 1:
-            raise ValueError(f"recipe: confidence = {self.confidence} must be at most 1, a probability")
         if self.size < self.stride or self.size % self.stride:
             raise ValueError(f"recipe: size = {self.size} must be a multiple of {self.stride} (2 ** stages)")
-        if self.shared_stages >= len(self.widths):
-            raise ValueError(
-                f"recipe: shared_stages = {self.shared_stages} must leave a stage of its own to each encoder, of "
-                f"{len(self.widths)}"
-            )
         if self.batch < 2:
             raise ValueError(f"recipe: batch = {self.batch} must be at least 2, for batch normalization")
         if not all(isinstance(phase, Phase) for phase in self.phases) or self.steps < 1:
@@ -221,13 +213,16 @@ class Recipe:
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
 
-RETIRED = (("pseudo_inputs", False),)  # keys of earlier versions, with the value that switched off what they did
+RETIRED = (("pseudo_inputs", False), ("shared_stages", 0), ("confidence", 0.0))
+"""Keys of earlier versions, with the value that switched off what they did."""
 
 
 def from_dict(record: dict) -> Recipe:
     """The recipe that `to_dict` wrote; `ValueError` on unknown or missing keys."""
     try:
         values = {key: value for key, value in record.items() if (key, value) not in RETIRED}
+        if "architecture" not in values and values["name"] in PRESETS:  # a record of before that key
+            values["architecture"] = PRESETS[values["name"]].architecture
         phases = tuple(Phase(**phase) for phase in values.pop("phases")[: PHASES + 1])  # more are refused below
         lists = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
         return Recipe(phases=phases, **lists)
@@ -329,6 +324,7 @@ PRESETS = {
     # domains begin as one autoencoder.
     "domains": Recipe(
         name="domains",
+        architecture="resnet",
         size=64,
         widths=(16, 32, 32),
         convolutions=(1, 1, 2),

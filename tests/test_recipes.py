@@ -55,7 +55,6 @@ def test_dictionaries_and_json_bring_a_recipe_back(name):
         ({"latent_noise": float("nan")}, ["latent_noise = nan"]),
         ({"class_balance": -1.0}, ["class_balance = -1.0", "negative"]),
         ({"learning_rate": float("inf")}, ["learning_rate = inf"]),
-        ({"confidence": 1.5}, ["confidence = 1.5", "at most 1"]),
         ({"seed": 10**20}, ["seed = 1000"]),
         ({"seed": -1}, ["seed = -1", "negative"]),
         ({"phases": ()}, ["phases"]),

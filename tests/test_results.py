@@ -7,15 +7,17 @@ import statistics
 import pytest
 import torch
 
-from mmlib import audit, checkpoints, evaluate, preset, shipped
+from mmlib import audit, checkpoints, evaluate, open_split, preset, shipped
+from mmlib.__main__ import main
 from mmlib.data.shipped import CHECKPOINTS, COLOUR_CHECKPOINT, RESULTS, STYLE_CHECKPOINT
-from mmlib.evidence import tables
+from mmlib.evidence import experiments, tables
 from mmlib.evidence.experiments import EXPERIMENTS
 from mmlib.evidence.grids import GRIDS, PRESET
 from mmlib.evidence.measure import select, selection_pairs
+from mmlib.evidence.runs import runs
 from mmlib.hardware.compute import FORM, Machine
-from mmlib.methods import colours, mixed_cycles, styles
-from mmlib.recipes import from_dict
+from mmlib.methods import colours, styles
+from mmlib.recipes import PRESETS, from_dict
 
 COURSE = CHECKPOINTS / "course.safetensors"
 
@@ -176,7 +178,7 @@ def test_how_far_ten_minutes_go():
 
 def test_colours_are_as_reported():
     """One unseen translation of the shipped network, measured again."""
-    model = checkpoints.load(COLOUR_CHECKPOINT, build=mixed_cycles.networks)
+    model = checkpoints.load(COLOUR_CHECKPOINT)
     scenes, report = colours.shipped_scenes(), reported("domains/colours_mixed_0")
     assert report["data_sha256"] == scenes.sha256 and audit(model.record) == []
     made = colours.translated(model, scenes.images["red"], "red", "green")
@@ -189,13 +191,39 @@ def test_colours_are_as_reported():
 
 
 def test_styles_are_as_reported():
-    model = checkpoints.load(STYLE_CHECKPOINT, build=mixed_cycles.networks)
+    model = checkpoints.load(STYLE_CHECKPOINT)
     photos, report = shipped("test", model.recipe.size).subset(0, 100), reported("domains/styles_mixed_0")
     assert report["data_sha256"] == photos.sha256 and audit(model.record) == []
     exact = {name: styles.stylised(name, photos.images["rgb"], photos.rooms) for name in ("dots", "brush")}
     found = colours.likeness(colours.translated(model, exact["dots"], "dots", "brush"), exact["brush"])
     for measure, value in found.items():
         assert value == pytest.approx(report["translations"]["dots_to_brush"][measure], rel=5e-3), measure
+
+
+@pytest.mark.parametrize("path", [COURSE, COLOUR_CHECKPOINT, STYLE_CHECKPOINT], ids=lambda path: path.stem)
+def test_one_command_measures_every_shipped_network(path, tmp_path, monkeypatch):
+    opened = open_split
+    monkeypatch.setattr("mmlib.data.shipped.open_split", lambda *arguments: opened(*arguments).subset(0, 4))
+    assert main(["evaluate", str(path), "--json", str(tmp_path / "result.json"), "--device", "cpu"]) == 0
+    rows = json.loads((tmp_path / "result.json").read_text())["translations"]
+    count = round(len(rows) ** 0.5)
+    assert len(rows) == count**2 and sum(not row["seen"] for row in rows.values()) == (count - 1) * (count - 2)
+
+
+def test_every_stored_result_of_a_declared_run_has_a_recipe_of_this_version():
+    for path in sorted(RESULTS.glob("*/*.json")):
+        record, name = json.loads(path.read_text()), path.stem.rpartition("_")[0]
+        if path.parent.name in PRESETS and isinstance(record, dict) and name in runs(path.parent.name):
+            recipe = from_dict(record["recipe"])
+            assert recipe.architecture == ("resnet" if path.parent.name == "domains" else "segnet"), path
+
+
+def test_results_whose_code_is_gone_are_still_read():
+    for name in ("features", "indices", "two_shared_stages", "pseudo_confident"):
+        result = experiments.stored("ablation", f"idea_{name}", 0)
+        assert result["translations"] and result["recipe"]["name"] == "ablation"
+        with pytest.raises(ValueError, match="recipe: "):
+            from_dict(result["recipe"])
 
 
 def test_unseen_recolourings_are_within_a_tenth_of_the_seen_ones():

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageOps
 
 from ..files import FILE_BYTES, require_file
-from ..modalities import RGB, Modality, register
+from ..modalities import GREY_8, KNOWN, RGB, domain, named
 from .images import opened_image
 from .sets import Rooms
 from .shipped import SHIPPED
@@ -18,32 +18,27 @@ COLOURS = ("blue", "black", "brown", "green", "grey", "orange", "pink", "purple"
 """The eleven basic colour terms, the anchor first."""
 
 
-def domain(name: str) -> Modality:
-    """The record of a domain: RGB under another name."""
-    return register(dataclasses.replace(RGB, name=name, letter=name, folder=name, loss_weight=1.0))
-
-
-MASK = register(
-    dataclasses.replace(
-        RGB, name="mask", letter="mask", channels=1, folder="mask", suffix=".png", pixels="8-bit grey",
-        resample="nearest", loss_weight=0.0,
-    )
-)  # fmt: skip
+MASK = dataclasses.replace(
+    RGB, name="mask", letter="mask", channels=1, folder="mask", suffix=".png", pixels=GREY_8, resample="nearest"
+)
 """Where the object is, 0 or 1: for evaluation alone."""
+
+RECORDS = KNOWN | named(*map(domain, COLOURS), MASK)
+"""The records of all data that come with the repository."""
 
 
 class Domain(Rooms):
     """The images of one domain, which no other domain shares."""
 
     def __init__(self, source: str | Path, name: str, size: int | None = None):
-        self.modalities = (domain(name).name,)
+        self.records = named(domain(name))
         super().__init__(source, size)
 
     @classmethod
     def of(cls, images: dict[str, torch.Tensor], rooms: Sequence[int], split: str = "memory") -> "Domain":
         """Raw images in memory, under the domain's name."""
         (name,) = images
-        kind = type("Domain", (cls,), {"modalities": (domain(name).name,)})
+        kind = type("Domain", (cls,), {"records": named(domain(name))})
         return super(Domain, kind).of(images, rooms, split)
 
 
@@ -76,7 +71,7 @@ def folder_domains(folder: str | Path, size: int, anchor: str = "", part: str = 
         if len(files) < 2:
             raise ValueError(f"{path} holds {len(files)} images (.jpg, .png): a domain needs at least 2")
         images = torch.stack([_square(file, size) for file in files])
-        domains.append(Domain.of({domain(name).name: images}, range(number, number + len(files)), name))
+        domains.append(Domain.of({name: images}, range(number, number + len(files)), name))
         number += len(files)
     return tuple(sorted(domains, key=lambda rooms: rooms.split != (anchor or names[0])))
 

@@ -318,8 +318,9 @@ def train_run(preset_name: str, name: str, seed: int, folder: str | Path, device
     if state.exists() and saved_run(state)[0] != recipe:
         shutil.rmtree(place)  # of an earlier declaration
     ship = run.ship and seed == 0
-    fit(recipe, objective, place, device=device, resume=True, progress=False, half=ship, rgb_weights=weights)
-    model = checkpoints.load(place / "checkpoint.safetensors", build=objective.networks).to(choose_device(device))
+    model = fit(recipe, objective, place, device=device, resume=True, progress=False, half=ship, rgb_weights=weights)
+    if ship:  # what is measured is what is on disk
+        model = checkpoints.load(place / "checkpoint.safetensors").to(choose_device(device))
     pictured = [row for grid in GRIDS.values() for row in grid if row.run == name and seed == 0]
     measured = measure(model, run, objective, pictured)
     result = _report(name, {"preset": preset_name, **measured}, model.record, place)

@@ -113,6 +113,7 @@ def _many_modalities(first: Recipe, no_indices: Recipe) -> dict[str, Run]:
 def _domains(base: Recipe) -> dict[str, Run]:
     """Section 5.5: colours and styles, from pairs with an anchor; with nothing that aligns; on all pairs; and pair by
     pair."""
+    base = base.replace(architecture="resnet")
     mixed = [phase for phase in base.phases if not phase.one_autoencoder]
     apart = base.replace(
         phases=tuple(dataclasses.replace(phase, lambda_latent=0.0) for phase in mixed), latent_noise=0.0
@@ -144,14 +145,10 @@ def _ideas(first: Recipe, phase: Phase) -> dict[str, Recipe]:
     return {
         "strong": _weighted(first, lambda_latent=10 * phase.lambda_latent),
         "weak": _weighted(first, lambda_latent=0.1 * phase.lambda_latent),
-        "features": first.replace(consistency="features"),
-        "indices": first.replace(consistency="indices"),
-        "two_shared_stages": first.replace(shared_stages=min(2, len(first.widths) - 1)),
         "wide": first.replace(widths=tuple(3 * width // 2 for width in first.widths)),
         "little_rgb": _weighted(first, lambda_rgb=0.1),
         "pseudo_self": late,
         "pseudo_average": late.replace(teacher="average"),
-        "pseudo_confident": late.replace(teacher="average", confidence=0.5),
         "pseudo_early_strong": strongly.replace(teacher="average"),
     }
 

@@ -6,21 +6,21 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from ..data.domains import COLOURS, MASK, domain
+from ..data.domains import COLOURS, MASK
 from ..data.sets import Rooms
 from ..data.shipped import SHIPPED
-from ..modalities import modality
+from ..modalities import domain, named
 
 
 class Scenes(Rooms):
     """Scenes in all eleven colours, with the mask of the object."""
 
-    modalities = (*(domain(name).name for name in COLOURS), MASK.name)
+    records = named(*map(domain, COLOURS), MASK)
 
 
-def shipped_scenes(size: int | None = None) -> Scenes:
-    """The 60 test scenes."""
-    return Scenes(SHIPPED.parent / "colours" / "test.zip", size)
+def shipped_scenes(size: int | None = None, split: str = "test") -> Scenes:
+    """The 60 test scenes, or those of the validation split."""
+    return Scenes(SHIPPED.parent / "colours" / f"{split}.zip", size)
 
 
 class ColourNames:
@@ -134,9 +134,9 @@ def likeness(made: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
 @torch.inference_mode()
 def translated(model, raw: torch.Tensor, source: str, target: str, batch_size: int = 30) -> torch.Tensor:
     """Raw images (N, 3, H, W) of one domain as a network translates them into another."""
-    record, device = modality(source), next(model.parameters()).device
+    record, device = model.records[source], next(model.parameters()).device
     made = [
-        record.to_raw(model.translate(record.to_input(part.to(device)), source, target)).cpu()
+        model.records[target].to_raw(model.translate(record.to_input(part.to(device)), source, target)).cpu()
         for part in raw.split(batch_size)
     ]
     return torch.cat(made)

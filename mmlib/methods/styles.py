@@ -5,14 +5,17 @@ for the paintings of the paper's Figure 6b, which cannot be shipped; `domains.fo
 has them.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..data.domains import Domain, domain
+from ..data.domains import Domain
 from ..data.sets import Rooms
 from ..data.shipped import shipped
 from ..evaluation import seen
+from ..modalities import domain, named
 from .colours import in_all_ways, likeness
 
 PHOTO = "photo"  # the anchor
@@ -96,14 +99,21 @@ def style_domains(size: int = 64) -> tuple[Domain, ...]:
     for number, name in enumerate((PHOTO, *STYLES)):
         mine = slice(400 * number, 400 * (number + 1))
         images = stylised(name, photos[mine], rooms[mine])
-        domains.append(Domain.of({domain(name).name: images}, rooms[mine], name))
+        domains.append(Domain.of({name: images}, rooms[mine], name))
     return tuple(domains)
+
+
+def painted(photos: Rooms, names: Sequence[str]) -> Rooms:
+    """The exact stylisations of photos in some styles, `photo` being the photos themselves: truth to measure by."""
+    kind = type("Painted", (Rooms,), {"records": named(*map(domain, names))})
+    images = {name: stylised(name, photos.images["rgb"], photos.rooms) for name in names}
+    return kind.of(images, photos.rooms, photos.split)
 
 
 def measure_styles(model, photos: Rooms) -> dict:
     """All translations between photos and styles, held against the exact stylisations of the same photos: `psnr` (dB)
     and `ssim` of what `in_all_ways` gives."""
-    exact = {name: stylised(name, photos.images["rgb"], photos.rooms) for name in model.modalities}
+    exact = painted(photos, model.modalities).images
 
     def measure(made: torch.Tensor, source: str, target: str) -> dict:
         return {**likeness(made, exact[target]), "seen": seen(source, target, PHOTO)}
