@@ -11,8 +11,8 @@ The files beside this one are the paper, a file a section:
 
 `muon` is an optimiser, `pretrained` reads VGG-16, `state` keeps the folder of a run, `files` reads and writes files.
 The wings: `data` for whoever brings data, `hardware` for whoever runs a training, `methods` for whoever compares,
-`evidence` for maintainers, `course` for learners and instructors, `rooms` for whoever renders more. Imports point down
-only:
+`evidence` for maintainers, `course` for learners and instructors, `rooms` for whoever renders more, `commands` for
+whoever types. Imports point down only:
 `course → evidence → methods → training → objectives → networks, data → modalities → losses, metrics`.
 """
 

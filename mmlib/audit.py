@@ -5,10 +5,14 @@ import itertools
 import json
 import zipfile
 from collections.abc import Collection
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from .data.sets import ranges
 from .data.shipped import SHIPPED
 from .evaluation import aligned
+from .files import fitted
 from .modalities import KNOWN
 
 
@@ -53,14 +57,25 @@ def _names(record: dict) -> set[str]:
     return {*KNOWN, *named}
 
 
+Word = Annotated[str, Meta(min_length=1)]
+
+
+class Entry(Struct):
+    """A data set in a record: rooms are runs from a first to a last number."""
+
+    role: Word
+    split: Word
+    sha256: Word
+    modalities: Annotated[list[Word], Meta(min_length=1)]
+    rooms: Annotated[list[tuple[int, int]], Meta(min_length=1)]
+
+
 def _well_formed(entry, names: Collection[str]) -> bool:
-    fields = {"role": str, "split": str, "sha256": str, "modalities": list, "rooms": list}
-    if not isinstance(entry, dict) or not all(entry.get(f) and isinstance(entry[f], t) for f, t in fields.items()):
+    try:
+        read = fitted(entry, Entry)
+    except ValueError:
         return False
-    if not all(isinstance(name, str) and name in names for name in entry["modalities"]):
-        return False
-    runs = [run for run in entry["rooms"] if isinstance(run, list | tuple) and [type(n) for n in run] == [int, int]]
-    return len(runs) == len(entry["rooms"]) and all(first <= last for first, last in runs)
+    return set(read.modalities) <= set(names) and all(first <= last for first, last in read.rooms)
 
 
 @functools.cache

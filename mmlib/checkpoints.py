@@ -6,18 +6,18 @@ metrics). A *training state* is one file more, `state.safetensors`: all that `tr
 
 import hashlib
 import json
-import math
 import warnings
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from msgspec import Meta, Struct
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch.overrides import TorchFunctionMode
 
-from .files import DIMENSIONS, FILE_BYTES, JSON_BYTES, brief, json_object, read_file, require_file, write
-from .hardware.compute import FORM
+from .files import DIMENSIONS, FILE_BYTES, JSON_BYTES, brief, fitted, json_object, read_file, require_file, write
 from .modalities import Modality
 from .networks import MixAndMatch
 from .recipes import Recipe, from_dict
@@ -240,23 +240,32 @@ def _digest(tensors: dict[str, torch.Tensor], text: str) -> str:
     return digest.hexdigest()
 
 
+class _Form(Struct, forbid_unknown_fields=True):
+    """The form of the arithmetic that a training ran in, as `Machine.form` keeps it."""
+
+    bf16: bool
+    channels_last: bool
+    window_codes: bool = False
+    compiled: bool = False
+
+
+class _SavedRun(Struct):
+    """What resuming needs of a training state's record besides the recipe."""
+
+    data: list[dict]
+    machine: _Form
+    step: Annotated[int, Meta(ge=0)]
+    seconds: Annotated[float, Meta(ge=0, lt=2.0**63)]
+    rgb_weights_sha256: str = ""
+
+
 def saved_run(path: str | Path) -> tuple[Recipe, dict]:
     """The recipe and the record of a training state; `ValueError` where it says less than resuming needs."""
     saved = read_state_record(path)
     try:
         recipe = from_dict(saved.get("recipe"))
+        if fitted(saved, _SavedRun).step > recipe.steps:
+            raise ValueError(f"step: {saved['step']} is more than the {recipe.steps} steps of the recipe")
     except ValueError as error:
-        raise ValueError(f"{path}: {brief(error)}") from error
-    data, machine, step, seconds = (saved.get(key) for key in ("data", "machine", "step", "seconds"))
-    right = {
-        "data": isinstance(data, list) and all(isinstance(entry, dict) for entry in data),
-        "machine": isinstance(machine, dict)
-        and {"bf16", "channels_last"} <= machine.keys() <= set(FORM)
-        and all(type(value) is bool for value in machine.values()),
-        "step": type(step) is int and 0 <= step <= recipe.steps,
-        "seconds": type(seconds) in (int, float) and 0 <= seconds < math.inf,
-        "rgb_weights_sha256": isinstance(saved.get("rgb_weights_sha256", ""), str),
-    }
-    if wrong := [key for key, is_right in right.items() if not is_right]:
-        raise ValueError(f"{path}: its record has no usable {', '.join(wrong)}; train again or copy it again")
+        raise ValueError(f"{path}: its record is of no use ({brief(error)}); train again or copy it again") from error
     return recipe, saved

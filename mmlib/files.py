@@ -5,17 +5,24 @@ these limits before any memory is set aside for it. Each is far above what the p
 """
 
 import contextlib
+import dataclasses
 import glob
 import io
 import json
 import math
 import os
+import re
 import stat
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, TypeVar, get_args, get_origin
+
+import msgspec
+
+T = TypeVar("T")
 
 # ── Limits ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -70,6 +77,34 @@ def json_object(content: bytes) -> dict:
     if not isinstance(value, dict):
         raise ValueError(f"it holds a {type(value).__name__}, not an object")
     return value
+
+
+def fitted(value: object, kind: type[T], strict: bool = True) -> T:
+    """The value as the type `kind`, which msgspec checks; `ValueError` says in which field it expected what.
+
+    Not strict, it reads texts as what they say: 3, 0.5, true.
+    """
+    try:
+        return msgspec.convert(value, kind, strict=strict)
+    except (msgspec.ValidationError, UnicodeError, RecursionError) as error:
+        problem, _, field = str(error).replace("Expected", "must be").replace(", got", ", not").partition(" - at `$")
+        if missing := re.fullmatch("Object missing required field `(.*)`", problem):
+            problem, field = "is missing", f"{field.strip('`')}.{missing[1]}"
+        elif get_origin(kind) is Literal:
+            problem = f"must be one of {', '.join(get_args(kind))}"
+        field = field.strip("`.")
+        raise ValueError(brief(f"{field} {problem}".strip())) from None
+
+
+def fit_fields(record: object) -> None:
+    """Bring each field of a dataclass to its type; `ValueError` names the first that does not fit."""
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        try:
+            object.__setattr__(record, field.name, fitted(value, field.type))  # frozen ones, too
+        except ValueError as error:
+            kind, shown = type(record).__name__.lower(), brief(repr(value) if isinstance(value, str) else value)
+            raise ValueError(f"{kind}: {field.name} = {shown} {error}") from None
 
 
 def brief(words: object, most: int = 300) -> str:

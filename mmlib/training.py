@@ -58,7 +58,7 @@ class Trainer:
 
     def learning_rate(self, step: int) -> float:
         """The rate of Adam at a step; that of Muon follows the same schedule."""
-        return self.recipe.learning_rate * self.recipe.schedule(step)
+        return self.recipe.learning_rate * self.recipe.rate_at(step)
 
     def batches(self, step: int) -> list[Pair]:
         """The batch of each of the objective's sets that belongs to `step`."""
@@ -80,7 +80,7 @@ class Trainer:
         self._enter(phase)
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
-                group["lr"] = self.recipe.schedule(step) * optimizer.defaults["lr"]
+                group["lr"] = self.recipe.rate_at(step) * optimizer.defaults["lr"]
         batches = self.batches(step)
         device = self.machine.device
         random = generator(device if device.type == "cuda" else "cpu", self.recipe.seed, step, 2)

@@ -33,16 +33,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmlib import (
-    MixAndMatch,  # noqa: E402
-    ZeroPair,  # noqa: E402
-    fit,  # noqa: E402
-    load,  # noqa: E402
-    modality,  # noqa: E402
-    open_split,  # noqa: E402
-    preset,  # noqa: E402
-    state,  # noqa: E402
-)
+from mmlib import MixAndMatch, ZeroPair, fit, load, modality, open_split, preset, state  # noqa: E402
 from mmlib.checkpoints import save_checkpoint  # noqa: E402
 from mmlib.data.sets import OraclePairs  # noqa: E402
 
@@ -66,10 +57,8 @@ def damaged(content: bytes, random: Random) -> tuple[bytes, str]:
             spoilt[random.randrange(size)] ^= 1 << random.randrange(8)
     elif kind == "overwrite":
         spoilt[start:stop] = random.randbytes(stop - start)
-    elif kind == "cut":
-        del spoilt[start:]
-    elif kind == "cut out":
-        del spoilt[start:stop]
+    elif kind.startswith("cut"):
+        del spoilt[start : stop if kind == "cut out" else None]
     elif kind == "insert":
         spoilt[start:start] = random.randbytes(random.choice((1, 2, 8, 1000)))
     elif kind == "repeat":
@@ -77,10 +66,8 @@ def damaged(content: bytes, random: Random) -> tuple[bytes, str]:
     elif kind == "swap":
         first, second = sorted((start, other))
         length = min(stop - start, second - first, size - second)
-        spoilt[first : first + length], spoilt[second : second + length] = (
-            spoilt[second : second + length],
-            spoilt[first : first + length],
-        )
+        one, two = slice(first, first + length), slice(second, second + length)
+        spoilt[one], spoilt[two] = spoilt[two], spoilt[one]
     elif kind == "zero":
         spoilt[start:stop] = bytes(stop - start)
     else:
@@ -142,21 +129,19 @@ def edited(value: dict, random: Random, below: tuple = ()) -> tuple[bytes, str]:
 ITEM = {"F32": "<f4", "F16": "<f2", "I64": "<i8"}
 
 
-def parsed(content: bytes) -> dict[str, np.ndarray]:
-    """The tensors of a safetensors file, read by its specification."""
-    length = int.from_bytes(content[:8], "little")
-    header, data = json.loads(content[8 : 8 + length]), content[8 + length :]
-    tensors = {}
-    for name, entry in header.items():
-        if name != "__metadata__":
-            start, stop = entry["data_offsets"]
-            tensors[name] = np.frombuffer(data[start:stop], ITEM[entry["dtype"]]).reshape(entry["shape"])
-    return tensors
-
-
 def taken_apart(content: bytes) -> tuple[dict, bytes]:
     length = int.from_bytes(content[:8], "little")
     return json.loads(content[8 : 8 + length]), content[8 + length :]
+
+
+def parsed(content: bytes) -> dict[str, np.ndarray]:
+    """The tensors of a safetensors file, read by its specification."""
+    header, data = taken_apart(content)
+    header.pop("__metadata__", None)
+    return {
+        name: np.frombuffer(data[slice(*entry["data_offsets"])], ITEM[entry["dtype"]]).reshape(entry["shape"])
+        for name, entry in header.items()
+    }
 
 
 def put_together(header: dict | bytes, data: bytes, length: int | None = None) -> bytes:
@@ -177,22 +162,11 @@ def other_header(content: bytes, random: Random) -> tuple[bytes, str]:
     )
     if kind == "shape":
         flat = int(np.prod(entry["shape"]))
-        entry["shape"] = random.choice(
-            (
-                [],
-                [0],
-                [-1],
-                [flat],
-                [flat, 1],
-                entry["shape"][::-1],
-                [10**8],
-                [2**62, 4],
-                [2**64],
-                [2**63],
-                [1] * 70_000,
-            )
-            + ([1.5], ["3"], None, 3, {}, [*entry["shape"], 1], [[flat]], [1] * 9 + entry["shape"])
-        )
+        shape = entry["shape"]
+        entry["shape"] = random.choice((
+            [], [0], [-1], [flat], [flat, 1], shape[::-1], [10**8], [2**62, 4], [2**64], [2**63], [1] * 70_000,
+            [1.5], ["3"], None, 3, {}, [*shape, 1], [[flat]], [1] * 9 + shape,
+        ))  # fmt: skip
     elif kind == "dtype":
         others = ("F64", "F32", "F16", "BF16", "I64", "I32", "I8", "U8", "BOOL", "F8_E4M3", "F4", "C64", "x", 3, None)
         entry["dtype"] = random.choice(others)
@@ -236,9 +210,8 @@ def other_header(content: bytes, random: Random) -> tuple[bytes, str]:
         return put_together(json.dumps(header).encode() + b" " * random.randrange(1, 20), data), kind
     elif kind == "length":
         right = len(json.dumps(header))
-        return put_together(
-            header, data, random.choice((0, 1, right - 1, right + 1, 10**8, 2**63, 2**64 - 1, len(content) - 8))
-        ), kind
+        lengths = (0, 1, right - 1, right + 1, 10**8, 2**63, 2**64 - 1, len(content) - 8)
+        return put_together(header, data, random.choice(lengths)), kind
     elif kind == "text":
         none = b'"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},'
         texts = (b"[]", b"null", b"{}", b"", b"[" * 100_000, b'{"a":' * 100_000, b"\xff\xfe", b'{"a": {}}')
@@ -257,9 +230,8 @@ def other_values(content: bytes, random: Random) -> tuple[bytes, str]:
     values = np.frombuffer(data[start:stop], ITEM[kind]).copy()
     value = random.choice((-1, 2**62) if kind == "I64" else (np.nan, np.inf, -np.inf, -1.0, 1e-45, 6e4, 0.0))
     values[random.randrange(len(values)) :: random.choice((1, 10**9))] = value
-    return content[: 8 + int.from_bytes(content[:8], "little")] + data[:start] + values.tobytes() + data[stop:], (
-        f"{value} in {name}"
-    )
+    head = content[: len(content) - len(data)]
+    return head + data[:start] + values.tobytes() + data[stop:], f"{value} in {name}"
 
 
 def damaged_tensors(content: bytes, random: Random) -> tuple[bytes, str]:
@@ -320,9 +292,8 @@ class Checkpoints:
         bad = random.choice((self.path, self.path.with_suffix(".json")))
         if label in ("a folder", "a pipe", "absent", "a loop"):
             bad.unlink()
-            {"a folder": bad.mkdir, "a pipe": lambda: os.mkfifo(bad), "a loop": lambda: bad.symlink_to(bad.name)}.get(
-                label, lambda: None
-            )()
+            put = {"a folder": bad.mkdir, "a pipe": lambda: os.mkfifo(bad), "a loop": lambda: bad.symlink_to(bad.name)}
+            put.get(label, lambda: None)()
         return f"{kind}: {label}"
 
     def read(self):
@@ -337,10 +308,9 @@ class Checkpoints:
         same(model.state_dict(), weights)
         assert json.dumps(model.record) == json.dumps(record), "another record"
         recipe = model.recipe.to_dict()
-        assert {key: recipe[key] for key in record["recipe"] if key != "phases"} == {
-            key: value for key, value in record["recipe"].items() if key != "phases"
-        }, "another recipe"
-        assert len(recipe["phases"]) == len(record["recipe"]["phases"]) and not model.training
+        phases, read = record["recipe"].pop("phases"), recipe.pop("phases")
+        assert {key: recipe[key] for key in record["recipe"]} == record["recipe"], "another recipe"
+        assert len(read) == len(phases) and not model.training
 
 
 # ── Training states ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -458,26 +428,24 @@ def other_png(content: bytes, random: Random) -> tuple[bytes, str]:
     elif kind == "bomb":
         parts[pixels] = (b"IDAT", ZEROS)
     else:
-        new = random.choice(
-            (
-                (b"tRNS", random.randbytes(random.choice((1, 2, 6, 14, 300)))),
-                (b"PLTE", random.randbytes(random.choice((3, 42, 768, 769, 4)))),
-                (b"acTL", struct.pack(">II", random.choice((0, 1, 2, 2**31)), 0)),
-                (b"fcTL", struct.pack(">IIIIIHHBB", 0, 32, 32, random.choice((0, 99)), 0, 1, 0, 0, 0)),
-                (b"fdAT", bytes(4) + parts[pixels][1]),
-                (b"zTXt", b"comment\0\0" + ZEROS),
-                (b"iTXt", b"comment\0\1\0\0\0" + ZEROS),
-                (b"tEXt", b"a" * 100),
-                (b"iCCP", b"profile\0\0" + ZEROS),
-                (b"iCCP", random.randbytes(50)),
-                (b"eXIf", random.choice((b"II*\0", b"MM\0*")) + random.randbytes(60)),
-                (b"gAMA", random.randbytes(random.choice((0, 3, 4)))),
-                (b"pHYs", random.randbytes(random.choice((0, 8, 9)))),
-                (b"cHRM", random.randbytes(random.choice((5, 32)))),
-                (b"sRGB", random.randbytes(random.choice((0, 1)))),
-                (random.randbytes(4), random.randbytes(9)),
-            )
-        )
+        new = random.choice((
+            (b"tRNS", random.randbytes(random.choice((1, 2, 6, 14, 300)))),
+            (b"PLTE", random.randbytes(random.choice((3, 42, 768, 769, 4)))),
+            (b"acTL", struct.pack(">II", random.choice((0, 1, 2, 2**31)), 0)),
+            (b"fcTL", struct.pack(">IIIIIHHBB", 0, 32, 32, random.choice((0, 99)), 0, 1, 0, 0, 0)),
+            (b"fdAT", bytes(4) + parts[pixels][1]),
+            (b"zTXt", b"comment\0\0" + ZEROS),
+            (b"iTXt", b"comment\0\1\0\0\0" + ZEROS),
+            (b"tEXt", b"a" * 100),
+            (b"iCCP", b"profile\0\0" + ZEROS),
+            (b"iCCP", random.randbytes(50)),
+            (b"eXIf", random.choice((b"II*\0", b"MM\0*")) + random.randbytes(60)),
+            (b"gAMA", random.randbytes(random.choice((0, 3, 4)))),
+            (b"pHYs", random.randbytes(random.choice((0, 8, 9)))),
+            (b"cHRM", random.randbytes(random.choice((5, 32)))),
+            (b"sRGB", random.randbytes(random.choice((0, 1)))),
+            (random.randbytes(4), random.randbytes(9)),
+        ))  # fmt: skip
         parts.insert(random.randrange(1, len(parts)), new)
         kind += f" {new[0]}"
     return png(parts), kind
@@ -514,9 +482,8 @@ def jpeg(parts: list[tuple[int, bytes]], scan: bytes) -> bytes:
 def other_jpeg(content: bytes, random: Random) -> tuple[bytes, str]:
     parts, scan = segments(content)
     place = random.randrange(len(parts))
-    kind = random.choice(
-        ("data", "data", "frame", "frame", "drop", "repeat", "order", "marker", "scan", "end", "insert")
-    )
+    kinds = ("data", "data", "frame", "frame", "drop", "repeat", "order", "marker", "scan", "end", "insert")
+    kind = random.choice(kinds)
     if kind == "data":
         parts[place] = (parts[place][0], damaged(parts[place][1], random)[0][:60_000])
     elif kind == "frame":
@@ -537,20 +504,18 @@ def other_jpeg(content: bytes, random: Random) -> tuple[bytes, str]:
     else:
         tiff = random.choice((b"II*\0", b"MM\0*"))
         entry = struct.pack(">HHII" if tiff[:1] == b"M" else "<HHII", 0x112, 3, random.choice((1, 2**31)), 2**31)
-        new = random.choice(
-            (
-                (0xE1, b"Exif\0\0" + tiff + random.randbytes(40)),
-                (0xE1, b"Exif\0\0" + tiff + b"\0\0\0\x08" + b"\xff\xff" + entry * 3),
-                (0xE1, b"Exif\0\0"),
-                (0xE2, b"MPF\0" + tiff + random.randbytes(60)),
-                (0xE2, b"ICC_PROFILE\0" + random.randbytes(20)),
-                (0xEE, b"Adobe\0" + random.randbytes(6)),
-                (0xED, b"Photoshop 3.0\0008BIM" + random.randbytes(30)),
-                (0xFE, random.randbytes(60_000)),
-                (0xDD, random.randbytes(2)),
-                (0xE0, b"JFIF\0" + random.randbytes(random.choice((0, 3, 9)))),
-            )
-        )
+        new = random.choice((
+            (0xE1, b"Exif\0\0" + tiff + random.randbytes(40)),
+            (0xE1, b"Exif\0\0" + tiff + b"\0\0\0\x08" + b"\xff\xff" + entry * 3),
+            (0xE1, b"Exif\0\0"),
+            (0xE2, b"MPF\0" + tiff + random.randbytes(60)),
+            (0xE2, b"ICC_PROFILE\0" + random.randbytes(20)),
+            (0xEE, b"Adobe\0" + random.randbytes(6)),
+            (0xED, b"Photoshop 3.0\0008BIM" + random.randbytes(30)),
+            (0xFE, random.randbytes(60_000)),
+            (0xDD, random.randbytes(2)),
+            (0xE0, b"JFIF\0" + random.randbytes(random.choice((0, 3, 9)))),
+        ))  # fmt: skip
         parts.insert(random.randrange(len(parts) + 1), new)
         kind += f" {new[0]:x} {new[1][:4]}"
     return jpeg(parts, scan), kind
@@ -755,28 +720,16 @@ class Bombs:
     def recipes(self):
         smoke = preset("smoke").to_dict()
         for changes in (
-            {"widths": [10**7, 10**7]},
-            {"widths": [2**14, 2**14]},
-            {"widths": [10**400, 8]},
-            {"convolutions": [10**7, 10**7]},
-            {"convolutions": [200, 200]},
+            {"widths": [10**7, 10**7]}, {"widths": [2**14, 2**14]}, {"widths": [10**400, 8]},
+            {"convolutions": [10**7, 10**7]}, {"convolutions": [200, 200]},
             {"widths": [4] * 1_000_000, "convolutions": [1] * 1_000_000},
-            {"widths": [4] * 40, "convolutions": [1] * 40, "size": 2**40},
-            {"size": 10**9},
-            {"size": 2**20},
-            {"batch": 10**12},
-            {"modalities": [f"m{number}" for number in range(100_000)]},
-            {"modalities": ["rgb"] * 1000},
-            {"modalities": ["rgb", "depth", "a.b"]},
-            {"modalities": ["train", "keys"]},
-            {"modalities": []},
-            {"modalities": [["rgb"]]},
-            {"phases": smoke["phases"][:1] * 50_000},
-            {"phases": [{"steps": 2**62}] * 2},
-            {"discriminator_widths": [4] * 1_000_000},
-            {"learning_rate": float("inf")},
-            {"latent_noise": float("nan")},
-        ):
+            {"widths": [4] * 40, "convolutions": [1] * 40, "size": 2**40}, {"size": 10**9}, {"size": 2**20},
+            {"batch": 10**12}, {"modalities": [f"m{number}" for number in range(100_000)]},
+            {"modalities": ["rgb"] * 1000}, {"modalities": ["rgb", "depth", "a.b"]}, {"modalities": ["train", "keys"]},
+            {"modalities": []}, {"modalities": [["rgb"]]}, {"phases": smoke["phases"][:1] * 50_000},
+            {"phases": [{"steps": 2**62}] * 2}, {"discriminator_widths": [4] * 1_000_000},
+            {"learning_rate": float("inf")}, {"latent_noise": float("nan")},
+        ):  # fmt: skip
             yield str(changes)[:50], smoke | changes
         yield "domains of 10 million channels", preset("domains").to_dict() | {"widths": [10**7] * 3}
         yield "a million blocks", preset("domains").to_dict() | {"convolutions": [1, 1, 10**6]}

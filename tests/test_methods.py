@@ -33,9 +33,7 @@ from mmlib.training import Trainer
 
 CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 SMOKE = preset("smoke")
-RIVAL = SMOKE.replace(
-    widths=(4, 8), discriminator_widths=(4, 8), one_cycle=False, linear_decay=True, phases=(Phase(steps=4),)
-)
+RIVAL = SMOKE.replace(widths=(4, 8), discriminator_widths=(4, 8), schedule="linear_decay", phases=(Phase(steps=4),))
 
 
 @pytest.fixture(scope="module")

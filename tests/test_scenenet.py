@@ -467,7 +467,7 @@ def test_command_shows_the_sets_and_names_bad_files(copy, capsys):
     bad = [line for line in capsys.readouterr().out.splitlines() if ".png" in line]
     assert len(bad) == 2 and "0/1/depth/0.png is missing" in bad[0] and "0/3/instance/50.png is corrupt" in bad[1]
     assert main([*arguments, "--set", "17k"]) == 2
-    assert "mmlib: unknown set '17k'" in capsys.readouterr().err
+    assert 'Invalid value "17k" for --set. Choose from: "51k", "170k"' in capsys.readouterr().err
 
 
 # ── The renderer ──

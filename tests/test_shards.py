@@ -238,12 +238,12 @@ BAD = {  # what is wrong: file, how it is spoilt, what the sentence must say of 
     "no JSON": ("d1.json", cut, "d1.json is not JSON"),
     "no text": ("d1.json", lambda path: path.write_bytes(b"\xff\xfe"), "d1.json is not JSON"),
     "other format": ("d1.json", lambda path: edit(path, format="x"), "d1.json does not say format 'mmlib-shards-1'"),
-    "no size": ("d1.json", lambda path: edit(path, size=None), "d1.json lacks a usable size"),
-    "no shards": ("d1.json", lambda path: edit(path, shards=[]), "d1.json is damaged"),
-    "odd shards": ("d1.json", lambda path: edit(path, shards=[{"views": 3}]), "d1.json is damaged"),
+    "no size": ("d1.json", lambda path: edit(path, size=None), "d1.json is no index .size must be"),
+    "no shards": ("d1.json", lambda path: edit(path, shards=[]), "d1.json is no index .shards must be"),
+    "odd shards": ("d1.json", lambda path: edit(path, shards=[{"views": 3}]), "d1.json is no index .shards"),
     "short view": ("d1.json", lambda path: first_view(path, [1, 512, 9]), "d1.json is damaged"),
     "view outside": ("d1.json", lambda path: first_view(path, [1, 512, 9, 10**6, 9]), "outside of its shard"),
-    "before the file": ("d1.json", lambda path: first_view(path, [1, -512, 9, 9, 9]), "d1.json is damaged"),
+    "before the file": ("d1.json", lambda path: first_view(path, [1, -512, 9, 9, 9]), "d1.json is no index .shards"),
     "one view more": ("d1.json", lambda path: edit(path, samples=11), "lists 10 of 11 views: repeat the command"),
 }
 
@@ -406,8 +406,8 @@ def test_commands(tree, tmp_path, capsys):
 
 def test_loading_is_timed_against_a_step(written, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("mmlib.evidence.bench.loading.probe", lambda *_: Machine(torch.device("cpu"), False, False))
-    arguments = ["bench", "--preset", "smoke", "--steps", "2", "--device", "cpu", "--json", str(tmp_path / "b.json")]
-    assert main([*arguments, "--loading", str(written)]) == 0
+    arguments = ["--preset", "smoke", "--steps", "2", "--device", "cpu", "--json", str(tmp_path / "b.json")]
+    assert main(["bench-loading", str(written), *arguments]) == 0
     result = json.loads((tmp_path / "b.json").read_text())
     assert set(result["given_per_second"]) == {"workers_0", "workers_1", "workers_2"}
     samples = pytest.approx(4, rel=1e-3)  # a step's: 2 of each set

@@ -176,10 +176,10 @@ def test_noise_is_on_the_latent_alone_and_has_its_deviation():
 
 
 def test_learning_rate_is_constant_or_one_cycle(objective):
-    constant = preset("smoke", one_cycle=False)
-    assert [constant.schedule(step) for step in (0, 3, 7)] == [1.0] * 3
+    constant = preset("smoke", schedule="constant")
+    assert [constant.rate_at(step) for step in (0, 3, 7)] == [1.0] * 3
     recipe = preset("smoke", steps=100, learning_rate=0.01)
-    shares = [recipe.schedule(step) for step in range(100)]
+    shares = [recipe.rate_at(step) for step in range(100)]
     assert shares[:10] == pytest.approx([0.1 * k for k in range(1, 11)])
     assert shares[55] == pytest.approx(0.5) and shares[40] == pytest.approx(0.75)  # half and a third of the cosine
     assert shares[99] == pytest.approx(0.5 * (1 + math.cos(math.pi * 89 / 90)))

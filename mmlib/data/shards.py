@@ -26,13 +26,14 @@ import os
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 import torch
+from msgspec import Meta, Struct
 from PIL import Image
 
-from ..files import JSON_BYTES, json_object, read_file, written_whole
+from ..files import JSON_BYTES, SIDE, fitted, json_object, read_file, written_whole
 from ..modalities import Modality
 from .images import from_pixels
 from .sets import SPLITS, Rooms
@@ -42,11 +43,29 @@ FORMAT = "mmlib-shards-1"
 SHARD_BYTES = 256 * 2**20
 BLOCK = 512  # of tar: a header is one, and contents are filled up to whole ones
 END = bytes(2 * BLOCK)
-FIELDS = {
-    "split": str, "modalities": list, "size": int, "samples": int, "sha256": str, "class_counts": list | None,
-    "shards": list,
-}  # fmt: skip
 AGAIN = "download it again, or remove it and write the shards again"
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class Shard(Struct):
+    """A tar of an index; `views` as above."""
+
+    bytes: Count
+    sha256: str
+    views: Annotated[list[list[Count]], Meta(min_length=1)]
+
+
+class Index(Struct):
+    """The index of a split's shards."""
+
+    split: str
+    modalities: list[str]
+    size: Annotated[int, Meta(ge=1, le=SIDE)]
+    samples: Count
+    sha256: str
+    shards: Annotated[list[Shard], Meta(min_length=1)]
+    class_counts: list[Count] | None = None
+
 
 # ── Reading ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -161,18 +180,20 @@ def _open_index(path: Path, whole: bool = True) -> tuple[dict, np.ndarray]:
         raise ValueError(f"{path} is not JSON ({error}): {AGAIN}") from None
     if index.get("format") != FORMAT:
         raise ValueError(f"{path} does not say format {FORMAT!r}: only shards written by mmlib are read")
-    if wrong := [field for field, kind in FIELDS.items() if not isinstance(index.get(field), kind)]:
-        raise ValueError(f"{path} lacks a usable {', '.join(wrong)}: {AGAIN}")
+    try:
+        fitted(index, Index)
+    except ValueError as error:
+        raise ValueError(f"{path} is no index ({error}): {AGAIN}") from None
     try:
         views = [np.array(shard["views"], np.int64) for shard in index["shards"]]
         shards = np.repeat(np.arange(len(views)), [len(rows) for rows in views])
         rows = np.column_stack([shards, np.arange(len(shards)), np.concatenate(views)])
         ends = np.array([shard["bytes"] for shard in index["shards"]])[shards, None]
-        if rows.shape[1] != 3 + 2 * len(index["modalities"]) or (rows < 0).any():
+        if rows.shape[1] != 3 + 2 * len(index["modalities"]):
             raise ValueError("a view of other numbers")
         if (rows[:, 3::2] + rows[:, 4::2] > ends).any():
             raise ValueError("a view outside of its shard")
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): {AGAIN}") from None
     if whole and len(rows) != index["samples"]:
         listed = f"{len(rows)} of {index['samples']} views"

@@ -21,11 +21,12 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PureWindowsPath
-from typing import Self
+from typing import Annotated, Self
 
 import torch
+from msgspec import Meta, Struct
 
-from ..files import JSON_BYTES, PIXELS, SIDE, brief, image_bytes, json_object, read_file
+from ..files import JSON_BYTES, PIXELS, SIDE, brief, fitted, image_bytes, json_object, read_file
 from ..modalities import Modality
 from .images import decode, from_pixels, read_pixels, resize
 
@@ -205,6 +206,23 @@ def load(path: str | Path, records: Mapping[str, Modality]) -> Memory:
     return Memory(images, records, index, index.get("split", Path(path).stem), digest.hexdigest(), path)
 
 
+class Room(Struct):
+    """An entry of an index: `path` and `frame` say where its images lie."""
+
+    room: int
+    path: str
+    frame: int | str = 0
+
+
+class Index(Struct):
+    """What reading a data set needs of its `index.json`; it may hold more."""
+
+    size: Annotated[int, Meta(ge=1, le=SIDE)]
+    modalities: Annotated[list[str], Meta(min_length=1)]
+    rooms: Annotated[list[Room], Meta(min_length=1)]
+    split: str = ""
+
+
 class Files:
     """The files of a directory or of a zip, by name; what cannot be read is named in the error."""
 
@@ -259,10 +277,11 @@ class Files:
             raise ValueError(f"{where} is not JSON ({brief(error)}): render or download the data set again") from None
         if index.get("format") != FORMAT:
             raise ValueError(f"{where} does not say format {FORMAT!r}: only data sets made by mmlib are read")
-        fields = {"size": int, "modalities": list, "rooms": list}
-        if wrong := [field for field, kind in fields.items() if type(index.get(field)) is not kind]:
-            raise ValueError(f"{where} lacks a usable {', '.join(wrong)}: render or download the data set again")
-        if not index["modalities"] or not all(name and _is_name(name) for name in index["modalities"]):
+        try:
+            fitted(index, Index)
+        except ValueError as error:
+            raise ValueError(f"{where} is no index ({error}): render or download the data set again") from None
+        if not all(name and _is_name(name) for name in index["modalities"]):
             raise ValueError(f"{where} lists modalities {brief(index['modalities'])}: list their names")
         if not _is_name(index.get("split", "")):
             raise ValueError(f"{where} has a split {brief(index['split'])}, which is no name: give it one")
@@ -277,18 +296,12 @@ def _reopened(path: str | Path, changed: int) -> Files:
 
 
 def check_rooms(index: dict, where: str) -> None:
-    """`ValueError` where an index lists no rooms, too many, one twice, or files outside its data set."""
+    """`ValueError` where an index lists too many rooms, one twice, or files outside its data set."""
     size, rooms = index["size"], index["rooms"]
-    if not rooms:
-        raise ValueError(f"{where} lists no rooms: render at least one")
-    if not 1 <= size <= SIDE or len(rooms) * size**2 > PIXELS:
-        raise ValueError(
-            f"{where} says {len(rooms)} rooms of {brief(size, 20)} pixels a side: a side may have 1 to {SIDE}, and all "
-            f"rooms together {PIXELS:,} pixels, for they are kept in memory"
-        )
+    if len(rooms) * size**2 > PIXELS:
+        many = f"{len(rooms)} rooms of {size} pixels a side"
+        raise ValueError(f"{where} says {many}: together they may have {PIXELS:,}, because memory holds them all")
     for entry in rooms:
-        if not isinstance(entry, dict) or type(entry.get("room")) is not int or "path" not in entry:
-            raise ValueError(f"{where} has an entry without room or path: render or download the data set again")
         if not _is_inside(entry["path"], entry.get("frame", 0)):
             place = brief([entry["path"], entry.get("frame", 0)])
             raise ValueError(f"{where} has an entry with path and frame {place}, which is no file of the data set")
@@ -304,14 +317,14 @@ def file_name(entry: dict, record: Modality) -> str:
     return f"{entry['path']}/{record.folder}/{entry.get('frame', 0)}{record.suffix}"
 
 
-def _is_name(value: object) -> bool:
-    """Whether a value is text that a path and an error can hold."""
-    return isinstance(value, str) and value.isprintable() and len(value) < 256
+def _is_name(text: str) -> bool:
+    """Whether a path and an error can hold a text."""
+    return text.isprintable() and len(text) < 256
 
 
-def _is_inside(path: object, frame: object) -> bool:
+def _is_inside(path: str, frame: int | str) -> bool:
     """Whether path and frame of an entry name files below the data set's own folder, on every system."""
-    if not _is_name(path) or not _is_name(str(frame) if type(frame) is int else frame):
+    if not _is_name(path) or not _is_name(str(frame)):
         return False
     place = PureWindowsPath(f"{path}/{frame}")  # a Windows path knows both kinds of slash, and drives
     return not place.anchor and ".." not in place.parts

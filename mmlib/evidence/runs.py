@@ -176,7 +176,6 @@ def _rival(recipe: Recipe, widths: tuple[int, ...], batch: int, learning_rate: f
         discriminator_widths=widths[:3],
         batch=batch,
         learning_rate=learning_rate,
-        one_cycle=False,
-        linear_decay=True,
+        schedule="linear_decay",
         phases=(Phase(steps=recipe.steps),),
     )

@@ -1,0 +1,118 @@
+"""Commands that make the results."""
+
+import functools
+from pathlib import Path
+from typing import Annotated
+
+from .. import checkpoints, evaluation, files, recipes
+from ..data import shipped
+from .app import Device, Folder, Json, Positive, PresetName, Resume, about, app
+
+
+@app.command
+def experiment(
+    name: Annotated[str, about("Which experiment; an unknown one lists them.")],
+    /,
+    *,
+    out: Annotated[Folder, about("Folder for states and logs.")] = Path("runs/experiments"),  # noqa: B008 - immutable
+    data: Annotated[Path, about("Folder with d1 and d2, of an experiment outside the tables.")] = shipped.SHIPPED,
+    seeds: Annotated[Positive, about("How many seeds, from 0, of a table or figure.")] = 3,
+    preset: Annotated[PresetName | None, about("Of a table or figure; without it, ablation or domains.")] = None,
+    domains: Annotated[str | None, about("Your own images, for styles: trainA, trainB, … or one folder each.")] = None,
+    anchor: Annotated[str, about("With --domains, the domain that all pairs have; without it, the first.")] = "",
+    processes: Annotated[Positive, about("Trainings at once.")] = 1,
+    table: Annotated[bool, about("Render the table from the results that are there.")] = False,
+    device: Device = "auto",
+    resume: Resume = False,
+) -> None:
+    """Train and measure what data/results/NAME.json reports."""
+    from ..evidence.experiments import run, run_grid
+    from ..evidence.grids import GRIDS, PRESET
+    from ..evidence.tables import render
+
+    if domains:
+        if name != "styles":
+            raise ValueError(f"--domains belongs to the experiment styles, not to {name}")
+        _styles_of_folders(domains, out / "domains", anchor, preset or "domains", device)
+    elif name in GRIDS:
+        preset = preset or PRESET.get(name, "ablation")
+        if not table:
+            run_grid(name, seeds, preset, out, device, processes)
+        print(render(name, preset, seeds))
+    else:
+        print(evaluation.table(run(name, out / name, device, resume, data)))
+
+
+def _styles_of_folders(domains: str, out: Path, anchor: str, preset: str, device: str) -> None:
+    """Figure 6 of images of one's own: seen and unseen translations of the first image of each domain."""
+    from ..course import plots
+    from ..data.domains import folder_domains
+    from ..methods.mixed_cycles import run_folders
+
+    model = run_folders(domains, out, anchor, preset, device)
+    anchor = model.modalities[0]
+    shown = {}
+    for rooms in folder_domains(domains, model.recipe.size, anchor, "test"):
+        shown |= rooms.batch([0])
+    picture = plots.all_translations(model, shown, functools.partial(evaluation.seen, anchor=anchor))
+    files.write(out / "translations.png", picture.png())
+    print(f"wrote checkpoint.safetensors and translations.png in {out}; the anchor is {anchor}")
+
+
+@app.command
+def distil(
+    vgg: Annotated[str, about("torchvision's vgg16 state dict (.pth), or Keras's VGG16 as .onnx.")],
+    /,
+    *,
+    out: Annotated[Folder, about("Folder for state and log.")] = Path("runs/distillation"),  # noqa: B008 - immutable
+    device: Device = "auto",
+) -> None:
+    """Distil ImageNet's VGG-16 into the slim RGB encoder of the pretrained rows."""
+    from ..evidence.experiments import DISTILLATION, RGB_ENCODER
+    from ..methods.distillation import distil
+
+    pairs = (shipped.shipped("d1"), shipped.shipped("d2"))
+    distil(vgg, DISTILLATION, pairs, out, RGB_ENCODER, device=device, resume=True)
+    print(f"wrote {RGB_ENCODER} and its record")
+
+
+@app.command
+def speedrun(
+    *,
+    preset: PresetName = "speedrun",
+    seeds: Annotated[Positive, about("How many seeds, from 0.")] = 3,
+    device: Device = "auto",
+    json: Json = None,
+    record: Annotated[str | None, about("Name for data/results/records, if all seeds reached the target.")] = None,
+    change: Annotated[str, about("With --record, what changed since the last one.")] = "",
+) -> int:
+    """Train from nothing to a zero-pair mIoU of 0.40, on a clock, over several seeds."""
+    from ..evidence import speedrun as runs
+
+    result = runs.speedrun(recipes.preset(preset), seeds, device)
+    print(runs.describe(result))
+    if json:
+        files.write_json(result, json)
+    if record:
+        print(f"wrote {runs.keep(result, record, change)}")
+    return 0 if result["reached"] else 1
+
+
+@app.command
+def readme(*, rooms: Annotated[int, about("Test rooms in the picture.")] = 3) -> None:
+    """Make the README's picture and tables, the model cards and the exercises' table anew."""
+    from ..course import headers, plots
+    from ..evidence import cards, pages
+
+    model = checkpoints.load(shipped.CHECKPOINT)
+    test = shipped.shipped("test", model.recipe.size)
+    picture = plots.translations(model, test.batch(range(rooms)), ["rgb", "depth"], ["segmentation"])
+    files.write(pages.PICTURE, picture.png())
+    changed = pages.update_readme()
+    print(f"wrote {pages.PICTURE}; the headline of {pages.README} {'is new' if changed else 'was up to date'}")
+    cards.write_cards()
+    print(f"wrote the model cards in {cards.CHECKPOINTS}")
+    changed = headers.update_instructors()
+    print(f"the exercises of {headers.INSTRUCTORS} {'are new' if changed else 'were up to date'}")
+    changed = pages.update_machines()
+    print(f"the arithmetic of {pages.MACHINES} {'is new' if changed else 'was up to date'}")

@@ -1,0 +1,144 @@
+"""Commands that train, measure and audit."""
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+from .. import checkpoints, evaluation, files, recipes
+from ..data import sets, shipped
+from ..data.shipped import SHIPPED
+from ..recipes import PRESETS, Recipe
+from .app import Checkpoint, Device, Folder, Json, Pairs, Positive, PresetName, Resume, about, app
+
+
+def meanings(record: type) -> dict[str, str]:
+    """The docstrings under the fields of a dataclass, by field."""
+    body = ast.parse(inspect.getsource(record)).body[0].body
+    return {
+        field.target.id: inspect.cleandoc(text.value.value)
+        for field, text in itertools.pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
+    }
+
+
+def _recipe_options() -> type:
+    """A dataclass of a recipe's fields as options, each None where it is not given."""
+    group = Group("Recipe", help="Each replaces a value of the preset; lists have commas between.", sort_key=1)
+    texts, options = meanings(Recipe), []
+    for field in dataclasses.fields(Recipe):
+        if field.name in ("name", "modalities", "phases"):
+            continue
+        shown, default = field.type, getattr(PRESETS["course"], field.name)
+        if is_list := isinstance(default, tuple):
+            shown, default = str, ",".join(map(str, default))
+        elif field.type is bool:
+            shown, default = Literal["true", "false"], str(default).lower()
+
+        def read(_, tokens, kind=field.type, is_list=is_list):
+            text = tokens[0].value
+            try:
+                return files.fitted(text.split(",") if is_list else text, kind, strict=False)
+            except ValueError as error:
+                raise ValueError(f"{text!r} {error}") from None
+
+        text = f"{texts[field.name]} [course: {default}]"
+        option = Parameter(converter=read, n_tokens=1, group=group, help=text)
+        options.append((field.name, Annotated[shown | None, option], None))
+    made = dataclasses.make_dataclass("RecipeOptions", options, frozen=True)
+    made.__module__ = __name__  # cyclopts takes apart only classes that a module declares
+    return made
+
+
+RecipeOptions = _recipe_options()
+
+
+@app.command
+def train(
+    *,
+    out: Annotated[Folder, about("Folder for checkpoint, state and log.")],
+    preset: Annotated[PresetName, about("The recipe to start from.")] = "course",
+    steps: Annotated[int | None, about("Steps in all; phases keep their proportion.")] = None,
+    data: Pairs = SHIPPED,
+    device: Device = "auto",
+    resume: Resume = False,
+    workers: Annotated[int, about("Processes that prepare batches ahead.")] = 0,
+    save_every: Annotated[Positive, about("Steps between saved states.")] = 500,
+    add: Annotated[str | None, about("Plug this modality in, in place of training all: needs --to.")] = None,
+    to: Annotated[str | None, about("The trained checkpoint that it is plugged into, and that stays.")] = None,
+    rgb_weights: Annotated[str | None, about("For the RGB encoder: VGG-16's, or a distilled encoder's.")] = None,
+    changes: Annotated[RecipeOptions, Parameter(name="*")] = RecipeOptions(),  # noqa: B008 - frozen
+) -> None:
+    """Train a mix-and-match network on D1 and D2, or plug a modality into one."""
+    from ..methods.plug_in import PlugIn, plugged_in
+    from ..objectives import ZeroPair
+    from ..training import fit
+
+    given = {key: value for key, value in vars(changes).items() if value is not None}
+    given |= {} if steps is None else {"steps": steps}
+    if (add is None) != (to is None):
+        raise ValueError("--add MODALITY and --to CHECKPOINT belong together: give both, or neither")
+    if add:
+        base = checkpoints.load(to)
+        recipe = plugged_in(base.recipe, add).replace(**given)
+        objective = PlugIn(shipped.open_split(data, add), base)
+    else:
+        recipe = recipes.preset(preset, **given)
+        objective = ZeroPair(shipped.open_split(data, "d1"), shipped.open_split(data, "d2"))
+    fit(recipe, objective, out, device=device, workers=workers, resume=resume, rgb_weights=rgb_weights,
+        save_every=save_every)  # fmt: skip
+    if int(os.environ.get("RANK", 0)) == 0:  # of torchrun's processes only the first writes
+        print(f"wrote {out}/checkpoint.safetensors and checkpoint.json")
+
+
+@app.command
+def evaluate(
+    checkpoint: Checkpoint,
+    /,
+    *,
+    data: Annotated[Path, about("Folder with the split's zip or shards, or a zip, or a rendered folder.")] = SHIPPED,
+    split: Annotated[Literal["validation", "test"], about("The rooms to measure on.")] = "test",
+    json: Json = "-",
+    device: Device = "auto",
+) -> None:
+    """Measure all translations of a checkpoint."""
+    from ..hardware.compute import choose_device
+
+    model = checkpoints.load(checkpoint).to(choose_device(device))
+    rooms = _rooms_of(model, data, split)
+    result = {"checkpoint": Path(checkpoint).name, **evaluation.evaluate(model, rooms)}
+    files.write_json(result, json)
+    if json != "-":
+        print(evaluation.table(result))
+
+
+def _rooms_of(model, data: Path, split: str):
+    """The rooms of a split that hold a model's modalities: those of colours and styles, or of `data`."""
+    from ..data.domains import COLOURS
+    from ..methods.colours import shipped_scenes
+    from ..methods.styles import PHOTO, painted
+
+    names, size = set(model.modalities), model.recipe.size
+    if names <= set(COLOURS):
+        return shipped_scenes(size, split)
+    rooms = shipped.open_split(data, split, size)
+    if PHOTO in names:
+        return painted(rooms, model.modalities)
+    if split == "test" and not names <= set(rooms.modalities):
+        return sets.joined(rooms, shipped.open_split(data, "test_surfaces", size))
+    return rooms
+
+
+@app.command
+def audit(checkpoint: Checkpoint, /) -> int:
+    """Show from a checkpoint's record that it never saw depth and segmentation of one room."""
+    from ..audit import audit, describe_audit
+
+    record = checkpoints.verified_record(checkpoint)
+    print(describe_audit(record))
+    return 1 if audit(record) else 0
