@@ -62,8 +62,7 @@ class Recipe:
     modalities: tuple[str, ...] = ("rgb", "depth", "segmentation")
     """The modalities; each has an encoder and a decoder."""
     architecture: Literal["segnet", "resnet"] = "segnet"
-    """The paper's networks, or, of domains, the halves of CycleGAN's generator, each with the last of `convolutions` as
-    its number of residual blocks."""
+    """The paper's networks, or, of domains, the halves of CycleGAN's generator with its residual blocks."""
     batch: Annotated[int, Meta(ge=2, le=BATCH)] = 6
     """Pairs of each training set in a step; batch normalization needs two."""
     rgb_batch_norm: bool = True
