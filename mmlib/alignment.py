@@ -44,7 +44,7 @@ def fusion(
 
 @torch.inference_mode()
 def agreement(model, rooms: Rooms, source: str, target: str, batch_size: int = 50) -> dict:
-    """How far the unseen translation says of a room what the seen one says, by the target's metric.
+    """How far the unseen translation of a room agrees with the seen one, by the target's metric.
 
     The answer of RGB → `target` stands for the truth, so `rooms` need RGB and `source` alone: of the unseen pair this
     is all that can be measured without a true pair. High where one is right and where both are wrong alike.
@@ -54,17 +54,17 @@ def agreement(model, rooms: Rooms, source: str, target: str, batch_size: int = 5
     with eval_mode(model):
         for start in range(0, len(rooms), batch_size):
             batch = rooms.batch(range(start, min(start + batch_size, len(rooms))))
-            said = [
+            predictions = [
                 record.to_raw(model.translate(model.records[name].to_input(batch[name].to(device)), name, target))
                 for name in (source, "rgb")
             ]
-            metric.update(*(raw.cpu() for raw in said))
+            metric.update(*(raw.cpu() for raw in predictions))
     return metric.compute()
 
 
 @torch.inference_mode()
 def alignment(model, rooms: Rooms, first: str, second: str) -> dict:
-    """How well what two encoders say of one room agrees, over `rooms` (at least 4), all of them in one batch.
+    """How well two encodings of one room agree, over `rooms` (at least 4), all of them in one batch.
 
     `retrieval_at_1`: the share of rooms whose latent of `first` is nearer (Euclidean) to their own room's latent of
     `second` than to any other room's. `distance`: for each pooled stage, the last being the latent, the mean distance

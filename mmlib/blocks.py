@@ -84,15 +84,15 @@ class ImagePool(nn.Module):
     def forward(self, made: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         """The images to show in place of `made` (N, C, H, W), which the pool remembers."""
         shown = made.clone()
-        for number, image in enumerate(made):
+        for index, image in enumerate(made):
             filled, size = int(self.filled), len(self.images)
             if filled < size:
                 self.images[filled] = image
                 self.filled += 1
             elif torch.rand((), generator=random, device=random.device) < 0.5:
-                place = int(torch.randint(size, (), generator=random, device=random.device))
-                shown[number] = self.images[place]
-                self.images[place] = image
+                older = int(torch.randint(size, (), generator=random, device=random.device))
+                shown[index] = self.images[older]
+                self.images[older] = image
         return shown
 
 
@@ -113,9 +113,9 @@ class Discriminator(nn.Module):
 class PatchDiscriminator(Discriminator):
     """The RGB discriminator C(x) of Table 6: (N, channels, H, W) → scores (N, 1, H / 2 ** stages, …).
 
-    Strided 5×5 convolutions, a stage a width, each with batch normalization and LeakyReLU (appendix A). The table stops
-    at 16×16×512; the head is our choice: a 5×5 convolution to one score a patch, without activation, for least squares
-    (section 4.3).
+    Strided 5×5 convolutions, one stage per width, each with batch normalization and LeakyReLU (appendix A). The table
+    stops at 16×16×512; the head is our choice: a 5×5 convolution to one score per patch, without activation, for least
+    squares (section 4.3).
     """
 
     def __init__(self, channels: int = 3, widths: tuple[int, ...] = (64, 128, 256, 512)):

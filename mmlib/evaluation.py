@@ -86,19 +86,19 @@ def confusion_by_room(
     record = rooms.records["segmentation"]
     metrics = [record.metric() for _ in rooms.rooms]
     for start in range(0, len(rooms), batch_size):
-        places = range(start, min(start + batch_size, len(rooms)))
-        batch = rooms.batch(places)
+        indices = range(start, min(start + batch_size, len(rooms)))
+        batch = rooms.batch(indices)
         image = rooms.records[source].to_input(batch[source].to(device or device_of(model)))
         prediction = record.to_raw(model.decode(model.encode(image, source), "segmentation"))
-        for place, p, t in zip(places, prediction, batch["segmentation"]):
-            metrics[place].update(p, t)
+        for index, p, t in zip(indices, prediction, batch["segmentation"]):
+            metrics[index].update(p, t)
     return torch.stack([metric.confusion for metric in metrics])
 
 
 def bootstrap(confusions: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
     """mIoU, float64 (draws,), of rooms drawn with replacement: how much a result depends on the rooms that were there.
 
-    `confusions` (rooms, 14, 14) as from `confusion_by_room`; `drawn` int64 (draws, rooms), positions of rooms. Two
+    `confusions` (rooms, K, K) as from `confusion_by_room`; `drawn` int64 (draws, rooms), positions of rooms. Two
     networks are compared on the same `drawn`.
     """
     times = torch.zeros(len(drawn), len(confusions), dtype=torch.float64)
@@ -108,7 +108,7 @@ def bootstrap(confusions: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
 
 
 def table(result: dict) -> str:
-    """The result of `evaluate` for people: a row a translation, * where training had no pairs of its modalities."""
+    """The result of `evaluate` for people: one row per translation, * where training had no pairs of its modalities."""
     rows = []
     for name, row in result["translations"].items():
         source, target = name.split("_to_")

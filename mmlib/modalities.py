@@ -31,7 +31,7 @@ CLASS_COLOURS = (
     (0, 0, 0), (0, 0, 255), (233, 89, 48), (0, 218, 0), (149, 0, 240), (222, 241, 24), (255, 206, 206),
     (0, 224, 229), (106, 136, 204), (117, 29, 41), (240, 35, 235), (0, 167, 156), (249, 139, 0), (225, 229, 194),
 )  # fmt: skip
-"""SceneNet RGB-D's display colours, RGB 0–255, a row a class."""
+"""SceneNet RGB-D's display colours, RGB 0–255, one row per class."""
 
 DEPTH_CENTRE, DEPTH_SCALE = 3.0, 2.0
 """Metres: depth enters the networks as (metres − 3) / 2, about zero mean, a spread of one half in a furnished room."""

@@ -1,7 +1,7 @@
 """Objectives: what a training minimises, on which sets, with which networks.
 
-Section 4.3 comes first in its plain form, `PlainZeroPair`, a line a term. `ZeroPair` has the same terms in a form that
-encodes each image once. `mmlib.training.fit` takes any `Objective`; the baselines of `mmlib.methods` are others.
+Section 4.3 comes first in its plain form, `PlainZeroPair`, one line per term. `ZeroPair` has the same terms and encodes
+each image once. `mmlib.training.fit` takes any `Objective`; the baselines of `mmlib.methods` are others.
 """
 
 import functools
@@ -56,7 +56,7 @@ class Objective:
         return {}
 
     def freeze(self, model: nn.Module, phase: Phase) -> None:
-        """Hold still what the phase says (section 5.1), after all has been put in training mode."""
+        """Freeze what the phase says (section 5.1), after all has been put in training mode."""
         if isinstance(model, MixAndMatch) and "rgb" in model.modalities:
             encoder = model.encoders["rgb"].requires_grad_(not phase.freeze_rgb_encoder)
             encoder.train(not phase.freeze_rgb_encoder)
@@ -77,13 +77,13 @@ class Objective:
         raise NotImplementedError
 
     def fool(self, C: Mapping[str, nn.Module], judged: Judged) -> Terms:
-        """L_GAN, the decoders' side: the discriminators C should take made images for real ones."""
+        """L_GAN, the decoders' side: the discriminators C should take translated images x̂ for real ones."""
         return {f"gan/*{name}": generator_gan(C[name](x_hat)) for name, (_, x_hat) in judged.items()}
 
     def judge(self, C: Mapping[str, nn.Module], judged: Judged, random: torch.Generator) -> Terms:
-        """L_GAN, the side of the discriminators C: real images should score 1, made ones 0.
+        """L_GAN, the side of the discriminators C: real images x should score 1, translated ones x̂ 0.
 
-        Real and made images have one pass each, because else batch normalization could tell them apart.
+        x and x̂ have one pass each, because batch normalization would tell mixed batches apart.
         """
         losses = {}
         for name, (x, x_hat) in judged.items():
@@ -144,8 +144,8 @@ class PlainZeroPair(Objective):
         for (_, y_name), pair in zip((rooms.modalities for rooms in self.sets), batches, strict=True):
             x, y, Y = pair.images["rgb"], pair.images[y_name], self.records[y_name].letter
             x_hat.append(T(y, y_name, "rgb"))
-            terms[f"rgb/{Y}R"] = L("rgb", x_hat[-1], pair)
-            terms[f"{y_name}/R{Y}"] = L(y_name, T(x, "rgb", y_name), pair)
+            terms[f"rgb/{Y}R"] = L("rgb", x_hat[-1], pair)  # L_L2
+            terms[f"{y_name}/R{Y}"] = L(y_name, T(x, "rgb", y_name), pair)  # L_SEG, L_DEPTH
             if recipe.autoencoders:
                 terms[f"{y_name}/{Y}{Y}"] = L(y_name, T(y, y_name, y_name), pair)
             if phase.lambda_latent > 0:
@@ -153,8 +153,8 @@ class PlainZeroPair(Objective):
                 terms[f"latent/R{Y}"] = latent_consistency(h, f(y, y_name), recipe.consistency)
             for z_name in self.unseen(y_name, phase):
                 record = self.records[z_name]
-                said = T(x, "rgb", z_name) if average is None else average.translate(x, "rgb", z_name)
-                terms[f"pseudo_{z_name}/{Y}{record.letter}"] = pseudo_pair(T(y, y_name, z_name), said, record)
+                label = T(x, "rgb", z_name) if average is None else average.translate(x, "rgb", z_name)
+                terms[f"pseudo_{z_name}/{Y}{record.letter}"] = pseudo_pair(T(y, y_name, z_name), label, record)
         every = anchors(batches)
         if recipe.autoencoders:
             x_hat.append(T(every.images["rgb"], "rgb", "rgb"))
@@ -217,11 +217,11 @@ class ZeroPair(PlainZeroPair):
                 add(target, letter[target], y_hat[target], pair)
             for name in unlabelled:
                 if average is None:
-                    said = y_hat[f"rgb of {name}"]
+                    label = y_hat[f"rgb of {name}"]
                 else:
                     with torch.no_grad():
-                        said = average.translate(pairs[name].images["rgb"], "rgb", target)
-                loss = pseudo_pair(y_hat[name], said, self.records[target])
+                        label = average.translate(pairs[name].images["rgb"], "rgb", target)
+                loss = pseudo_pair(y_hat[name], label, self.records[target])
                 terms[f"pseudo_{target}/{letter[name]}{letter[target]}"] = loss
         return terms, {"R": (every.images["rgb"], x_hat)}
 
@@ -236,7 +236,7 @@ class OnZeroPairs(Objective):
 
 
 def apart(*sets: AnchoredPairs) -> tuple[AnchoredPairs, ...]:
-    """The sets; `ValueError` where two of them share rooms, so that a pair that is to be unseen would be seen."""
+    """The sets; `ValueError` where two of them share rooms, because their unseen pair would be seen."""
     for first, second in itertools.combinations(sets, 2):
         if shared := set(first.rooms) & set(second.rooms):
             one, other = first.modalities[1], second.modalities[1]
@@ -273,13 +273,13 @@ def class_weights(rooms: Rooms, balance: float, name: str = "segmentation") -> t
 
 
 def pseudo_pair(translated: torch.Tensor, teacher: torch.Tensor, target: Modality) -> torch.Tensor:
-    """L_PSEUDO: an unseen translation against what the seen one says of the same room, no gradient to the teacher.
+    """L_PSEUDO: an unseen translation against the seen one of the same room, without a gradient to the teacher.
 
     T_DS(z) learns from T_RS(x) on D2, T_SD(y) from T_RD(x) on D1: the pseudo-pairs of the journal version (Wang et al.,
     IJCV 2020). No true depth–segmentation pair is involved. Of classes, the target is their distribution.
     """
-    said = target.soft_target(teacher.detach().float())
-    return target.loss(translated, said, torch.ones_like(said[:, :1], dtype=torch.bool), joint=JOINT)
+    label = target.soft_target(teacher.detach().float())
+    return target.loss(translated, label, torch.ones_like(label[:, :1], dtype=torch.bool), joint=JOINT)
 
 
 def total(terms: Terms, phase: Phase, records: Mapping[str, Modality] = KNOWN) -> torch.Tensor:

@@ -185,7 +185,7 @@ def probe(device: str = "auto", precision: str = "auto", recipe: Recipe | None =
 @functools.cache
 def _probed(device: torch.device, precision: str, recipe: Recipe, switches: tuple[str, ...]) -> Machine:
     with torch.random.fork_rng(devices=[]):
-        segnet = MixAndMatch.from_recipe(recipe.replace(modalities=("depth",)))
+        segnet = MixAndMatch.from_recipe(recipe.replace(modalities=("depth",), architecture="segnet"))
         image = torch.randn(recipe.batch, 1, recipe.size, recipe.size)
 
     def work(form: Machine):

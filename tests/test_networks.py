@@ -417,11 +417,6 @@ def test_images_that_do_not_fit_are_told_what_does(smoke, shape, source, words):
     assert all(word in str(error.value) for word in words), error.value
 
 
-def test_unknown_target_is_named(smoke):
-    with pytest.raises(ValueError, match="unknown modality 'normals'"):
-        smoke.translate(image_of("rgb", 32), "rgb", "normals")
-
-
 def test_from_recipe_depends_on_the_seed_alone():
     torch.manual_seed(5)
     before = torch.get_rng_state()

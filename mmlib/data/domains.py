@@ -50,7 +50,7 @@ def shipped_colours(size: int | None = None) -> tuple[Domain, ...]:
 def folder_domains(folder: str | Path, size: int, anchor: str = "", part: str = "train") -> tuple[Domain, ...]:
     """The domains of a folder of images, the anchor first (by default the first by name).
 
-    Either `trainA`, `trainB` and so on, as CycleGAN's sets have them, or one sub-folder a domain. `part`: `train`, or
+    Either `trainA`, `trainB` and so on, as CycleGAN's sets have them, or one sub-folder per domain. `part`: `train`, or
     `test` for `testA` and so on, where there are such. Images are cut square in the middle and resized. `ValueError`
     names what is missing: two sub-folders with images, an anchor among them, an image that can be read.
     """
@@ -65,14 +65,14 @@ def folder_domains(folder: str | Path, size: int, anchor: str = "", part: str = 
         raise ValueError(f"{folder} holds {len(found)} domains: give a folder with trainA and trainB, or one a domain")
     if anchor and anchor not in names:
         raise ValueError(f"{folder} holds {', '.join(names)}, not the anchor {anchor}")
-    domains, number = [], 0
+    domains, start = [], 0
     for name, path in zip(names, found):
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
         if len(files) < 2:
             raise ValueError(f"{path} holds {len(files)} images (.jpg, .png): a domain needs at least 2")
         images = torch.stack([_square(file, size) for file in files])
-        domains.append(Domain.of({name: images}, range(number, number + len(files)), name))
-        number += len(files)
+        domains.append(Domain.of({name: images}, range(start, start + len(files)), name))
+        start += len(files)
     return tuple(sorted(domains, key=lambda rooms: rooms.split != (anchor or names[0])))
 
 

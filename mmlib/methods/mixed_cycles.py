@@ -32,8 +32,8 @@ class MixedCycles(Objective):
     """CycleGANs between an anchor, the first domain, and each other one, with autoencoders and aligned latents.
 
     Each step trains one pair, drawn anew: least-squares GANs on both sides, cycles, both autoencoders, and, where
-    λ_latent says so, latent consistency between an image and its translation, which stands for the pair that there is
-    not. `pairs="all"` draws from all pairs of domains, as ComboGAN does (Anoosheh et al. 2018).
+    λ_latent says so, latent consistency between an image and its translation, which takes the place of a true
+    pair. `pairs="all"` draws from all pairs of domains, as ComboGAN does (Anoosheh et al. 2018).
 
     In a phase of `one_autoencoder`, the anchor's encoder and decoder learn to reconstruct the images of all domains,
     and all others are copies of them: encoders that begin alike need not find each other first.
@@ -51,7 +51,7 @@ class MixedCycles(Objective):
         self.pairs = [pair for pair in itertools.combinations(names, 2) if pairs == "all" or names[0] in pair]
 
     def freeze(self, model: MixAndMatch, phase: Phase) -> None:
-        """Nothing is held still; but copies are made where there is but one autoencoder."""
+        """Nothing is frozen; where there is one autoencoder, the others become copies of it."""
         if phase.one_autoencoder:
             for first, *others in (model.encoders.values(), model.decoders.values()):
                 for part in others:

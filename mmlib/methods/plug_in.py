@@ -91,8 +91,8 @@ class PlugIn(Objective):
             for target in self.base.modalities:
                 if target != "rgb":
                     with torch.no_grad():
-                        said = model.decode(f_R, target)
+                        label = model.decode(f_R, target)
                     record = self.records[target]
-                    loss = pseudo_pair(model.decode(f_N, target), said, record)
+                    loss = pseudo_pair(model.decode(f_N, target), label, record)
                     terms[f"pseudo_{target}/{letter}{record.letter}"] = loss
         return terms, {}

@@ -30,11 +30,11 @@ class Student(Objective):
     def terms(self, model: MixAndMatch, batches, recipe: Recipe, phase: Phase, random, average=None):
         (pair,) = batches
         with torch.no_grad():
-            said = self.teacher.translate(pair.images[self.anchor], self.anchor, self.target)
+            label = self.teacher.translate(pair.images[self.anchor], self.anchor, self.target)
         encoding = add_noise(model.encode(pair.images[self.source], self.source), recipe.latent_noise, random)
         prediction = model.decode(encoding, self.target)
         source, target = self.records[self.source], self.records[self.target]
-        return {f"pseudo_{target.name}/{source.letter}{target.letter}": pseudo_pair(prediction, said, target)}, {}
+        return {f"pseudo_{target.name}/{source.letter}{target.letter}": pseudo_pair(prediction, label, target)}, {}
 
     def total(self, terms: dict[str, torch.Tensor], phase: Phase) -> torch.Tensor:
         return self.records[self.target].weight(phase) * sum(terms.values())

@@ -1,6 +1,6 @@
 """`python -m mmlib bench`: the time of one training step done naively, done our way, and the floor under both.
 
-* *naive*: fp32, every translation and every consistency term encodes its input again (12 encoder passes);
+* *naive*: fp32, every translation and every consistency term encodes its input again (11 encoder passes);
 * *ours in fp32*: the same mathematics, each input encoded once, each decoder run once;
 * *ours*: with the precision and memory format that the probe chose;
 * *floor*: the convolutions of our step alone, each shape timed forward and backward in its best format;
