@@ -97,7 +97,9 @@ class Modality:
 
     def __reduce_ex__(self, protocol):
         """A library's record travels between processes as its name, because functions without a name cannot travel."""
-        return (modality, (self.name,)) if KNOWN.get(self.name) is self else super().__reduce_ex__(protocol)
+        if KNOWN.get(self.name) is self:
+            return modality, (self.name,)
+        return (domain, (self.name,)) if domain(self.name) is self else super().__reduce_ex__(protocol)
 
 
 def named(*records: Modality) -> dict[str, Modality]:

@@ -10,8 +10,10 @@ import torch
 from conftest import rooms_of
 from mmlib import DepthPairs, ZeroPair, audit, evaluate, fit, load, modality, preset
 from mmlib.course import plots
+from mmlib.data.domains import Domain
 from mmlib.data.sets import AnchoredPairs, OraclePairs, Rooms
-from mmlib.modalities import DEPTH, RGB, named, segmentation
+from mmlib.data.shipped import SHIPPED
+from mmlib.modalities import DEPTH, RGB, domain, named, segmentation
 
 PARTS = ("Unknown", *(f"part {number}" for number in range(1, 41)))
 COLOURS = [tuple(round(255 * c) for c in colorsys.hsv_to_rgb(number / 41, 1, 1)) for number in range(41)]
@@ -63,3 +65,5 @@ def test_an_unknown_modality_is_named():
 def test_sets_travel_to_worker_processes(rooms_dir):
     pairs = pickle.loads(pickle.dumps(OraclePairs(rooms_dir, ("depth", "segmentation"))))
     assert pairs.records["depth"] is DEPTH and pairs.batch([0])["depth"].dtype == torch.float32
+    red = pickle.loads(pickle.dumps(Domain(SHIPPED.parent / "colours" / "red.zip", "red", 32)))
+    assert red.records == named(domain("red"))
