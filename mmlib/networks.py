@@ -249,7 +249,7 @@ class MixAndMatch(Translator):
     """
 
     def __init__(self, encoders: Mapping[str, nn.Module], decoders: Mapping[str, nn.Module], records, stride: int):
-        super().__init__(records, stride)
+        super().__init__({name: records[name] for name in encoders}, stride)
         self.encoders = nn.ModuleDict(encoders)
         self.decoders = nn.ModuleDict(decoders)
 
