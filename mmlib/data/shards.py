@@ -33,7 +33,7 @@ import torch
 from msgspec import Meta, Struct
 from PIL import Image
 
-from ..files import JSON_BYTES, SIDE, fitted, json_object, read_file, written_whole
+from ..files import JSON_BYTES, SIDE, index_object, read_file, written_whole
 from ..modalities import Modality
 from .images import from_pixels
 from .sets import SPLITS, Rooms
@@ -173,17 +173,12 @@ def _open_index(path: Path, whole: bool = True) -> tuple[dict, np.ndarray]:
     """An index and of each view the number of its shard, its own and its scene's, and of each file offset and count of
     bytes: int64 (views, 3 + 2 × modalities). `ValueError` where it is damaged, or not yet whole."""
     try:
-        index = json_object(read_file(path, JSON_BYTES))
+        content = read_file(path, JSON_BYTES)
     except FileNotFoundError:
         raise _missing(path) from None
     except ValueError as error:
         raise ValueError(f"{path} is not JSON ({error}): {AGAIN}") from None
-    if index.get("format") != FORMAT:
-        raise ValueError(f"{path} does not say format {FORMAT!r}: only shards written by mmlib are read")
-    try:
-        fitted(index, Index)
-    except ValueError as error:
-        raise ValueError(f"{path} is no index ({error}): {AGAIN}") from None
+    index = index_object(content, path, FORMAT, Index, "shards written by mmlib", AGAIN)
     try:
         views = [np.array(shard["views"], np.int64) for shard in index["shards"]]
         shards = np.repeat(np.arange(len(views)), [len(rows) for rows in views])

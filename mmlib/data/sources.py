@@ -26,7 +26,7 @@ from typing import Annotated, Self
 import torch
 from msgspec import Meta, Struct
 
-from ..files import JSON_BYTES, PIXELS, SIDE, brief, fitted, image_bytes, json_object, read_file
+from ..files import JSON_BYTES, PIXELS, SIDE, brief, image_bytes, index_object, read_file
 from ..modalities import Modality
 from .images import decode, from_pixels, read_pixels, resize
 
@@ -270,17 +270,8 @@ class Files:
     def index(self) -> dict:
         """The parsed `index.json`, once it says all that reading needs."""
         where = self.where("index.json")
-        content = self.read("index.json", JSON_BYTES)
-        try:
-            index = json_object(content)
-        except ValueError as error:
-            raise ValueError(f"{where} is not JSON ({brief(error)}): render or download the data set again") from None
-        if index.get("format") != FORMAT:
-            raise ValueError(f"{where} does not say format {FORMAT!r}: only data sets made by mmlib are read")
-        try:
-            fitted(index, Index)
-        except ValueError as error:
-            raise ValueError(f"{where} is no index ({error}): render or download the data set again") from None
+        content, again = self.read("index.json", JSON_BYTES), "render or download the data set again"
+        index = index_object(content, where, FORMAT, Index, "data sets made by mmlib", again)
         if not all(name and _is_name(name) for name in index["modalities"]):
             raise ValueError(f"{where} lists modalities {brief(index['modalities'])}: list their names")
         if not _is_name(index.get("split", "")):
