@@ -6,8 +6,6 @@ import torch
 
 from .data.sets import Rooms
 from .evaluation import device_of, eval_mode
-from .metrics import METRICS
-from .modalities import modality
 from .networks import Encoding
 
 
@@ -32,40 +30,41 @@ def fusion(
         raise ValueError(f"{rooms.split} holds {', '.join(rooms.modalities)}; {', '.join(absent)} was asked for")
     if indices not in ("", first, second):
         raise ValueError(f"indices of {indices!r} were asked for, but the sources are {first} and {second}")
-    metrics = [METRICS[modality(target).metric]() for _ in alphas]
-    device = device_of(model)
+    metrics = [rooms.records[target].metric() for _ in alphas]
+    device, sources = device_of(model), [rooms.records[name] for name in (first, second)]
     with eval_mode(model):
         for start in range(0, len(rooms), batch_size):
             batch = rooms.batch(range(start, min(start + batch_size, len(rooms))))
-            f, g = (model.encode(modality(name).to_input(batch[name].to(device)), name) for name in (first, second))
+            f, g = (model.encode(r.to_input(batch[r.name].to(device)), r.name) for r in sources)
             for alpha, metric in zip(alphas, metrics, strict=True):
                 fused = f.fuse(g, alpha) if indices in ("", first) else g.fuse(f, 1 - alpha)
-                metric.update(modality(target).to_raw(model.decode(fused, target)), batch[target])
+                metric.update(rooms.records[target].to_raw(model.decode(fused, target)), batch[target])
     return [{"alpha": alpha, **metric.compute()} for alpha, metric in zip(alphas, metrics)]
 
 
 @torch.inference_mode()
 def agreement(model, rooms: Rooms, source: str, target: str, batch_size: int = 50) -> dict:
-    """How far the unseen translation says of a room what the seen one says, by the target's metric.
+    """How far the unseen translation of a room agrees with the seen one, by the target's metric.
 
     The answer of RGB → `target` stands for the truth, so `rooms` need RGB and `source` alone: of the unseen pair this
     is all that can be measured without a true pair. High where one is right and where both are wrong alike.
     """
-    metric, device = METRICS[modality(target).metric](), device_of(model)
+    record, device = model.records[target], device_of(model)
+    metric = record.metric()
     with eval_mode(model):
         for start in range(0, len(rooms), batch_size):
             batch = rooms.batch(range(start, min(start + batch_size, len(rooms))))
-            said = [
-                modality(target).to_raw(model.translate(modality(name).to_input(batch[name].to(device)), name, target))
+            predictions = [
+                record.to_raw(model.translate(model.records[name].to_input(batch[name].to(device)), name, target))
                 for name in (source, "rgb")
             ]
-            metric.update(*(raw.cpu() for raw in said))
+            metric.update(*(raw.cpu() for raw in predictions))
     return metric.compute()
 
 
 @torch.inference_mode()
 def alignment(model, rooms: Rooms, first: str, second: str) -> dict:
-    """How well what two encoders say of one room agrees, over `rooms` (at least 4), all of them in one batch.
+    """How well two encodings of one room agree, over `rooms` (at least 4), all of them in one batch.
 
     `retrieval_at_1`: the share of rooms whose latent of `first` is nearer (Euclidean) to their own room's latent of
     `second` than to any other room's. `distance`: for each pooled stage, the last being the latent, the mean distance
@@ -77,7 +76,7 @@ def alignment(model, rooms: Rooms, first: str, second: str) -> dict:
     if len(rooms) < 4:
         raise ValueError(f"split {rooms.split}: alignment compares rooms, at least 4, and has only {len(rooms)}")
     batch = {name: raw.to(device_of(model)) for name, raw in rooms.batch(range(len(rooms))).items()}
-    f, g = (model.encode(modality(name).to_input(batch[name]), name) for name in (first, second))
+    f, g = (model.encode(rooms.records[name].to_input(batch[name]), name) for name in (first, second))
     distances = [
         torch.cdist(a.flatten(1).double().cpu(), b.flatten(1).double().cpu()) for a, b in zip(f.pooled, g.pooled)
     ]

@@ -13,7 +13,7 @@ from .data.sets import ranges
 from .data.shipped import SHIPPED
 from .evaluation import aligned
 from .files import fitted
-from .modalities import known_modalities
+from .modalities import KNOWN
 
 
 def audit(record: dict) -> list[str]:
@@ -28,8 +28,8 @@ def audit(record: dict) -> list[str]:
     if not isinstance(entries, list) or not entries:
         return ["the record lists no data: what this checkpoint was trained on cannot be told"]
     names = _names(record)
-    if bad := [number for number, entry in enumerate(entries) if not _well_formed(entry, names)]:
-        return [f"entry {number} of the record's data is incomplete or malformed" for number in bad]
+    if bad := [index for index, entry in enumerate(entries) if not _well_formed(entry, names)]:
+        return [f"entry {index} of the record's data is incomplete or malformed" for index in bad]
     problems = [
         f"the test split was used for {entry['role']}"
         for entry in entries
@@ -54,7 +54,7 @@ def _names(record: dict) -> set[str]:
     recipe = record.get("recipe")
     declared = recipe.get("modalities") if isinstance(recipe, dict) else None
     named = (name for name in declared if isinstance(name, str)) if isinstance(declared, list) else ()
-    return {*known_modalities(), *named}
+    return {*KNOWN, *named}
 
 
 Word = Annotated[str, Meta(min_length=1)]

@@ -1,4 +1,4 @@
-"""The bricks of SegNet: convolution, pooling that keeps its indices, unpooling, and the patch discriminator."""
+"""The bricks of networks: SegNet's convolution, pooling and unpooling; discriminators; CycleGAN's residual halves."""
 
 import torch
 import torch.nn.functional as F
@@ -84,15 +84,15 @@ class ImagePool(nn.Module):
     def forward(self, made: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         """The images to show in place of `made` (N, C, H, W), which the pool remembers."""
         shown = made.clone()
-        for number, image in enumerate(made):
+        for index, image in enumerate(made):
             filled, size = int(self.filled), len(self.images)
             if filled < size:
                 self.images[filled] = image
                 self.filled += 1
             elif torch.rand((), generator=random, device=random.device) < 0.5:
-                place = int(torch.randint(size, (), generator=random, device=random.device))
-                shown[number] = self.images[place]
-                self.images[place] = image
+                older = int(torch.randint(size, (), generator=random, device=random.device))
+                shown[index] = self.images[older]
+                self.images[older] = image
         return shown
 
 
@@ -113,9 +113,9 @@ class Discriminator(nn.Module):
 class PatchDiscriminator(Discriminator):
     """The RGB discriminator C(x) of Table 6: (N, channels, H, W) → scores (N, 1, H / 2 ** stages, …).
 
-    Strided 5×5 convolutions, a stage a width, each with batch normalization and LeakyReLU (appendix A). The table stops
-    at 16×16×512; the head is our choice: a 5×5 convolution to one score a patch, without activation, for least squares
-    (section 4.3).
+    Strided 5×5 convolutions, one stage per width, each with batch normalization and LeakyReLU (appendix A). The table
+    stops at 16×16×512; the head is our choice: a 5×5 convolution to one score per patch, without activation, for least
+    squares (section 4.3).
     """
 
     def __init__(self, channels: int = 3, widths: tuple[int, ...] = (64, 128, 256, 512)):
@@ -130,3 +130,63 @@ class PatchDiscriminator(Discriminator):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return self.head(self.features(image))
+
+
+def initialise(module: nn.Module) -> nn.Module:
+    """Weights from N(0, 0.02), as both papers' code."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, 0.0, 0.02)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.weight, 1.0, 0.02)
+            nn.init.zeros_(layer.bias)
+    return module
+
+
+class Residual(nn.Module):
+    """Two 3×3 convolutions whose output is added to their input (CycleGAN, appendix 7.2)."""
+
+    def __init__(self, width: int, normalization):
+        super().__init__()
+        layers = []
+        for last in (False, True):
+            layers += [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), normalization(width)]
+            layers += [] if last else [nn.ReLU(inplace=True)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.layers(x)
+
+
+def group_norm(width: int) -> nn.Module:
+    """Group normalization, groups of four, in the place of CycleGAN's instance normalization, which takes each
+    channel's brightness and contrast out of every image: autoencoders then learn much more slowly."""
+    return nn.GroupNorm(max(1, width // 4), width)
+
+
+def resnet_down(
+    inputs: int, widths: tuple[int, ...], residuals: int, normalization=nn.InstanceNorm2d
+) -> list[nn.Module]:
+    """The first half of CycleGAN's generator (appendix 7.2): (N, inputs, H, W) → (N, widths[-1], H / 4, W / 4).
+
+    `widths`, here three: of the first 7×7 convolution and of each strided one; then residual blocks. `normalization`: a
+    width → a layer.
+    """
+    layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(inputs, widths[0], 7)]
+    layers += [normalization(widths[0]), nn.ReLU(inplace=True)]
+    for narrow, wide in zip(widths, widths[1:]):
+        layers += [nn.Conv2d(narrow, wide, 3, stride=2, padding=1), normalization(wide), nn.ReLU(inplace=True)]
+    return layers + [Residual(widths[-1], normalization) for _ in range(residuals)]
+
+
+def resnet_up(
+    outputs: int, widths: tuple[int, ...], residuals: int = 0, normalization=nn.InstanceNorm2d
+) -> list[nn.Module]:
+    """The other half, residual blocks first, with a linear output."""
+    layers: list[nn.Module] = [Residual(widths[-1], normalization) for _ in range(residuals)]
+    for wide, narrow in zip(widths[:0:-1], widths[-2::-1]):
+        layers.append(nn.ConvTranspose2d(wide, narrow, 3, stride=2, padding=1, output_padding=1))
+        layers += [normalization(narrow), nn.ReLU(inplace=True)]
+    return [*layers, nn.ReflectionPad2d(3), nn.Conv2d(widths[0], outputs, 7)]

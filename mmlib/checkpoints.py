@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch.overrides import TorchFunctionMode
 
 from .files import DIMENSIONS, FILE_BYTES, JSON_BYTES, brief, fitted, json_object, read_file, require_file, write
-from .modalities import forgotten_on_failure
+from .modalities import Modality
 from .networks import MixAndMatch
 from .recipes import Recipe, from_dict
 
@@ -69,10 +69,9 @@ def verified_record(path: str | Path) -> dict:
     return record
 
 
-@forgotten_on_failure()  # networks of domains register these by the names that the file gives them
-def load(path: str | Path, recipe: Recipe | None = None, build: Callable = MixAndMatch.from_recipe) -> MixAndMatch:
+def load(path: str | Path, recipe: Recipe | None = None, records: Collection[Modality] = ()) -> MixAndMatch:
     """The trained networks of a checkpoint, in eval mode on the CPU; `model.recipe` and `model.record`
-    (its JSON) say how it was made. `build` makes the networks of a recipe, where they are not the paper's.
+    (its JSON) say how it was made. `records`: those of modalities that are not the library's.
 
     `ValueError` where a file is missing, corrupt, does not belong to its record, or was trained by another `recipe`
     than the one asked for; or holds anything but finite numbers in exactly the tensors of its recipe's networks. Their
@@ -81,17 +80,14 @@ def load(path: str | Path, recipe: Recipe | None = None, build: Callable = MixAn
     path, record = _named(path).with_suffix(".safetensors"), verified_record(path)
     try:
         trained = from_dict(record.get("recipe") or {})
-        expected = _shapes(build, trained)
+        expected = _shapes(trained, records)
     except ValueError as error:
         raise ValueError(f"{path.with_suffix('.json')}: {brief(error)}") from error
     if recipe is not None:
         require_same(trained, recipe, path)
     weights, _ = read_tensors(path, lambda names: expected)
-    model = build(trained)
+    model = MixAndMatch.from_recipe(trained, records)
     model.load_state_dict(weights)
-    for name, tensor in model.state_dict().items():
-        if not torch.equal(tensor, weights[name]):  # the last of several names of a shared weight has the say
-            raise ValueError(f"{path}: {name} is shared by several networks, and differs among them; copy it again")
     model.recipe, model.record = trained, record
     return model.eval().to(memory_format=torch.channels_last)  # on CPUs the faster layout
 
@@ -107,11 +103,11 @@ class _Undrawn(TorchFunctionMode):
         return function(*arguments, **options)
 
 
-def _shapes(build: Callable, recipe: Recipe) -> dict[str, torch.Tensor]:
+def _shapes(recipe: Recipe, records: Collection[Modality]) -> dict[str, torch.Tensor]:
     """The tensors of a recipe's networks, with shapes and without memory; `ValueError` where none can be built."""
     try:
         with torch.device("meta"), _Undrawn(), warnings.catch_warnings(action="ignore"):
-            return build(recipe).state_dict()
+            return MixAndMatch.from_recipe(recipe, records).state_dict()
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ValueError(f"recipe: no networks can be built by it ({error})") from error
 

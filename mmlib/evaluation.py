@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from .data.sets import Rooms
-from .metrics import METRICS, SegmentationMetrics, iou
-from .modalities import SEGMENTATION, modality
+from .metrics import iou
 
 
 def seen(source: str, target: str, anchor: str = "rgb") -> bool:
@@ -43,7 +42,7 @@ def evaluate(
 ) -> dict:
     """Measure every translation of a model on `Triplets`, or some of them on any rooms that hold what they need.
 
-    `model` has `.encode(x, name)`, `.decode(encoding, name)` and `.modalities` (names); a module is put in eval mode,
+    `model` has what a `Translator` has; a module is put in eval mode,
     and each part of it back in the mode it had. Images go to `device`, or to where the module is. Each input is encoded
     once and decoded into every target. `sources` and `targets` narrow the table. Returns {"rooms", "size", "split",
     "data_sha256", "translations": {"depth_to_segmentation": {…, "seen": False}, …}}.
@@ -52,23 +51,27 @@ def evaluate(
     targets = tuple(targets or model.modalities)
     if absent := [name for name in dict.fromkeys(sources + targets) if name not in rooms.modalities]:
         raise ValueError(f"{rooms.split} holds {', '.join(rooms.modalities)}; {', '.join(absent)} was asked for")
-    metrics = {(source, target): METRICS[modality(target).metric]() for source in sources for target in targets}
+    anchor = "rgb" if "rgb" in rooms.modalities else model.modalities[0]
+    metrics = {(source, target): rooms.records[target].metric() for source in sources for target in targets}
     device = device or device_of(model)
     with eval_mode(model):
         for start in range(0, len(rooms), batch_size):
             batch = rooms.batch(range(start, min(start + batch_size, len(rooms))))
             batch = {name: raw.to(device) for name, raw in batch.items()}
             for source in sources:
-                encoding = model.encode(modality(source).to_input(batch[source]), source)
+                encoding = model.encode(rooms.records[source].to_input(batch[source]), source)
                 for target in targets:
-                    prediction = modality(target).to_raw(model.decode(encoding, target))
+                    prediction = rooms.records[target].to_raw(model.decode(encoding, target))
                     metrics[source, target].update(prediction, batch[target])
     return {
         "rooms": len(rooms),
         "size": rooms.size,
         "split": rooms.split,
         "data_sha256": rooms.sha256,
-        "translations": {f"{s}_to_{t}": {**metric.compute(), "seen": seen(s, t)} for (s, t), metric in metrics.items()},
+        "translations": {
+            f"{source}_to_{target}": {**metric.compute(), "seen": seen(source, target, anchor)}
+            for (source, target), metric in metrics.items()
+        },
     }
 
 
@@ -76,25 +79,26 @@ def evaluate(
 def confusion_by_room(
     model, rooms: Rooms, source: str, batch_size: int = 25, device: torch.device | str | None = None
 ) -> torch.Tensor:
-    """`source` → segmentation room by room: confusion matrices, int64 (rooms, 14, 14); `evaluate` measures their sum.
+    """`source` → segmentation room by room: confusion matrices, int64 (rooms, K, K); `evaluate` measures their sum.
 
     `model` as in `evaluate`, in eval mode.
     """
-    metrics = [SegmentationMetrics() for _ in rooms.rooms]
+    record = rooms.records["segmentation"]
+    metrics = [record.metric() for _ in rooms.rooms]
     for start in range(0, len(rooms), batch_size):
-        places = range(start, min(start + batch_size, len(rooms)))
-        batch = rooms.batch(places)
-        image = modality(source).to_input(batch[source].to(device or device_of(model)))
-        prediction = SEGMENTATION.to_raw(model.decode(model.encode(image, source), "segmentation"))
-        for place, p, t in zip(places, prediction, batch["segmentation"]):
-            metrics[place].update(p, t)
+        indices = range(start, min(start + batch_size, len(rooms)))
+        batch = rooms.batch(indices)
+        image = rooms.records[source].to_input(batch[source].to(device or device_of(model)))
+        prediction = record.to_raw(model.decode(model.encode(image, source), "segmentation"))
+        for index, p, t in zip(indices, prediction, batch["segmentation"]):
+            metrics[index].update(p, t)
     return torch.stack([metric.confusion for metric in metrics])
 
 
 def bootstrap(confusions: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
     """mIoU, float64 (draws,), of rooms drawn with replacement: how much a result depends on the rooms that were there.
 
-    `confusions` (rooms, 14, 14) as from `confusion_by_room`; `drawn` int64 (draws, rooms), positions of rooms. Two
+    `confusions` (rooms, K, K) as from `confusion_by_room`; `drawn` int64 (draws, rooms), positions of rooms. Two
     networks are compared on the same `drawn`.
     """
     times = torch.zeros(len(drawn), len(confusions), dtype=torch.float64)
@@ -104,7 +108,7 @@ def bootstrap(confusions: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
 
 
 def table(result: dict) -> str:
-    """The result of `evaluate` for people: a row a translation, * where training had no pairs of its modalities."""
+    """The result of `evaluate` for people: one row per translation, * where training had no pairs of its modalities."""
     rows = []
     for name, row in result["translations"].items():
         source, target = name.split("_to_")

@@ -96,6 +96,24 @@ def fitted(value: object, kind: type[T], strict: bool = True) -> T:
         raise ValueError(brief(f"{field} {problem}".strip())) from None
 
 
+def index_object(content: bytes, where: str | Path, form: str, kind: type, made: str, advice: str) -> dict:
+    """The index of a data set: a JSON object that says format `form` and has what `kind` asks for.
+
+    `ValueError` names the file `where`, what is wrong, and `made` or `advice`: what alone is read, or what to do.
+    """
+    try:
+        index = json_object(content)
+    except ValueError as error:
+        raise ValueError(f"{where} is not JSON ({brief(error)}): {advice}") from None
+    if index.get("format") != form:
+        raise ValueError(f"{where} does not say format {form!r}: only {made} are read")
+    try:
+        fitted(index, kind)
+    except ValueError as error:
+        raise ValueError(f"{where} is no index ({error}): {advice}") from None
+    return index
+
+
 def fit_fields(record: object) -> None:
     """Bring each field of a dataclass to its type; `ValueError` names the first that does not fit."""
     for field in dataclasses.fields(record):

@@ -1,34 +1,38 @@
 """Metrics: accumulators of what is right and wrong, over all pixels that have a target.
 
-Metrics take *raw* images (see `mmlib.modalities`): class ids, metres, 0–255. Pixels without a target (class 0, depth 0)
-count nowhere. Paper: tables 1 to 3 (mIoU, global), table 4 (δ < 1.25^k, RMSE).
+Metrics take *raw* images: class ids, metres, 0–255, unit vectors. Pixels without a target (class 0, depth 0, a vector
+of zeros) count nowhere. `headline` names the measure that stands for all. Paper: tables 1 to 3 (mIoU, global), table 4
+(δ < 1.25^k, RMSE).
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
-
-from .modalities import CLASSES, modality
 
 
 class SegmentationMetrics:
     """Intersection over union from one confusion matrix over all pixels whose target is a named class.
 
-    `confusion[target, prediction]` int64 (14, 14), row 0 stays empty. `compute()`: `iou` by class (None where neither
-    target nor prediction has it), `miou` their mean, `global` the share of pixels that are right.
+    `classes`: the names of all K classes, Unknown first. `confusion[target, prediction]` int64 (K, K), row 0 stays
+    empty. `compute()`: `iou` by class (None where neither target nor prediction has it), `miou` their mean, `global`
+    the share of pixels that are right.
     """
 
-    def __init__(self):
-        self.confusion = torch.zeros(len(CLASSES), len(CLASSES), dtype=torch.int64)
+    headline = "miou"
+
+    def __init__(self, classes: Sequence[str]):
+        self.classes = tuple(classes)
+        self.confusion = torch.zeros(len(classes), len(classes), dtype=torch.int64)
 
     def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
         prediction, target = _same_shape(prediction, target)
         valid = target > 0
-        pairs = target[valid].long() * len(CLASSES) + prediction[valid].long()
-        self.confusion += torch.bincount(pairs, minlength=len(CLASSES) ** 2).view_as(self.confusion)
+        pairs = target[valid].long() * len(self.classes) + prediction[valid].long()
+        self.confusion += torch.bincount(pairs, minlength=len(self.classes) ** 2).view_as(self.confusion)
 
     def compute(self) -> dict:
-        shares = {name: None if math.isnan(s) else s for name, s in zip(CLASSES[1:], iou(self.confusion).tolist())}
+        shares = {name: None if math.isnan(s) else s for name, s in zip(self.classes[1:], iou(self.confusion).tolist())}
         present = [share for share in shares.values() if share is not None]
         return {
             "miou": _ratio(sum(present), len(present)),
@@ -38,7 +42,7 @@ class SegmentationMetrics:
 
 
 def iou(confusion: torch.Tensor) -> torch.Tensor:
-    """Intersection over union by class, float64 (…, 13), of confusion matrices (…, 14, 14), `[target, prediction]`.
+    """Intersection over union by class, float64 (…, K − 1), of confusion matrices (…, K, K), `[target, prediction]`.
 
     Unknown is left out; a class that neither target nor prediction has is NaN, so that mIoU is `iou(…).nanmean(-1)`.
     """
@@ -52,6 +56,8 @@ class DepthMetrics:
 
     `delta_k` is the share of pixels with max(p/t, t/p) < 1.25^k; for ratios and logarithms, p is at least 1 mm.
     """
+
+    headline = "delta1"
 
     def __init__(self):
         self.pixels = 0
@@ -76,6 +82,8 @@ class DepthMetrics:
 class RGBMetrics:
     """Colour over all pixels and channels: `rmse` on the 0–255 scale and `psnr` in decibels (None when exact)."""
 
+    headline = "psnr"
+
     def __init__(self):
         self.values = 0
         self.square = 0.0
@@ -94,12 +102,14 @@ class NormalsMetrics:
     """The angle between unit vectors, in degrees, where the target is a hit: `mean`, `median`, and `within11`,
     `within22`, `within30`, the shares of pixels within 11.25°, 22.5° and 30° (Fouhey et al. 2013)."""
 
+    headline = "mean"
+
     def __init__(self):
         self.counts = torch.zeros(1801, dtype=torch.int64)  # in tenths of a degree, from 0 to 180
 
     def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
         prediction, target = _same_shape(prediction, target)
-        valid = modality("normals").valid(target)[:, 0]
+        valid = target.square().sum(1) > 0.25
         p, t = prediction.movedim(1, -1)[valid].double(), target.movedim(1, -1)[valid].double()
         degrees = torch.rad2deg(torch.atan2(torch.linalg.cross(p, t).norm(dim=-1), (p * t).sum(-1)))
         self.counts += torch.bincount((10 * degrees).round().long(), minlength=1801)
@@ -113,10 +123,6 @@ class NormalsMetrics:
         limits = {"within11": 112, "within22": 225, "within30": 300}
         within = {name: share[tenths].item() if pixels else None for name, tenths in limits.items()}
         return {"mean": mean, "median": median, **within}
-
-
-METRICS = {"segmentation": SegmentationMetrics, "depth": DepthMetrics, "rgb": RGBMetrics, "normals": NormalsMetrics}
-"""The accumulator that a `Modality.metric` names."""
 
 
 def _same_shape(prediction: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

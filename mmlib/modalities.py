@@ -7,16 +7,19 @@ Three forms of an image appear in this library:
   0 = no hit, segmentation `int64` class ids (N, 1, H, W) with 0 = Unknown;
 * *network*: the `float32` tensors that encoders read (`to_input`) and decoders write (`to_raw` goes back).
 
-A new modality is one more record, which `register` makes known.
+A new modality is one more record. Data sets and networks hold the records of their modalities, by name (`records`).
 """
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+
+from . import losses, metrics
 
 CLASSES = (
     "Unknown", "Bed", "Books", "Ceiling", "Chair", "Floor", "Furniture",
@@ -28,10 +31,27 @@ CLASS_COLOURS = (
     (0, 0, 0), (0, 0, 255), (233, 89, 48), (0, 218, 0), (149, 0, 240), (222, 241, 24), (255, 206, 206),
     (0, 224, 229), (106, 136, 204), (117, 29, 41), (240, 35, 235), (0, 167, 156), (249, 139, 0), (225, 229, 194),
 )  # fmt: skip
-"""SceneNet RGB-D's display colours, RGB 0–255, a row a class."""
+"""SceneNet RGB-D's display colours, RGB 0–255, one row per class."""
 
 DEPTH_CENTRE, DEPTH_SCALE = 3.0, 2.0
 """Metres: depth enters the networks as (metres − 3) / 2, about zero mean, a spread of one half in a furnished room."""
+
+NO_TARGET = 0.6
+"""The grey, 0–1, in which pixels without a target are drawn."""
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """How an image file stores its pixels: in words, as Pillow calls them (`modes`), and the type of their numbers."""
+
+    words: str
+    modes: tuple[str, ...]
+    dtype: type
+
+
+COLOUR_8 = Pixels("8-bit colour", ("RGB",), np.uint8)
+GREY_8 = Pixels("8-bit grey", ("L", "P"), np.uint8)
+GREY_16 = Pixels("16-bit grey", ("I;16", "I"), np.uint16)
 
 
 @dataclass(frozen=True)
@@ -39,14 +59,15 @@ class Modality:
     """What the library needs to know about one modality.
 
     `to_input(raw)` → float32 (N, channels, H, W); `to_raw(output)` goes back; `valid(raw)` → bool (N, 1, H, W), the
-    pixels that count in losses and metrics. `loss` names an entry of `mmlib.losses.LOSSES`, `metric` one of
-    `mmlib.metrics.METRICS`, `loss_weight` a λ of `mmlib.recipes.Phase`, or is its own. `letter` is the paper's: R,
-    S, D. `soft_target` makes a teacher's output a target for pseudo-pairs. `resample` is how its pixels may be
-    interpolated, `mirrored(raw)` what else a mirror does to them, besides moving them, and `zoomed(raw, share)` what
-    else it does to show a share (N, 1, 1, 1) of the image's side as all of it. `pixels` names an entry of
-    `mmlib.data.images.PIXEL_MODES`; `from_stored` turns stored pixels (channels, H, W) into raw ones, which a batch
-    holds as `raw_dtype`, and `to_stored` goes back where it can; `problem(raw)` says what is wrong with one raw image,
-    or returns None.
+    pixels that count in losses and metrics. `loss` is of `mmlib.losses`, `metric()` a new accumulator of
+    `mmlib.metrics`, `weight(phase)` the λ of its loss terms. `colours(raw, largest)` draws one raw image
+    (C, H, W) as (H, W, 3) in 0–1; a map of numbers has the end of the scale at `largest`. `letter` is the paper's: R,
+    S, D. `classes` are the names of class ids, Unknown first. `soft_target` makes a teacher's output a target for
+    pseudo-pairs. `resample` is how its pixels may be interpolated, `mirrored(raw)` what else a mirror does to them,
+    besides moving them, and `zoomed(raw, share)` what else it does to show a share (N, 1, 1, 1) of the image's side as
+    all of it. Files lie in `folder` and end in `suffix`. `from_stored` turns stored pixels (channels, H, W) into raw
+    ones, which a batch holds as `raw_dtype`, and `to_stored` goes back where it can; `problem(raw)` says what is wrong
+    with one raw image, or returns None.
     """
 
     name: str
@@ -57,14 +78,16 @@ class Modality:
     to_input: Callable[[torch.Tensor], torch.Tensor]
     to_raw: Callable[[torch.Tensor], torch.Tensor]
     valid: Callable[[torch.Tensor], torch.Tensor]
-    loss: str
-    metric: str
-    loss_weight: str | float
+    loss: Callable[..., torch.Tensor]
+    metric: Callable[[], object]
+    weight: Callable[[object], float]
+    colours: Callable[[torch.Tensor, float], np.ndarray]
     resample: str
+    classes: tuple[str, ...] = ()
     decoder_uses_side_information: bool = True
     encoder_batch_norm: bool = True
     soft_target: Callable[[torch.Tensor], torch.Tensor] = lambda output: output
-    pixels: str = "8-bit grey"
+    pixels: Pixels = GREY_8
     from_stored: Callable[[torch.Tensor], torch.Tensor] = lambda pixels: pixels
     to_stored: Callable[[torch.Tensor], torch.Tensor] = lambda raw: raw
     raw_dtype: torch.dtype = torch.uint8
@@ -72,14 +95,19 @@ class Modality:
     mirrored: Callable[[torch.Tensor], torch.Tensor] = lambda raw: raw
     zoomed: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = lambda raw, share: raw
 
+    def __reduce_ex__(self, protocol):
+        """A library's record travels between processes as its name, because functions without a name cannot travel."""
+        if KNOWN.get(self.name) is self:
+            return modality, (self.name,)
+        return (domain, (self.name,)) if domain(self.name) is self else super().__reduce_ex__(protocol)
 
-def _everywhere(raw: torch.Tensor) -> torch.Tensor:
-    return torch.ones_like(raw[:, :1], dtype=torch.bool)
+
+def named(*records: Modality) -> dict[str, Modality]:
+    """Records by their names, in order."""
+    return {record.name: record for record in records}
 
 
-def _one_hot(classes: torch.Tensor) -> torch.Tensor:
-    """Class ids (N, 1, H, W) → one-hot float32 (N, 14, H, W)."""
-    return F.one_hot(classes[:, 0].long(), len(CLASSES)).movedim(-1, 1).float()
+# ── The paper's ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _depth_problem(metres: torch.Tensor) -> str | None:
@@ -94,16 +122,14 @@ def _depth_problem(metres: torch.Tensor) -> str | None:
     return f"its depth looks like {unit}, expected millimetres ({stored})"
 
 
-def _class_problem(classes: torch.Tensor) -> str | None:
-    largest = int(classes.max())
-    last = len(CLASSES) - 1
-    return f"it holds class {largest}, expected 0 (Unknown) to {last} ({CLASSES[last]})" if largest > last else None
+def _depth_colours(metres: torch.Tensor, largest: float) -> np.ndarray:
+    """Viridis, yellow at `largest`; no hit is grey."""
+    from matplotlib import colormaps  # noqa: PLC0415 - only pictures need it
 
-
-def _unit(pixels: torch.Tensor) -> torch.Tensor:
-    """Stored normals (3, H, W), 0–255 → unit vectors float32; black, where nothing was hit, → 0."""
-    vectors = F.normalize(pixels.float() / 127.5 - 1.0, dim=0)
-    return torch.where((pixels == 0).all(0), 0.0, vectors)
+    numbers = metres[0].numpy()
+    colours = colormaps["viridis"](numbers / largest)[..., :3]
+    colours[numbers <= 0] = NO_TARGET
+    return colours
 
 
 RGB = Modality(
@@ -114,14 +140,15 @@ RGB = Modality(
     suffix=".jpg",
     to_input=lambda raw: raw.float() / 127.5 - 1.0,
     to_raw=lambda output: ((output.float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8),
-    valid=_everywhere,
-    loss="l2",
-    metric="rgb",
-    loss_weight="lambda_rgb",
+    valid=lambda raw: torch.ones_like(raw[:, :1], dtype=torch.bool),
+    loss=losses.l2,
+    metric=metrics.RGBMetrics,
+    weight=lambda phase: phase.lambda_rgb,
+    colours=lambda raw, largest: raw.permute(1, 2, 0).numpy() / 255,
     resample="bilinear",
     decoder_uses_side_information=False,  # the paper's footnote 4: indices leave grid-like artefacts in RGB
     encoder_batch_norm=False,  # so that VGG-16's weights fit (appendix A); recipes that train from scratch turn it on
-    pixels="8-bit colour",
+    pixels=COLOUR_8,
 )
 
 DEPTH = Modality(
@@ -133,11 +160,12 @@ DEPTH = Modality(
     to_input=lambda raw: (raw.float() - DEPTH_CENTRE) / DEPTH_SCALE,
     to_raw=lambda output: (output.float() * DEPTH_SCALE + DEPTH_CENTRE).clamp_min(0.0),
     valid=lambda raw: raw > 0,
-    loss="berhu",
-    metric="depth",
-    loss_weight="lambda_depth",
+    loss=losses.berhu,
+    metric=metrics.DepthMetrics,
+    weight=lambda phase: phase.lambda_depth,
+    colours=_depth_colours,
     resample="nearest",
-    pixels="16-bit grey",
+    pixels=GREY_16,
     from_stored=lambda millimetres: millimetres.float() / 1000.0,
     to_stored=lambda metres: (metres * 1000.0).round(),
     zoomed=lambda metres, share: metres * share,
@@ -145,26 +173,58 @@ DEPTH = Modality(
     problem=_depth_problem,
 )
 
-SEGMENTATION = Modality(
-    name="segmentation",
-    letter="S",
-    channels=len(CLASSES),
-    folder="semantic_class",
-    suffix=".png",
-    to_input=_one_hot,
-    to_raw=lambda output: output[:, 1:].argmax(1, keepdim=True) + 1,  # never predicts Unknown: it is no class
-    valid=lambda raw: raw > 0,
-    loss="cross_entropy",
-    metric="segmentation",
-    soft_target=lambda output: output.softmax(1),
-    loss_weight="lambda_segmentation",
-    resample="nearest",
-    raw_dtype=torch.int64,  # kept in memory as the stored uint8
-    problem=_class_problem,
-)
 
-MODALITIES = {record.name: record for record in (RGB, DEPTH, SEGMENTATION)}
+def segmentation(
+    name: str, letter: str, folder: str, classes: Sequence[str], colours: Sequence[tuple[int, int, int]]
+) -> Modality:
+    """The record of a segmentation into these classes, Unknown first, drawn in these colours, RGB 0–255."""
+    last = len(classes) - 1
+
+    def problem(ids: torch.Tensor) -> str | None:
+        largest = int(ids.max())
+        return f"it holds class {largest}, expected 0 (Unknown) to {last} ({classes[last]})" if largest > last else None
+
+    return Modality(
+        name=name,
+        letter=letter,
+        channels=len(classes),
+        folder=folder,
+        suffix=".png",
+        to_input=lambda ids: F.one_hot(ids[:, 0].long(), len(classes)).movedim(-1, 1).float(),
+        to_raw=lambda output: output[:, 1:].argmax(1, keepdim=True) + 1,  # never predicts Unknown: it is no class
+        valid=lambda ids: ids > 0,
+        loss=losses.cross_entropy,
+        metric=lambda: metrics.SegmentationMetrics(classes),
+        weight=lambda phase: phase.lambda_segmentation,
+        colours=lambda ids, largest: np.array(colours)[ids[0].long().numpy()] / 255,
+        resample="nearest",
+        classes=tuple(classes),
+        soft_target=lambda output: output.softmax(1),
+        raw_dtype=torch.int64,  # kept in memory as the stored uint8
+        problem=problem,
+    )
+
+
+SEGMENTATION = segmentation("segmentation", "S", "semantic_class", CLASSES, CLASS_COLOURS)
+
+MODALITIES = named(RGB, DEPTH, SEGMENTATION)
 """The paper's modalities, in the order of its networks."""
+
+# ── Further ones ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _unit(pixels: torch.Tensor) -> torch.Tensor:
+    """Stored normals (3, H, W), 0–255 → unit vectors float32; black, where nothing was hit, → 0."""
+    vectors = F.normalize(pixels.float() / 127.5 - 1.0, dim=0)
+    return torch.where((pixels == 0).all(0), 0.0, vectors)
+
+
+def _vector_colours(raw: torch.Tensor, largest: float) -> np.ndarray:
+    """−1 to 1 as 0 to 1; no hit is grey."""
+    colours = (raw.permute(1, 2, 0).numpy() + 1) / 2
+    colours[~NORMALS.valid(raw[None])[0, 0].numpy()] = NO_TARGET
+    return colours
+
 
 NORMALS = Modality(
     name="normals",
@@ -175,53 +235,37 @@ NORMALS = Modality(
     to_input=lambda raw: raw.float(),  # unit vectors of the camera: x right, y up, z towards it
     to_raw=lambda output: F.normalize(output.float(), dim=1),
     valid=lambda raw: raw.square().sum(1, keepdim=True) > 0.25,
-    loss="cosine",
-    soft_target=lambda output: F.normalize(output, dim=1),
-    metric="normals",
-    loss_weight=10.0,
+    loss=losses.cosine,
+    metric=metrics.NormalsMetrics,
+    weight=lambda phase: 10.0,
+    colours=_vector_colours,
     resample="nearest",
-    pixels="8-bit colour",
+    soft_target=lambda output: F.normalize(output, dim=1),
+    pixels=COLOUR_8,
     from_stored=_unit,
     raw_dtype=torch.float32,
     mirrored=lambda raw: raw * raw.new_tensor([-1.0, 1.0, 1.0]).view(3, 1, 1),
 )
 
 ALBEDO = dataclasses.replace(
-    RGB, name="albedo", letter="A", folder="albedo", loss_weight=10.0, decoder_uses_side_information=True,
+    RGB, name="albedo", letter="A", folder="albedo", weight=lambda phase: 10.0, decoder_uses_side_information=True,
     encoder_batch_norm=True,
 )  # fmt: skip
 """The colours of things without light and shadow: reflectance in sRGB, 0–255."""
 
-_OTHERS = {record.name: record for record in (NORMALS, ALBEDO)}
+KNOWN = MODALITIES | named(NORMALS, ALBEDO)
+"""The library's records by name."""
 
 
-def register(record: Modality) -> Modality:
-    """Make a modality of your own known by its name; `ValueError` where one of another making has that name."""
-    if known_modalities().get(record.name, record) != record:
-        raise ValueError(f"modality {record.name!r} is known already, as something else: choose another name")
-    _OTHERS[record.name] = record
-    return record
+@functools.cache
+def domain(name: str) -> Modality:
+    """The record of a domain (section 5.5): RGB under another name."""
+    return dataclasses.replace(RGB, name=name, letter=name, folder=name)
 
 
-@contextlib.contextmanager
-def forgotten_on_failure() -> Iterator[None]:
-    """Modalities that are registered in the block are known no more where it fails."""
-    before = dict(_OTHERS)
-    try:
-        yield
-    except BaseException:
-        _OTHERS.clear()
-        _OTHERS.update(before)
-        raise
-
-
-def known_modalities() -> dict[str, Modality]:
-    """All records by name: the paper's, those of `07_many_domains`, and the registered."""
-    return MODALITIES | _OTHERS
-
-
-def modality(name: str) -> Modality:
-    """The record of a modality by its name; `ValueError` names the known ones."""
-    if name not in known_modalities():
-        raise ValueError(f"unknown modality {name!r}: known are {', '.join(known_modalities())}")
-    return known_modalities()[name]
+def modality(name: str, records: Iterable[Modality] = ()) -> Modality:
+    """The record of a name, among `records` or else the library's; `ValueError` names the known ones."""
+    known = KNOWN | named(*records)
+    if name not in known:
+        raise ValueError(f"unknown modality {name!r}: known are {', '.join(known)}")
+    return known[name]

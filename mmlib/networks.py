@@ -1,13 +1,14 @@
 """Encoders, decoders, and `MixAndMatch`, which composes any encoder with any decoder (section 4.2)."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from .blocks import ConvolutionBlock, pool, unpool, upper_left, upsample
-from .modalities import modality
+from .blocks import ConvolutionBlock, group_norm, initialise, pool, resnet_down, resnet_up, unpool, upper_left, upsample
+from .modalities import Modality, domain, modality, named
 from .recipes import Recipe
 
 
@@ -31,6 +32,10 @@ class Encoding:
     def __getitem__(self, images: slice) -> "Encoding":
         """The encodings of some images of the batch."""
         return self._map(lambda tensor: tensor[images])
+
+    def split(self, counts: Sequence[int]) -> "list[Encoding]":
+        """`cat` undone: the encodings of the batch's first images, of the next ones, and so on."""
+        return [self[end - count : end] for count, end in zip(counts, itertools.accumulate(counts))]
 
     def with_latent(self, latent: torch.Tensor) -> "Encoding":
         """The same side information around another latent (noise, fusion)."""
@@ -89,14 +94,11 @@ class Encoder(nn.Module):
         self.keep_features = keep_features
         self.stages = nn.ModuleList()
         for stage, (width, count) in enumerate(zip(widths, convolutions)):
-            self.stages.append(
-                nn.Sequential(
-                    *(
-                        ConvolutionBlock(width if k else channels, width, batch_norm, first=(stage, k) == (0, 0))
-                        for k in range(count)
-                    )
-                )
+            blocks = (
+                ConvolutionBlock(width if k else channels, width, batch_norm, first=(stage, k) == (0, 0))
+                for k in range(count)
             )
+            self.stages.append(nn.Sequential(*blocks))
             channels = width
 
     def forward(self, image: torch.Tensor) -> Encoding:
@@ -174,71 +176,63 @@ class RGBDecoder(nn.Module):
         return torch.tanh(x)
 
 
-class MixAndMatch(nn.Module):
-    """One encoder and one decoder for each modality, all sharing a latent space (Figure 2).
+class ResNetEncoder(nn.Module):
+    """The first half of CycleGAN's generator: image → `Encoding` with a latent (N, widths[-1], H / 4, W / 4) alone."""
 
-    `translate(x, source, target)` composes any two of them; pairs that never met in training are the *unseen*,
-    zero-pair translations. Images go in and out in network form: `modality(name).to_input` and `.to_raw` convert.
+    def __init__(self, channels: int, widths: tuple[int, ...], residuals: int):
+        super().__init__()
+        self.layers = nn.Sequential(*resnet_down(channels, widths, residuals, group_norm))
+
+    def forward(self, image: torch.Tensor) -> Encoding:
+        latent = self.layers(image)
+        return Encoding(latent, (latent,), (), ())
+
+
+class ResNetDecoder(nn.Module):
+    """The other half: `Encoding` → (N, channels, H, W), through tanh."""
+
+    def __init__(self, channels: int, widths: tuple[int, ...], residuals: int):
+        super().__init__()
+        self.layers = nn.Sequential(*resnet_up(channels, widths, residuals, group_norm))
+
+    def forward(self, encoding: Encoding) -> torch.Tensor:
+        return torch.tanh(self.layers(encoding.latent))
+
+
+class Translator(nn.Module):
+    """What translates between modalities: T_xy(x) = g_y(f_x(x)) (section 3.1), images in network form.
+
+    `records`: by name. A subclass writes `encode(image, source)` → `Encoding` and `decode(encoding, target)` → image.
     """
 
-    def __init__(self, encoders: Mapping[str, nn.Module], decoders: Mapping[str, nn.Module], stride: int):
+    def __init__(self, records: Mapping[str, Modality], stride: int = 1):
         super().__init__()
-        self.encoders = nn.ModuleDict(encoders)
-        self.decoders = nn.ModuleDict(decoders)
-        self.stride = stride
-
-    @classmethod
-    def from_recipe(cls, recipe: Recipe) -> "MixAndMatch":
-        """Build the networks of a recipe, randomly initialised from `recipe.seed`; global randomness is untouched."""
-        shape = (recipe.widths, recipe.convolutions)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(recipe.seed)
-            records = {name: modality(name) for name in recipe.modalities}
-            encoders = {
-                name: Encoder(
-                    record.channels,
-                    *shape,
-                    batch_norm=record.encoder_batch_norm or recipe.rgb_batch_norm,
-                    keep_features=recipe.side_information == "skip" or recipe.consistency in ("features", "indices"),
-                )
-                for name, record in records.items()
-            }
-            decoders = {
-                name: Decoder(record.channels, *shape, recipe.side_information)
-                if record.decoder_uses_side_information
-                else RGBDecoder(
-                    record.channels, recipe.widths, recipe.convolutions if recipe.mirrored_rgb_decoder else None
-                )
-                for name, record in records.items()
-            }
-            first, *others = encoders.values()
-            for stage in range(len(recipe.widths) - recipe.shared_stages, len(recipe.widths)):
-                for encoder in others:
-                    for block, shared in zip(encoder.stages[stage], first.stages[stage]):
-                        block[0] = shared[0]  # the convolution alone
-            model = cls(encoders, decoders, recipe.stride)
-            for layer in model.modules():
-                if isinstance(layer, nn.Conv2d):
-                    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                    if layer.bias is not None:
-                        nn.init.zeros_(layer.bias)
-        return model
+        self.records, self.stride = dict(records), stride
 
     @property
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities that this model translates."""
-        return tuple(self.encoders)
+        return tuple(self.records)
 
-    def encode(self, image: torch.Tensor, source: str) -> Encoding:
-        """Encode a network-form image (N, channels, H, W); `ValueError` where modality, channels or size do not fit."""
-        self._check(source)
-        height, width = image.shape[-2:]
-        channels = modality(source).channels
+    def translate(self, image: torch.Tensor, source: str, target: str) -> torch.Tensor:
+        """T_source→target of images; `ValueError` as in `encode` and `decode`."""
+        return self.decode(self.encode(image, source), target)
+
+    def check(self, name: str) -> None:
+        """`ValueError` for a modality that this model does not know."""
+        if name not in self.records:
+            raise ValueError(f"unknown modality {name!r}: this model knows {', '.join(self.modalities)}")
+
+    def check_image(self, image: torch.Tensor, source: str) -> None:
+        """`ValueError` where modality, channels or size of an image do not fit."""
+        self.check(source)
+        channels = self.records[source].channels
         if image.dim() != 4 or image.shape[1] != channels:
             raise ValueError(
                 f"a {source} image for the network is (N, {channels}, H, W), but its shape is {tuple(image.shape)}: "
                 f'convert raw pixels with modality("{source}").to_input'
             )
+        height, width = image.shape[-2:]
         if height % self.stride or width % self.stride or 0 in (height, width):
             fits = [max(side // self.stride, 1) * self.stride for side in (height, width)]
             above = [-(-max(side, 1) // self.stride) * self.stride for side in (height, width)]
@@ -246,43 +240,61 @@ class MixAndMatch(nn.Module):
                 f"an image of {height}×{width} pixels does not fit: height and width must be multiples of "
                 f"{self.stride}; crop to {fits[0]}×{fits[1]} or pad to {above[0]}×{above[1]}"
             )
+
+
+class MixAndMatch(Translator):
+    """One encoder and one decoder for each modality, all sharing a latent space (Figure 2).
+
+    `translate` composes any two of them; pairs that never met in training are the *unseen*, zero-pair translations.
+    """
+
+    def __init__(self, encoders: Mapping[str, nn.Module], decoders: Mapping[str, nn.Module], records, stride: int):
+        super().__init__({name: records[name] for name in encoders}, stride)
+        self.encoders = nn.ModuleDict(encoders)
+        self.decoders = nn.ModuleDict(decoders)
+
+    @classmethod
+    def from_recipe(cls, recipe: Recipe, records: Iterable[Modality] = ()) -> "MixAndMatch":
+        """Build the networks of a recipe, randomly initialised from `recipe.seed`; global randomness is untouched.
+
+        `records`: those of modalities that are not the library's; `ValueError` where one is missing.
+        """
+        own, known = named(*records), domain if recipe.architecture == "resnet" else modality
+        records = {name: own[name] if name in own else known(name) for name in recipe.modalities}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            if recipe.architecture == "resnet":
+                shape = (recipe.widths, recipe.convolutions[-1])
+                encoders = {name: ResNetEncoder(record.channels, *shape) for name, record in records.items()}
+                decoders = {name: ResNetDecoder(record.channels, *shape) for name, record in records.items()}
+                return initialise(cls(encoders, decoders, records, 2 ** (len(recipe.widths) - 1)))
+            shape = (recipe.widths, recipe.convolutions)
+            side = recipe.side_information
+            encoders = {
+                name: Encoder(r.channels, *shape, r.encoder_batch_norm or recipe.rgb_batch_norm, side == "skip")
+                for name, r in records.items()
+            }
+            of_rgb = (recipe.widths, recipe.convolutions if recipe.mirrored_rgb_decoder else None)
+            decoders = {
+                name: Decoder(r.channels, *shape, side)
+                if r.decoder_uses_side_information
+                else RGBDecoder(r.channels, *of_rgb)
+                for name, r in records.items()
+            }
+            model = cls(encoders, decoders, records, recipe.stride)
+            for layer in model.modules():
+                if isinstance(layer, nn.Conv2d):
+                    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                    if layer.bias is not None:
+                        nn.init.zeros_(layer.bias)
+        return model
+
+    def encode(self, image: torch.Tensor, source: str) -> Encoding:
+        """f_source of images (N, channels, H, W); `ValueError` where modality, channels or size do not fit."""
+        self.check_image(image, source)
         return self.encoders[source](image)
 
     def decode(self, encoding: Encoding, target: str) -> torch.Tensor:
-        """Decode to a network-form image (N, channels, H, W)."""
-        self._check(target)
+        """g_target of an encoding: images (N, channels, H, W); `ValueError` for an unknown modality."""
+        self.check(target)
         return self.decoders[target](encoding)
-
-    def translate(self, image: torch.Tensor, source: str, target: str) -> torch.Tensor:
-        """T = g_target(f_source(image)), network form in and out (section 3.1)."""
-        return self.decode(self.encode(image, source), target)
-
-    def _check(self, name: str) -> None:
-        if name not in self.encoders:
-            raise ValueError(f"unknown modality {name!r}: this model knows {', '.join(self.modalities)}")
-
-
-class Disturbed:
-    """A trained network whose decoders get less than they were trained with: to see what each part is worth.
-
-    `indices=False` replaces the pooling indices by ones that say nothing; `noise` is the standard deviation of Gaussian
-    noise on the latent, the same in every call. It offers what `mmlib.evaluation.evaluate` and `mmlib.course.plots` ask
-    of a model.
-    """
-
-    def __init__(self, model: MixAndMatch, indices: bool = True, noise: float = 0.0, seed: int = 0):
-        self.model, self.indices, self.noise, self.seed = model, indices, noise, seed
-        self.modalities = model.modalities
-
-    def encode(self, image: torch.Tensor, source: str) -> Encoding:
-        encoding = self.model.encode(image, source)
-        if not self.indices:
-            encoding = encoding.without_indices()
-        if self.noise == 0:
-            return encoding
-        latent = encoding.latent
-        noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(self.seed)).to(latent)
-        return encoding.with_latent(latent + self.noise * noise)
-
-    def decode(self, encoding: Encoding, target: str) -> torch.Tensor:
-        return self.model.decode(encoding, target)

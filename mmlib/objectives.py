@@ -1,11 +1,12 @@
-"""Objectives: what a training minimises, on which sets, with which networks. `ZeroPair` is the paper's (section 4.3).
+"""Objectives: what a training minimises, on which sets, with which networks.
 
-`mmlib.training.fit` takes any `Objective`; the baselines of `mmlib.methods` are others.
+Section 4.3 comes first in its plain form, `PlainZeroPair`, one line per term. `ZeroPair` has the same terms and encodes
+each image once. `mmlib.training.fit` takes any `Objective`; the baselines of `mmlib.methods` are others.
 """
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -15,19 +16,18 @@ from .data.batches import Pair
 from .data.sets import AnchoredPairs, DepthPairs, Rooms, SegmentationPairs
 from .hardware import processes
 from .hardware.processes import shard
-from .losses import LOSSES, latent_consistency
-from .modalities import known_modalities, modality
+from .losses import Joint, discriminator_gan, generator_gan, latent_consistency
+from .modalities import KNOWN, Modality
 from .networks import Encoding, MixAndMatch
 from .recipes import Phase, Recipe
 
+Terms = dict[str, torch.Tensor]
+"""Loss terms by kind and translation: `rgb/SR`, `depth/RD`, `latent/RS`, `gan/*R`, `pseudo_segmentation/DS`."""
 
-def add_noise(encoding: Encoding, deviation: float, random: torch.Generator) -> Encoding:
-    """N(0, deviation) on the latent at the output of an encoder (section 3.2)."""
-    if deviation == 0:
-        return encoding
-    h = encoding.latent
-    noise = shard(torch.randn(processes.world_size() * len(h), *h.shape[1:], generator=random, device=random.device))
-    return encoding.with_latent(h + deviation * noise.to(h.device, h.dtype))
+Judged = dict[str, tuple[torch.Tensor, torch.Tensor]]
+"""For each discriminator: real images, and images that the networks made."""
+
+JOINT = Joint(processes.joint_mean, processes.joint_max)
 
 
 class Objective:
@@ -42,17 +42,22 @@ class Objective:
     inherited: tuple[dict, ...] = ()
     partly = False
 
+    @property
+    def records(self) -> dict[str, Modality]:
+        """The records of all modalities that the terms name."""
+        return {name: record for rooms in self.sets for name, record in rooms.records.items()}
+
     def networks(self, recipe: Recipe) -> nn.Module:
-        """The networks that are trained, from `recipe.seed`; they offer `encode`, `decode` and `modalities`."""
-        return MixAndMatch.from_recipe(recipe)
+        """The networks that are trained, from `recipe.seed`: a `Translator`."""
+        return MixAndMatch.from_recipe(recipe, self.records.values())
 
     def discriminators(self, recipe: Recipe) -> dict[str, nn.Module]:
         """Discriminators by name; none unless overridden."""
         return {}
 
     def freeze(self, model: nn.Module, phase: Phase) -> None:
-        """Hold still what the phase says (section 5.1), after all has been put in training mode."""
-        if isinstance(model, MixAndMatch):
+        """Freeze what the phase says (section 5.1), after all has been put in training mode."""
+        if isinstance(model, MixAndMatch) and "rgb" in model.modalities:
             encoder = model.encoders["rgb"].requires_grad_(not phase.freeze_rgb_encoder)
             encoder.train(not phase.freeze_rgb_encoder)
 
@@ -64,16 +69,161 @@ class Objective:
         phase: Phase,
         random: torch.Generator,
         average: nn.Module | None = None,
-    ) -> tuple[dict[str, torch.Tensor], dict[str, tuple[torch.Tensor, torch.Tensor]]]:
-        """All loss terms of the networks but the GANs', and for each discriminator (real images, made ones).
+    ) -> tuple[Terms, Judged]:
+        """All loss terms of the networks but the GANs', and what each discriminator judges.
 
         `average`: the networks with averaged weights, where `recipe.teacher` asks for them.
         """
         raise NotImplementedError
 
-    def total(self, terms: dict[str, torch.Tensor], phase: Phase) -> torch.Tensor:
+    def fool(self, C: Mapping[str, nn.Module], judged: Judged) -> Terms:
+        """L_GAN, the decoders' side: the discriminators C should take translated images x̂ for real ones."""
+        return {f"gan/*{name}": generator_gan(C[name](x_hat)) for name, (_, x_hat) in judged.items()}
+
+    def judge(self, C: Mapping[str, nn.Module], judged: Judged, random: torch.Generator) -> Terms:
+        """L_GAN, the side of the discriminators C: real images x should score 1, translated ones x̂ 0.
+
+        x and x̂ have one pass each, because batch normalization would tell mixed batches apart.
+        """
+        losses = {}
+        for name, (x, x_hat) in judged.items():
+            shown = C[name].shown(x_hat.detach(), random)
+            losses[f"discriminator/{name}"] = discriminator_gan(C[name](x), C[name](shown))
+        return losses
+
+    def loss(self, target: str, prediction: torch.Tensor, pair: Pair, class_balance: float = 0.0) -> torch.Tensor:
+        """The loss of translations into `target` against a pair's images; each class weighs frequency ** −balance."""
+        record, weights = self.records[target], None
+        if record.classes and class_balance > 0:
+            rooms = next(rooms for rooms in self.sets if target in rooms.modalities)
+            weights = class_weights(rooms, class_balance, target)
+        options = {} if weights is None else {"class_weights": weights}
+        return record.loss(prediction, pair.images[target], pair.valid[target], joint=JOINT, **options)
+
+    def total(self, terms: Terms, phase: Phase) -> torch.Tensor:
         """The weighted sum that the networks minimise."""
-        return total(terms, phase)
+        return total(terms, phase, self.records)
+
+
+class PlainZeroPair(Objective):
+    """Section 4.3 as the paper writes it: each term encodes and decodes for itself.
+
+    Each set pairs RGB, the anchor, with another modality. With D1 and D2 it is the paper's objective; with more sets
+    that of section 3.3, where N − 1 trained pairs make all N (N − 1) translations. `ValueError` where sets share rooms,
+    or two modalities have one letter.
+    """
+
+    def __init__(self, *sets: AnchoredPairs):
+        if len(sets) < 2 or not all(isinstance(rooms, AnchoredPairs) for rooms in sets):
+            raise TypeError(
+                "zero-pair training takes AnchoredPairs, each RGB with one other modality: SegmentationPairs (D1), "
+                "DepthPairs (D2) and further ones; nothing else"
+            )
+        if len({rooms.modalities for rooms in sets}) < len(sets):
+            raise TypeError("zero-pair training takes one set of each pair: two of these hold the same modalities")
+        self.sets: tuple[Rooms, ...] = apart(*sets)
+        letters = [record.letter for record in self.records.values()]
+        if twice := {letter for letter in letters if letters.count(letter) > 1}:
+            raise ValueError(f"two modalities have the letter {min(twice)}, which names their terms: give each its own")
+
+    def discriminators(self, recipe: Recipe) -> dict[str, nn.Module]:
+        """C(x), which judges RGB from all sources."""
+        return {"R": PatchDiscriminator(self.records["rgb"].channels, recipe.discriminator_widths)}
+
+    def terms(self, model: MixAndMatch, batches: list[Pair], recipe, phase, random, average=None):
+        """All terms of section 4.3 but the GAN's, which `fool` and `judge` add; and (x, x̂), all RGB, for them.
+
+        x is RGB and y the other modality of a set, whose letter is Y; Z is the other modality of another set.
+        """
+        L = functools.partial(self.loss, class_balance=recipe.class_balance)
+        f, g, terms, x_hat = model.encode, model.decode, {}, []
+
+        def T(image: torch.Tensor, source: str, target: str) -> torch.Tensor:
+            return g(add_noise(f(image, source), recipe.latent_noise, random), target)
+
+        for (_, y_name), pair in zip((rooms.modalities for rooms in self.sets), batches, strict=True):
+            x, y, Y = pair.images["rgb"], pair.images[y_name], self.records[y_name].letter
+            x_hat.append(T(y, y_name, "rgb"))
+            terms[f"rgb/{Y}R"] = L("rgb", x_hat[-1], pair)  # L_L2
+            terms[f"{y_name}/R{Y}"] = L(y_name, T(x, "rgb", y_name), pair)  # L_SEG, L_DEPTH
+            if recipe.autoencoders:
+                terms[f"{y_name}/{Y}{Y}"] = L(y_name, T(y, y_name, y_name), pair)
+            if phase.lambda_latent > 0:
+                h = f(x, "rgb") if recipe.anchor_gradient else f(x, "rgb").detach()
+                terms[f"latent/R{Y}"] = latent_consistency(h, f(y, y_name), recipe.consistency)
+            for z_name in self.unseen(y_name, phase):
+                record = self.records[z_name]
+                label = T(x, "rgb", z_name) if average is None else average.translate(x, "rgb", z_name)
+                terms[f"pseudo_{z_name}/{Y}{record.letter}"] = pseudo_pair(T(y, y_name, z_name), label, record)
+        every = anchors(batches)
+        if recipe.autoencoders:
+            x_hat.append(T(every.images["rgb"], "rgb", "rgb"))
+            terms["rgb/RR"] = L("rgb", x_hat[-1], every)
+        return terms, {"R": (every.images["rgb"], torch.cat(x_hat))}
+
+    def unseen(self, name: str, phase: Phase) -> list[str]:
+        """The modalities of the other sets, where the phase has pseudo-pairs: no pair with `name` was seen."""
+        others = [rooms.modalities[1] for rooms in self.sets if rooms.modalities[1] != name]
+        return others if phase.lambda_pseudo > 0 else []
+
+
+class ZeroPair(PlainZeroPair):
+    """The paper's objective (section 4.3), as it is trained: each image is encoded once, and each decoder runs once, on
+    the latents of all its translations."""
+
+    def terms(self, model: MixAndMatch, batches: list[Pair], recipe, phase, random, average=None):
+        pairs = {rooms.modalities[1]: pair for rooms, pair in zip(self.sets, batches, strict=True)}
+        letter = {name: self.records[name].letter for name in pairs}
+        every, counts = anchors(batches), [len(pair.images["rgb"]) for pair in batches]
+
+        f_R = model.encode(every.images["rgb"], "rgb")
+        f = {name: model.encode(pair.images[name], name) for name, pair in pairs.items()}
+
+        terms = {}
+        if phase.lambda_latent > 0:
+            parts = (f_R if recipe.anchor_gradient else f_R.detach()).split(counts)
+            for (name, y), x in zip(f.items(), parts):
+                terms[f"latent/R{letter[name]}"] = latent_consistency(x, y, recipe.consistency)
+
+        f_R = add_noise(f_R, recipe.latent_noise, random)
+        f = {name: add_noise(encoding, recipe.latent_noise, random) for name, encoding in f.items()}
+        x = dict(zip(pairs, f_R.split(counts)))
+
+        def decode(target: str, sources: dict[str, Encoding]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+            """The translations of all sources, in one pass, and by source."""
+            output = model.decode(Encoding.cat(list(sources.values())), target)
+            return output, dict(zip(sources, output.split([len(encoding) for encoding in sources.values()])))
+
+        def add(target: str, source: str, prediction: torch.Tensor, pair: Pair) -> None:
+            loss = self.loss(target, prediction, pair, recipe.class_balance)
+            terms[f"{target}/{source}{self.records[target].letter}"] = loss
+
+        x_hat, to_rgb = decode("rgb", {**f, "rgb": f_R} if recipe.autoencoders else f)
+        for name, pair in pairs.items():
+            add("rgb", letter[name], to_rgb[name], pair)
+        if recipe.autoencoders:
+            add("rgb", "R", to_rgb["rgb"], every)
+
+        for target, pair in pairs.items():
+            sources = {"rgb": x[target]} | ({target: f[target]} if recipe.autoencoders else {})
+            unlabelled = self.unseen(target, phase)  # rooms of the other sets: RGB → target stands for their target
+            for name in unlabelled:
+                sources[name] = f[name]
+                if average is None:
+                    sources[f"rgb of {name}"] = x[name].detach()
+            _, y_hat = decode(target, sources)
+            add(target, "R", y_hat["rgb"], pair)
+            if recipe.autoencoders:
+                add(target, letter[target], y_hat[target], pair)
+            for name in unlabelled:
+                if average is None:
+                    label = y_hat[f"rgb of {name}"]
+                else:
+                    with torch.no_grad():
+                        label = average.translate(pairs[name].images["rgb"], "rgb", target)
+                loss = pseudo_pair(y_hat[name], label, self.records[target])
+                terms[f"pseudo_{target}/{letter[name]}{letter[target]}"] = loss
+        return terms, {"R": (every.images["rgb"], x_hat)}
 
 
 class OnZeroPairs(Objective):
@@ -86,7 +236,7 @@ class OnZeroPairs(Objective):
 
 
 def apart(*sets: AnchoredPairs) -> tuple[AnchoredPairs, ...]:
-    """The sets; `ValueError` where two of them share rooms, so that a pair that is to be unseen would be seen."""
+    """The sets; `ValueError` where two of them share rooms, because their unseen pair would be seen."""
     for first, second in itertools.combinations(sets, 2):
         if shared := set(first.rooms) & set(second.rooms):
             one, other = first.modalities[1], second.modalities[1]
@@ -97,149 +247,50 @@ def apart(*sets: AnchoredPairs) -> tuple[AnchoredPairs, ...]:
     return sets
 
 
-class ZeroPair(Objective):
-    """The paper's own objective (section 4.3), on sets each of which pairs RGB, the anchor, with another modality.
-
-    With D1 and D2 it is the paper's; with more sets that of section 3.3, where N − 1 trained pairs make all N (N − 1)
-    translations.
-    """
-
-    def __init__(self, *sets: AnchoredPairs):
-        if len(sets) < 2 or not all(isinstance(rooms, AnchoredPairs) for rooms in sets):
-            raise TypeError(
-                "zero-pair training takes AnchoredPairs, each RGB with one other modality: SegmentationPairs (D1), "
-                "DepthPairs (D2) and further ones; nothing else"
-            )
-        if len({rooms.modalities for rooms in sets}) < len(sets):
-            raise TypeError("zero-pair training takes one set of each pair: two of these hold the same modalities")
-        self.sets: tuple[Rooms, ...] = apart(*sets)
-
-    def discriminators(self, recipe: Recipe) -> dict[str, nn.Module]:
-        """C(x), which judges RGB from all sources."""
-        return {"R": PatchDiscriminator(modality("rgb").channels, recipe.discriminator_widths)}
-
-    def terms(self, model: MixAndMatch, batches: list[Pair], recipe, phase, random, average=None):
-        """All terms of section 4.3 but the GAN's, and (real, translated) RGB for the discriminator.
-
-        Each input is encoded once, and each decoder runs once on the latents of all its translations.
-        """
-        pairs = {rooms.modalities[1]: pair for rooms, pair in zip(self.sets, batches, strict=True)}
-        x = {name: pair.images["rgb"] for name, pair in pairs.items()}
-        y = {name: pair.images[name] for name, pair in pairs.items()}
-        letter = {name: modality(name).letter for name in pairs}
-
-        f_R = model.encode(torch.cat(list(x.values())), "rgb")
-        f = {name: model.encode(image, name) for name, image in y.items()}
-
-        terms = {}
-        if phase.lambda_latent > 0:
-            for name, x_h in by_set(f_R if recipe.anchor_gradient else f_R.detach(), x).items():
-                terms[f"latent/R{letter[name]}"] = latent_consistency(x_h, f[name], recipe.consistency)
-
-        f_R = add_noise(f_R, recipe.latent_noise, random)
-        f = {name: add_noise(encoding, recipe.latent_noise, random) for name, encoding in f.items()}
-        x_h = by_set(f_R, x)
-
-        def decode(target: str, sources: dict[str, tuple[Encoding, torch.Tensor | None, torch.Tensor | None]]):
-            """Decode the sources in one pass; a loss term for each source that has a target image."""
-            output = model.decode(Encoding.cat([encoding for encoding, _, _ in sources.values()]), target)
-            parts = dict(zip(sources, output.split([len(encoding) for encoding, _, _ in sources.values()])))
-            loss = target_loss(target, recipe, self.sets)
-            for source, (_, image, valid) in sources.items():
-                if image is not None:
-                    terms[f"{target}/{source}{modality(target).letter}"] = loss(parts[source], image, valid)
-            return output, parts
-
-        rgb = {letter[name]: (f[name], x[name], pair.valid["rgb"]) for name, pair in pairs.items()}
-        everything = torch.cat(list(x.values()))
-        if recipe.autoencoders:
-            rgb["R"] = (f_R, everything, torch.cat([pair.valid["rgb"] for pair in batches]))
-        translated, _ = decode("rgb", rgb)
-
-        for target, pair in pairs.items():
-            sources = {"R": (x_h[target], y[target], pair.valid[target])}
-            if recipe.autoencoders:
-                sources[letter[target]] = (f[target], y[target], pair.valid[target])
-            # rooms of the other sets: their target is what RGB → target says of them
-            unlabelled = [name for name in pairs if name != target and phase.lambda_pseudo > 0]
-            for name in unlabelled:
-                sources[letter[name]] = (f[name], None, None)
-                if average is None:
-                    sources[f"R of {name}"] = (x_h[name].detach(), None, None)
-            _, y_hat = decode(target, sources)
-            for name in unlabelled:
-                said = y_hat[f"R of {name}"] if average is None else self._said(average, x[name], target)
-                terms[f"pseudo_{target}/{letter[name]}{letter[target]}"] = pseudo_pair(
-                    y_hat[letter[name]], said, target, recipe.confidence
-                )
-        return terms, {"R": (everything, translated)}
-
-    @staticmethod
-    @torch.no_grad()
-    def _said(average: MixAndMatch, x: torch.Tensor, target: str) -> torch.Tensor:
-        """What the averaged networks say of rooms, from their RGB."""
-        return average.translate(x, "rgb", target)
+def add_noise(encoding: Encoding, deviation: float, random: torch.Generator) -> Encoding:
+    """N(0, deviation) on the latent at the output of an encoder (section 3.2)."""
+    if deviation == 0:
+        return encoding
+    h = encoding.latent
+    noise = shard(torch.randn(processes.world_size() * len(h), *h.shape[1:], generator=random, device=random.device))
+    return encoding.with_latent(h + deviation * noise.to(h.device, h.dtype))
 
 
-def by_set(encoding: Encoding, images: dict[str, torch.Tensor]) -> dict[str, Encoding]:
-    """The encoding of the sets' images, one set after the other, taken apart again."""
-    parts, first = {}, 0
-    for name, image in images.items():
-        parts[name] = encoding[first : first + len(image)]
-        first += len(image)
-    return parts
-
-
-def target_loss(target: str, recipe: Recipe, sets: Sequence[Rooms]):
-    """The target modality's loss, the classes of the set that holds them weighted where the recipe balances them."""
-    loss = LOSSES[modality(target).loss]
-    if target == "segmentation" and recipe.class_balance > 0:
-        rooms = next(rooms for rooms in sets if target in rooms.modalities)
-        weights = class_weights(rooms, recipe.class_balance)
-        return lambda prediction, image, valid: loss(
-            prediction, image, valid, weights.to(prediction.device, non_blocking=True)
-        )
-    return loss
+def anchors(batches: list[Pair]) -> Pair:
+    """The RGB of all sets as one batch."""
+    images, valid = ([getattr(pair, part)["rgb"] for pair in batches] for part in ("images", "valid"))
+    return Pair({"rgb": torch.cat(images)}, {"rgb": torch.cat(valid)})
 
 
 @functools.lru_cache(maxsize=8)
-def class_weights(rooms: Rooms, balance: float) -> torch.Tensor:
-    """(14,) weights ∝ frequency ** −balance of the classes in `rooms`, 1 on the average pixel; 0 for Unknown."""
-    counts = rooms.class_counts().double()
+def class_weights(rooms: Rooms, balance: float, name: str = "segmentation") -> torch.Tensor:
+    """(K,) weights ∝ frequency ** −balance of the classes in `rooms`, 1 on the average pixel; 0 for Unknown."""
+    counts = rooms.class_counts(name).double()
     counts[0] = 0
     frequency = counts / counts.sum().clamp_min(1)
     weights = torch.where(frequency > 0, frequency.clamp_min(1e-12) ** -balance, 0.0)
     return (weights / (weights * frequency).sum().clamp_min(1e-12)).float()
 
 
-def pseudo_pair(translated: torch.Tensor, teacher: torch.Tensor, target: str, confidence: float = 0.0) -> torch.Tensor:
-    """L_PSEUDO: an unseen translation against what the seen one says of the same room, no gradient to the teacher.
+def pseudo_pair(translated: torch.Tensor, teacher: torch.Tensor, target: Modality) -> torch.Tensor:
+    """L_PSEUDO: an unseen translation against the seen one of the same room, without a gradient to the teacher.
 
     T_DS(z) learns from T_RS(x) on D2, T_SD(y) from T_RD(x) on D1: the pseudo-pairs of the journal version (Wang et al.,
-    IJCV 2020). No true depth–segmentation pair is involved. Of classes, the target is their distribution, and pixels
-    count where the teacher's favourite has at least the probability `confidence`; a depth says nothing of how sure it
-    is, so it counts everywhere.
+    IJCV 2020). No true depth–segmentation pair is involved. Of classes, the target is their distribution.
     """
-    record = modality(target)
-    said = record.soft_target(teacher.detach().float())
-    counts = torch.ones_like(said[:, :1], dtype=torch.bool)
-    if record.loss == "cross_entropy":
-        counts = said.amax(1, keepdim=True) >= confidence
-    return LOSSES[record.loss](translated, said, counts)
+    label = target.soft_target(teacher.detach().float())
+    return target.loss(translated, label, torch.ones_like(label[:, :1], dtype=torch.bool), joint=JOINT)
 
 
-def total(terms: dict[str, torch.Tensor], phase: Phase) -> torch.Tensor:
+def total(terms: Terms, phase: Phase, records: Mapping[str, Modality] = KNOWN) -> torch.Tensor:
     """L = λ_R L_RGB + λ_S L_SEG + λ_D L_DEPTH + λ_A L_LAT, with L_RGB = λ_L2 L_L2 + λ_GAN L_GAN (section 4.3).
 
     A term is named by its kind and its translation: `rgb/SR`, `gan/*R`, `depth/RD`, `segmentation/RS`, `latent/RS`,
     and `pseudo_segmentation/DS`, whose weight is λ_pseudo · λ_S.
     """
-    weights = {
-        name: getattr(phase, record.loss_weight) if isinstance(record.loss_weight, str) else record.loss_weight
-        for name, record in known_modalities().items()
-    }
+    weights = {name: record.weight(phase) for name, record in records.items()}
     weights |= {f"pseudo_{name}": phase.lambda_pseudo * weight for name, weight in weights.items()}
-    weights["gan"] = phase.lambda_gan * weights["rgb"]
-    weights["rgb"] *= phase.lambda_l2
+    weights["gan"] = phase.lambda_gan * phase.lambda_rgb
+    weights["rgb"] = phase.lambda_l2 * phase.lambda_rgb
     weights["latent"] = phase.lambda_latent
     return sum(weights[name.split("/")[0]] * value for name, value in terms.items())

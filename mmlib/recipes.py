@@ -61,6 +61,8 @@ class Recipe:
     """The phases of training, one after the other."""
     modalities: tuple[str, ...] = ("rgb", "depth", "segmentation")
     """The modalities; each has an encoder and a decoder."""
+    architecture: Literal["segnet", "resnet"] = "segnet"
+    """The paper's networks, or, of domains, the halves of CycleGAN's generator with its residual blocks."""
     batch: Annotated[int, Meta(ge=2, le=BATCH)] = 6
     """Pairs of each training set in a step; batch normalization needs two."""
     rgb_batch_norm: bool = True
@@ -69,10 +71,8 @@ class Recipe:
     """What a decoder gets besides the latent: nothing, skip connections, or pooling indices."""
     autoencoders: bool = True
     """Whether each modality is also translated to itself (T_RR, T_SS, T_DD)."""
-    consistency: Literal["latent", "all_stages", "features", "indices"] = "latent"
-    """Latent consistency of the last stage, of all stages, of all before pooling too, or of latent and indices."""
-    shared_stages: Annotated[int, Meta(ge=0, le=LAYERS)] = 0
-    """How many of the last stages have the same convolutions in all encoders, with own batch normalization."""
+    consistency: Literal["latent", "all_stages"] = "latent"
+    """Latent consistency of the last stage, or of all stages."""
     latent_noise: Weight = 0.5
     """Standard deviation of the noise on the latent."""
     learning_rate: Weight = 2e-4
@@ -99,8 +99,6 @@ class Recipe:
     """Who makes pseudo-pairs: the networks themselves, or their average over the past steps."""
     teacher_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.998
     """How much of that average remains after a step."""
-    confidence: Share = 0.0
-    """The probability from which on a class of the teacher's counts."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """The arithmetic of the networks; auto takes what is fastest."""
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
@@ -116,7 +114,6 @@ class Recipe:
             (not all(name.isprintable() and 0 < len(name) <= NAME and not set(name) & set("./\\") for name in names),
              f"modalities {names} must have 1 to {NAME} letters each, not . / \\"),  # they name tensors and files
             (self.size % self.stride, f"size = {self.size} must be a multiple of {self.stride} (2 ** stages)"),
-            (self.shared_stages >= stages, f"shared_stages = {self.shared_stages} must be fewer than {stages} stages"),
             (self.windows[0] > self.windows[1], f"windows = {self.windows} must begin with the smaller one"),
             (self.steps < 1, "phases must hold at least one step"),
         ):  # fmt: skip
@@ -171,10 +168,16 @@ class Recipe:
         return json.decode(json.encode(self))
 
 
+RETIRED = (("pseudo_inputs", False), ("shared_stages", 0), ("confidence", 0.0))
+"""Keys of earlier versions, with the value that switched off what they did."""
+
+
 def from_dict(record: dict) -> Recipe:
     """The recipe that `to_dict` wrote, in this version or an earlier one; `ValueError` on unknown or missing keys."""
     try:
-        values = {key: value for key, value in record.items() if (key, value) != ("pseudo_inputs", False)}  # retired
+        values = {key: value for key, value in record.items() if (key, value) not in RETIRED}
+        if "architecture" not in values and values["name"] in PRESETS:  # a record of before that key
+            values["architecture"] = PRESETS[values["name"]].architecture
         if "schedule" not in values:  # there were two switches once, of which the second won
             cycle, decay = (fitted(values.pop(key, False), bool) for key in ("one_cycle", "linear_decay"))
             values["schedule"] = "linear_decay" if decay else "one_cycle" if cycle else "constant"
@@ -255,6 +258,7 @@ PRESETS = {
     # steps are so few. 34 to 42 minutes on a CPU (`data/checkpoints/colours.json` and `styles.json`).
     "domains": Recipe(
         name="domains",
+        architecture="resnet",
         size=64,
         widths=(16, 32, 32),
         convolutions=(1, 1, 2),

@@ -18,7 +18,6 @@ from .hardware.compute import Machine, autotuned, choose_device
 from .hardware.guards import FiniteLosses, batch_that_fits, stop_signals
 from .hardware.probing import fastest_form, gradient_norm
 from .hardware.progress import Progress
-from .losses import discriminator_gan, generator_gan
 from .muon import Muon, matrices
 from .networks import MixAndMatch
 from .objectives import Objective
@@ -67,7 +66,8 @@ class Trainer:
             return [load_batch(rooms, self.recipe, self.machine, step, index) for index, rooms in enumerate(self.sets)]
         if self._ahead is None:
             self._ahead = ahead(Steps(self.objective.sets, self.recipe), step, self.workers, self.machine.device)
-        return [to_pair(raw, self.machine) for raw in next(self._ahead)]
+        ready = zip(next(self._ahead), self.objective.sets)
+        return [to_pair(raw, self.machine, rooms.records) for raw, rooms in ready]
 
     @autotuned
     def step(self) -> dict[str, torch.Tensor]:
@@ -92,7 +92,8 @@ class Trainer:
             self._move_average()
         if judged:
             with self.machine.autocast():
-                losses = self._shared_discriminators(self._judge, judged, random)
+                judge = functools.partial(self.objective.judge, self.discriminators)
+                losses = self._shared_discriminators(judge, judged, random)
             self._update(sum(losses.values()), losses, "discriminator")
             terms |= losses
         self.next_step += 1
@@ -114,19 +115,7 @@ class Trainer:
         terms, judged = self.objective.terms(self.model, batches, self.recipe, phase, random, self.average)
         if phase.lambda_gan == 0:
             judged = {}
-        for name, (_, made) in judged.items():
-            terms[f"gan/*{name}"] = generator_gan(self.discriminators[name](made))
-        return terms, judged
-
-    def _judge(self, judged: dict[str, tuple[torch.Tensor, torch.Tensor]], random) -> dict[str, torch.Tensor]:
-        """The loss of each discriminator."""
-        losses = {}
-        for name, (real, made) in judged.items():
-            judge = self.discriminators[name]
-            shown = judge.shown(made.detach(), random)
-            # one pass each, as in the networks' step: else batch normalization could tell real from made
-            losses[f"discriminator/{name}"] = discriminator_gan(judge(real), judge(shown))
-        return losses
+        return terms | self.objective.fool(self.discriminators, judged), judged
 
     def _update(self, loss: torch.Tensor, terms: dict[str, torch.Tensor], *names: str) -> None:
         """Change the weights of these optimisers by the gradient of a loss, the sum of the terms."""
@@ -196,7 +185,7 @@ def probe(device: str = "auto", precision: str = "auto", recipe: Recipe | None =
 @functools.cache
 def _probed(device: torch.device, precision: str, recipe: Recipe, switches: tuple[str, ...]) -> Machine:
     with torch.random.fork_rng(devices=[]):
-        segnet = MixAndMatch.from_recipe(recipe.replace(modalities=("depth",)))
+        segnet = MixAndMatch.from_recipe(recipe.replace(modalities=("depth",), architecture="segnet"))
         image = torch.randn(recipe.batch, 1, recipe.size, recipe.size)
 
     def work(form: Machine):

@@ -7,12 +7,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from mmlib import MixAndMatch, Triplets, preset
+from mmlib.data.sets import Rooms
+from mmlib.modalities import Modality
 
 SIZE = 32
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+
+
+def noise(record: Modality, count: int, random: torch.Generator) -> torch.Tensor:
+    """Raw images of a modality with nothing in them: (count, C, 32, 32)."""
+    if record.classes:
+        return torch.randint(1, record.channels, (count, 1, SIZE, SIZE), generator=random, dtype=torch.uint8)
+    if record.raw_dtype == torch.uint8:
+        return torch.randint(0, 256, (count, record.channels, SIZE, SIZE), generator=random, dtype=torch.uint8)
+    if record.channels == 1:
+        return 1 + 4 * torch.rand(count, 1, SIZE, SIZE, generator=random)
+    return F.normalize(torch.randn(count, 3, SIZE, SIZE, generator=random), dim=1)
+
+
+def rooms_of(kind: type[Rooms], start: int, count: int = 4) -> Rooms:
+    """Noise in place of rooms, of any set's type, numbered from `start` on."""
+    random = torch.Generator().manual_seed(start)
+    images = {name: noise(record, count, random) for name, record in kind.records.items()}
+    return kind.of(images, range(start, start + count), kind.__name__)
 
 
 def synthetic_room(seed: int, size: int = SIZE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

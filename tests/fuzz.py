@@ -36,7 +36,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mmlib import MixAndMatch, ZeroPair, fit, load, modality, open_split, preset, state  # noqa: E402
 from mmlib.checkpoints import save_checkpoint  # noqa: E402
 from mmlib.data.sets import OraclePairs  # noqa: E402
-from mmlib.methods.mixed_cycles import networks  # noqa: E402
 
 SECONDS, MEGABYTES = 10, 300
 """Of a processor, for one case; of memory, for all together."""
@@ -253,25 +252,20 @@ def same(found: dict[str, torch.Tensor], content: bytes) -> None:
 
 
 class Checkpoints:
-    """Weights and record: the paper's networks in both precisions, with shared stages, and those of two domains."""
+    """Weights and record: the paper's networks in both precisions, and those of two domains."""
 
     def __init__(self, folder: Path):
         self.path = self.named = folder / "checkpoint.safetensors"
         domains = preset("domains", widths=(4, 4, 8), convolutions=(1, 1, 1), modalities=("left", "right"))
         self.kinds = []
-        for recipe, build, half in (
-            (preset("smoke"), MixAndMatch.from_recipe, False),
-            (preset("smoke"), MixAndMatch.from_recipe, True),
-            (preset("smoke", shared_stages=1), MixAndMatch.from_recipe, False),
-            (domains, networks, True),
-        ):
+        for recipe, half in ((preset("smoke"), False), (preset("smoke"), True), (domains, True)):
             record = {"recipe": recipe.to_dict(), "step": 8, "data": [{"role": "training", "rooms": [[1, 9]]}]}
-            save_checkpoint(self.path, build(recipe), record, half)
+            save_checkpoint(self.path, MixAndMatch.from_recipe(recipe), record, half)
             record = json.loads(self.path.with_suffix(".json").read_text())
-            self.kinds.append((self.path.read_bytes(), record, build))
+            self.kinds.append((self.path.read_bytes(), record))
 
     def spoil(self, random: Random) -> str:
-        weights, record, self.build = random.choice(self.kinds)
+        weights, record = random.choice(self.kinds)
         kind = random.choice(("weights", "signed", "signed", "signed", "record", "recipe", "recipe", "bytes", "files"))
         text, label = json.dumps(record).encode(), ""
         if kind == "weights":
@@ -303,7 +297,7 @@ class Checkpoints:
         return f"{kind}: {label}"
 
     def read(self):
-        return load(self.path, build=self.build)
+        return load(self.path)
 
     def names(self, message: str) -> bool:
         return str(self.path.with_suffix("")) in message
@@ -737,14 +731,14 @@ class Bombs:
             {"learning_rate": float("inf")}, {"latent_noise": float("nan")},
         ):  # fmt: skip
             yield str(changes)[:50], smoke | changes
-        yield "domains of 10 million channels", preset("domains").to_dict() | {"widths": [10**7] * 3}, networks
-        yield "a million blocks", preset("domains").to_dict() | {"convolutions": [1, 1, 10**6]}, networks
+        yield "domains of 10 million channels", preset("domains").to_dict() | {"widths": [10**7] * 3}
+        yield "a million blocks", preset("domains").to_dict() | {"convolutions": [1, 1, 10**6]}
 
-    def recipe(self, recipe: dict, build=MixAndMatch.from_recipe):
-        weights, record, _ = self.checkpoints.kinds[0]
+    def recipe(self, recipe: dict):
+        weights, record = self.checkpoints.kinds[0]
         self.checkpoints.path.write_bytes(weights)
         self.checkpoints.path.with_suffix(".json").write_text(json.dumps(record | {"recipe": recipe}))
-        return load(self.checkpoints.path, build=build)
+        return load(self.checkpoints.path)
 
     def headers(self):
         one = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}

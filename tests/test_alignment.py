@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmlib import DepthPairs, alignment
+from mmlib import MODALITIES, DepthPairs, alignment
 from mmlib.alignment import agreement, cka
 
 
@@ -25,7 +25,7 @@ class Latents:
 class Answers:
     """A network that gives each source its class ids, whatever the input."""
 
-    modalities = ("rgb", "depth", "segmentation")
+    records = MODALITIES
 
     def __init__(self, **answers):
         self.answers, self.asked = answers, []

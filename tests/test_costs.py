@@ -9,11 +9,11 @@ from mmlib import DepthPairs, SegmentationPairs, Triplets, ZeroPair, preset
 from mmlib.blocks import PatchDiscriminator
 from mmlib.course import plots
 from mmlib.evidence import costs
-from mmlib.evidence.bench.step import NaiveZeroPair
 from mmlib.evidence.costs import Convolution, cost
 from mmlib.hardware.compute import Machine
 from mmlib.methods.supervised import Supervised
 from mmlib.networks import Encoder
+from mmlib.objectives import PlainZeroPair
 from mmlib.training import Trainer
 
 VGG16 = 15_346_630_656  # multiply-adds of the 13 convolutions of VGG-16 on one 224 × 224 image
@@ -93,7 +93,7 @@ def test_memory_is_that_of_what_backward_keeps(paper, pairs, rooms_dir):
 
 
 def test_the_naive_step_pays_for_every_encoding(paper, pairs):
-    naive = cost(preset("paper"), NaiveZeroPair(pairs.sets[0], pairs.sets[1]))
+    naive = cost(preset("paper"), PlainZeroPair(pairs.sets[0], pairs.sets[1]))
     assert naive.images["rgb encoder"] == 6 * 6 and naive.images["rgb decoder"] == 24
     assert naive.flops > 1.4 * paper.flops
 

@@ -1,5 +1,6 @@
 """Sets: the same batches wherever images lie, what each type holds, what is said of bad data, packing to the byte."""
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -17,11 +18,13 @@ from PIL import Image
 
 from conftest import cut, edit, equal, grey, one_sentence, synthetic_room, write_rooms
 from mmlib import DepthPairs, SegmentationPairs, Triplets, files, modality, open_split
+from mmlib.__main__ import main
 from mmlib.data import scenenet, sets, shipped
 from mmlib.data.packing import check, pack
-from mmlib.data.sets import OraclePairs, Rooms
+from mmlib.data.sets import AnchoredPairs, OraclePairs, Rooms
 from mmlib.data.shards import write
-from mmlib.modalities import CLASSES
+from mmlib.data.shipped import SHIPPED
+from mmlib.modalities import CLASSES, DEPTH, RGB, named
 from test_scenenet import CLASS_OF, COLOUR_OF, instances_of, opened, write_tree
 
 ALL = ("rgb", "depth", "segmentation")
@@ -350,7 +353,6 @@ BAD = {  # what is wrong: file, how it is spoilt, what the sentence must say bes
     "no rooms": ("index.json", lambda path: edit(path, rooms=[]), "rooms must be `array` of length >= 1"),
     "no size": ("index.json", lambda path: edit(path, size=None), "size must be"),
     "modality in a list": ("index.json", lambda path: edit(path, modalities=[["rgb"]]), "modalities.0. must be"),
-    "unknown modality": ("index.json", lambda path: edit(path, modalities=["rgb", "sound"]), "'sound'"),
     "no modalities": ("index.json", lambda path: edit(path, modalities=[]), "modalities must be"),
     "entry without path": (
         "index.json",
@@ -376,6 +378,21 @@ def test_bad_data_is_one_sentence_that_names_the_file(rooms_copy, name):
 def test_depth_in_another_unit_is_named(factor, unit):
     problem = modality("depth").problem(torch.full((1, 4, 4), 3.0 * factor))
     assert problem is None if unit is None else f"looks like {unit}" in problem
+
+
+def test_a_modality_of_ones_own_is_read_by_its_record(rooms_copy):
+    own = dataclasses.replace(DEPTH, name="distance")
+    edit(rooms_copy / "index.json", modalities=["rgb", "distance"])
+    distances = type("Distances", (AnchoredPairs,), {"records": named(RGB, own)})(rooms_copy, 16)
+    assert distances.modalities == ("rgb", "distance") and distances.images["distance"].shape[1:] == (1, 16, 16)
+    with pytest.raises(ValueError, match="holds rgb, distance; depth was asked for"):
+        DepthPairs(rooms_copy)
+    (problem,) = check(rooms_copy)
+    assert "lists modalities ['distance']: list some of rgb, depth" in problem
+
+
+def test_the_shipped_colours_are_in_order(capsys):
+    assert main(["check-data", str(SHIPPED.parent / "colours")]) == 0, capsys.readouterr().out
 
 
 def test_two_frames_of_one_path_are_two_rooms(rooms_copy):

@@ -7,27 +7,27 @@ import pytest
 import torch
 from PIL import Image
 
-from mmlib import checkpoints, fit, preset
+from mmlib import MixAndMatch, checkpoints, fit, preset
 from mmlib.__main__ import main
-from mmlib.data.domains import COLOURS, Domain, domain, folder_domains
+from mmlib.data.domains import COLOURS, Domain, folder_domains
 from mmlib.evidence import experiments, measure, tables
 from mmlib.evidence.grids import GRIDS
 from mmlib.evidence.runs import ANCHORS, COLOUR_PAIRS, runs
 from mmlib.hardware.compute import Machine
 from mmlib.methods import colours, styles
-from mmlib.methods.mixed_cycles import MixedCycles, networks
+from mmlib.methods.mixed_cycles import MixedCycles
 from mmlib.training import Trainer
 
 CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 NAMES = ("blue", "red", "green")
-RECIPE = preset("smoke", modalities=NAMES)
+RECIPE = preset("smoke", modalities=NAMES, architecture="resnet")
 
 
 def noise(name: str, start: int, count: int = 4) -> Domain:
     """Noise in place of a domain's images, of scenes numbered from `start` on."""
     random = torch.Generator().manual_seed(start)
     images = torch.randint(0, 256, (count, 3, 32, 32), generator=random, dtype=torch.uint8)
-    return Domain.of({domain(name).name: images}, range(start, start + count), name)
+    return Domain.of({name: images}, range(start, start + count), name)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_an_unseen_pair_is_never_translated(sets, monkeypatch):
 
 
 def test_terms_are_cyclegans_with_autoencoders_and_aligned_latents(sets):
-    objective, model = MixedCycles(sets[:2]), networks(RECIPE.replace(modalities=NAMES[:2]))
+    objective, model = MixedCycles(sets[:2]), MixAndMatch.from_recipe(RECIPE.replace(modalities=NAMES[:2]))
     trainer = Trainer(RECIPE.replace(modalities=NAMES[:2]), objective, CPU)
     terms = trainer.step()
     kinds = {name.split("/")[0] for name in terms}
@@ -130,7 +130,7 @@ def test_pairs_are_those_with_the_anchor_or_all(sets):
 
 
 def test_shapes_of_the_halves_of_the_generator():
-    model = networks(preset("domains", modalities=NAMES))
+    model = MixAndMatch.from_recipe(preset("domains", modalities=NAMES))
     image = torch.zeros(2, 3, 64, 64)
     encoding = model.encode(image, "red")
     assert encoding.latent.shape == (2, 32, 16, 16)
@@ -139,7 +139,7 @@ def test_shapes_of_the_halves_of_the_generator():
 
 def test_a_network_of_domains_is_trained_kept_and_loaded(sets, tmp_path):
     fit(RECIPE, MixedCycles(sets), tmp_path, device="cpu", progress=False)
-    model = checkpoints.load(tmp_path / "checkpoint.safetensors", build=networks)
+    model = checkpoints.load(tmp_path / "checkpoint.safetensors")
     assert model.modalities == NAMES
     assert [entry["split"] for entry in model.record["data"]] == list(NAMES)
 
@@ -180,13 +180,13 @@ def test_ciede2000_of_a_published_pair():
 
 
 def test_all_translations_of_colours_are_measured():
-    model = networks(RECIPE)
+    model = MixAndMatch.from_recipe(RECIPE)
     result = colours.measure_colours(model, scenes(2), {frozenset(("blue", "red"))}, "blue")
     assert len(result["translations"]) == len(result["unchanged"]) == 6
     assert result["through_anchor"].keys() == {"red_to_green", "green_to_red"}
     assert [name for name, row in result["translations"].items() if row["seen"]] == ["blue_to_red", "red_to_blue"]
     assert result["unchanged"]["red_to_green"]["background"] == 0
-    pair = networks(preset("smoke", modalities=("red", "green")))
+    pair = MixAndMatch.from_recipe(RECIPE.replace(modalities=("red", "green")))
     result = colours.measure_colours(pair, scenes(2), {frozenset(("green", "red"))}, "blue")
     assert result["translations"].keys() == {"red_to_green", "green_to_red"}
     assert not result["through_anchor"] and result["translations"]["red_to_green"]["seen"], "trained by itself"
@@ -208,7 +208,7 @@ def test_no_room_is_in_two_styles():
 
 
 def test_styles_are_measured_against_the_exact_ones(rooms):
-    model = networks(RECIPE.replace(modalities=("photo", "brush", "dots")))
+    model = MixAndMatch.from_recipe(RECIPE.replace(modalities=("photo", "brush", "dots")))
     result = styles.measure_styles(model, rooms)
     assert result["through_anchor"].keys() == {"brush_to_dots", "dots_to_brush"}
     assert {name for name, row in result["translations"].items() if not row["seen"]} == result["through_anchor"].keys()

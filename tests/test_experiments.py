@@ -6,7 +6,8 @@ import json
 import pytest
 import torch
 
-from mmlib import MODALITIES, MixAndMatch, open_split, preset
+from conftest import rooms_of
+from mmlib import MODALITIES, DepthPairs, MixAndMatch, SegmentationPairs, open_split, preset
 from mmlib.course import plots
 from mmlib.course.plots.evidence import unpacked
 from mmlib.evidence import experiments, measure, points, tables
@@ -102,7 +103,8 @@ def test_what_a_choice_rests_on_never_sees_the_test(small, monkeypatch):
     def forbidden(split, size=None):
         raise AssertionError(f"{split} was opened")
 
-    monkeypatch.setattr(measure, "shipped", forbidden)
+    for module in (experiments, measure):
+        monkeypatch.setattr(module, "shipped", forbidden)
     result = experiments.train_run("smoke", "idea_all_stages", 0, small / "runs", "cpu")
     assert all(row["seen"] for row in result["translations"].values()) and "examples" not in result
 
@@ -121,12 +123,12 @@ def test_every_row_names_a_run_and_every_run_an_objective():
 
 def test_rivals_have_at_least_the_parameters_of_ours():
     """On the way from depth to segmentation, at the preset of the tables."""
-    declared = runs("ablation")
+    declared, sets = runs("ablation"), (rooms_of(SegmentationPairs, 0), rooms_of(DepthPairs, 10))
     ours = MixAndMatch.from_recipe(declared["pooling"].recipe)
     mine = sum(w.numel() for part in (ours.encoders["depth"], ours.decoders["segmentation"]) for w in part.parameters())
-    cyclegan = CycleGAN.networks(None, declared["cyclegan"].recipe).generators["depth_to_segmentation"]
+    cyclegan = CycleGAN(*sets).networks(declared["cyclegan"].recipe).generators["depth_to_segmentation"]
     assert sum(w.numel() for w in cyclegan.parameters()) >= mine
-    pix2pix = Pix2Pix.networks(Pix2Pix, declared["pix2pix"].recipe)
+    pix2pix = Pix2Pix(*sets).networks(declared["pix2pix"].recipe)
     assert all(sum(w.numel() for w in unet.parameters()) >= mine for unet in pix2pix.generators.values())
 
 

@@ -22,24 +22,21 @@ from safetensors.torch import load as parse
 from safetensors.torch import save
 
 import fuzz
-from conftest import write_rooms
+from conftest import rooms_of, write_rooms
 from mmlib import (
-    DepthPairs,
     MixAndMatch,
     SegmentationPairs,
     Triplets,
     ZeroPair,
     fit,
     load,
-    modalities,
     open_split,
     preset,
 )
 from mmlib.checkpoints import load_state, save_checkpoint, save_state
 from mmlib.data.domains import folder_domains
-from mmlib.methods.mixed_cycles import networks
+from mmlib.data.sets import NormalsPairs
 from mmlib.methods.plug_in import PlugIn
-from mmlib.modalities import known_modalities
 from mmlib.networks import Encoder
 from mmlib.pretrained import load_rgb_encoder
 
@@ -117,15 +114,6 @@ def test_tensors_that_pytorch_would_take_are_refused(checkpoint, name, tensor, w
     assert str(checkpoint) in str(error.value) and str(error.value).isprintable()
 
 
-def test_a_shared_weight_with_two_values_is_refused(tmp_path):
-    recipe, path = preset("smoke", shared_stages=1), tmp_path / "checkpoint.safetensors"
-    save_checkpoint(path, MixAndMatch.from_recipe(recipe), {"recipe": recipe.to_dict()})
-    load(path)
-    rewrite(path, encoders__depth__stages__1__0__0__weight=torch.zeros(8, 4, 3, 3))
-    with pytest.raises(ValueError, match="stages.1.0.0.weight is shared by several networks, and differs"):
-        load(path)
-
-
 @pytest.mark.parametrize("suffix", [".json", ".safetensors"])
 def test_a_pipe_is_no_checkpoint(checkpoint, suffix):
     path = checkpoint.with_suffix(suffix)
@@ -145,24 +133,14 @@ def test_no_file_can_make_a_message_long_or_move_the_cursor(checkpoint):
         assert len(str(error.value)) < 500 + len(str(checkpoint)) and str(error.value).isprintable()
 
 
-def test_networks_that_another_function_builds_are_held_against_the_same_file(checkpoint):
-    assert load(checkpoint, build=lambda recipe: MixAndMatch.from_recipe(recipe)).recipe == SMOKE
-    with pytest.raises(ValueError, match="its tensors do not fit"):
-        load(checkpoint, build=lambda recipe: torch.nn.Linear(3, 3))
-    with pytest.raises(ValueError, match="no networks can be built"):
-        load(checkpoint, build=lambda recipe: torch.nn.ModuleDict({"keys": torch.nn.Linear(3, 3)}))
-
-
-def test_a_refused_checkpoint_leaves_no_modality_behind(checkpoint, monkeypatch):
-    monkeypatch.setattr(modalities, "_OTHERS", dict(modalities._OTHERS))  # nor does this test
+def test_a_checkpoint_of_domains_says_what_it_needs(checkpoint):
     recipe = preset("domains", widths=(4, 8), convolutions=(1, 1), modalities=("stranger", "other"))
     record = json.loads(checkpoint.with_suffix(".json").read_text())
     checkpoint.with_suffix(".json").write_text(json.dumps(record | {"recipe": recipe.to_dict()}))
     with pytest.raises(ValueError, match="do not fit"):
-        load(checkpoint, build=networks)
-    assert not {"stranger", "other"} & known_modalities().keys()
-    save_checkpoint(checkpoint, networks(recipe), {"recipe": recipe.to_dict()})
-    assert load(checkpoint, build=networks).modalities == ("stranger", "other")
+        load(checkpoint)
+    save_checkpoint(checkpoint, MixAndMatch.from_recipe(recipe), {"recipe": recipe.to_dict()})
+    assert load(checkpoint).modalities == ("stranger", "other")
 
 
 @pytest.mark.parametrize("tensors", [{"weight": torch.zeros(3)}, {"stages.x.0": torch.zeros(3)}, {"": torch.zeros(3)}])
@@ -174,13 +152,11 @@ def test_an_encoder_of_other_names_is_refused(tmp_path, tensors):
 
 
 @pytest.mark.parametrize("data", [None, 3, [3], [{}], [{"role": "training", "split": "d1", "rooms": [["a", 3]]}]])
-def test_a_modality_is_not_plugged_into_networks_of_unknown_rooms(checkpoint, rooms_dir, data):
+def test_a_modality_is_not_plugged_into_networks_of_unknown_rooms(checkpoint, data):
     record = json.loads(checkpoint.with_suffix(".json").read_text())
     checkpoint.with_suffix(".json").write_text(json.dumps(record | {"data": data}))
-    base = load(checkpoint)
-    del base.encoders["depth"], base.decoders["depth"]
     with pytest.raises(ValueError, match="does not say on which rooms"):
-        PlugIn(DepthPairs(rooms_dir), base)
+        PlugIn(rooms_of(NormalsPairs, 0), load(checkpoint))
 
 
 # ── What it found in training states ──

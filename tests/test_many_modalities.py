@@ -5,10 +5,9 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 
+from conftest import rooms_of
 from mmlib import (
-    MODALITIES,
     DepthPairs,
     SegmentationPairs,
     Triplets,
@@ -29,26 +28,11 @@ from mmlib.evaluation import seen
 from mmlib.hardware.compute import Machine
 from mmlib.losses import cosine
 from mmlib.methods.plug_in import PlugIn, plugged_in
-from mmlib.metrics import METRICS
-from mmlib.modalities import NORMALS, RGB, known_modalities, register
+from mmlib.modalities import ALBEDO, DEPTH, NORMALS, RGB, SEGMENTATION, named
 from mmlib.training import Trainer
 
 CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 FIVE = ("rgb", "depth", "segmentation", "normals", "albedo")
-RAW = {
-    "rgb": lambda n, r: torch.randint(0, 256, (n, 3, 32, 32), generator=r, dtype=torch.uint8),
-    "depth": lambda n, r: 1 + 4 * torch.rand(n, 1, 32, 32, generator=r),
-    "segmentation": lambda n, r: torch.randint(1, 14, (n, 1, 32, 32), generator=r, dtype=torch.uint8),
-    "normals": lambda n, r: F.normalize(torch.randn(n, 3, 32, 32, generator=r), dim=1),
-}
-RAW["albedo"] = RAW["rgb"]
-
-
-def rooms_of(kind, start: int, count: int = 4):
-    """Noise in place of rooms, of any set's type, numbered from `start` on."""
-    random = torch.Generator().manual_seed(start)
-    images = {name: RAW[name](count, random) for name in kind.modalities}
-    return kind.of(images, range(start, start + count), kind.__name__)
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +52,13 @@ def base(sets, tmp_path_factory):
 
 
 def test_anchored_pairs_hold_rgb_and_one_other():
-    for wrong in (("depth", "segmentation"), ("rgb", "depth", "segmentation"), ("depth", "rgb"), ("rgb", "rgb")):
+    for wrong in ((DEPTH, SEGMENTATION), (RGB, DEPTH, SEGMENTATION), (DEPTH, RGB), (RGB,)):
         with pytest.raises(TypeError, match="RGB and one other modality"):
-            type("Wrong", (AnchoredPairs,), {"modalities": wrong})
+            type("Wrong", (AnchoredPairs,), {"records": named(*wrong)})
 
 
 def test_sets_in_memory_are_checked():
-    images = {name: RAW[name](3, torch.Generator().manual_seed(0)) for name in ("rgb", "normals")}
+    images = dict(rooms_of(NormalsPairs, 0, 3).images)
     held = NormalsPairs.of(images, [4, 5, 6])
     assert len(held) == 3 and held.size == 32 and held.describe()["rooms"] == [[4, 6]]
     assert held.sha256 == NormalsPairs.of(images, [4, 5, 6]).sha256
@@ -103,13 +87,6 @@ def test_joined_sets_are_of_the_same_rooms():
 # ── Modalities ──
 
 
-def test_a_modality_of_ones_own_has_a_name_of_its_own():
-    mine = register(modality("normals"))  # again: nothing to complain of
-    assert mine is NORMALS and "normals" not in MODALITIES and "normals" in known_modalities()
-    with pytest.raises(ValueError, match="modality 'rgb' is known already"):
-        register(type(RGB)(**{**vars(NORMALS), "name": "rgb"}))
-
-
 def test_a_mirror_turns_normals_round():
     raw = {"normals": torch.tensor([0.6, 0.0, 0.8]).view(1, 3, 1, 1).expand(64, 3, 8, 8)}
     turned = augment(raw, 8, generator("cpu", 0))["normals"]
@@ -134,13 +111,13 @@ def test_angles_by_hand():
 
     target = at(0.0, 0.0, 0.0, 0.0, 0.0)
     target[..., 4] = 0
-    metric = METRICS["normals"]()
+    metric = NORMALS.metric()
     metric.update(at(0.0, 10.0, 90.0, 180.0, 45.0), target)
     found = metric.compute()
     assert found["mean"] == pytest.approx((10 + 90 + 180) / 4, abs=0.05)
     assert found["median"] == pytest.approx(10, abs=0.05)
     assert [found[f"within{k}"] for k in (11, 22, 30)] == [0.5, 0.5, 0.5]
-    assert METRICS["normals"]().compute() == dict.fromkeys(found)
+    assert NORMALS.metric().compute() == dict.fromkeys(found)
 
 
 def test_cosine_loss_by_hand():
@@ -251,7 +228,8 @@ def test_the_command_line_plugs_in(sets, base, tmp_path, capsys, monkeypatch):
 
 def test_oracles_alone_take_other_pairs():
     images = {name: torch.full((1, 1, 2, 2), number) for number, name in enumerate(("depth", "normals", "albedo"))}
-    both = OraclePairs(Memory(images, {"rooms": [{"room": 1}]}, "oracle", "hash"), images)
+    memory = Memory(images, named(DEPTH, NORMALS, ALBEDO), {"rooms": [{"room": 1}]}, "oracle", "hash")
+    both = OraclePairs(memory, images)
     assert both.narrowed(("albedo", "depth")).images == {"albedo": images["albedo"], "depth": images["depth"]}
     with pytest.raises(TypeError, match="zero-pair training takes"):
         ZeroPair(both, both)

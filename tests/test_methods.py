@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from mmlib import (
+    MODALITIES,
     DepthPairs,
     MixAndMatch,
     Phase,
@@ -65,7 +66,7 @@ def test_the_unet_is_that_of_its_paper():
 
 
 def test_a_pair_without_a_generator_is_named():
-    model = Pairwise({"depth_to_segmentation": nn.Identity()})
+    model = Pairwise({"depth_to_segmentation": nn.Identity()}, {n: MODALITIES[n] for n in ("depth", "segmentation")})
     assert model.modalities == ("depth", "segmentation")
     with pytest.raises(ValueError, match="no generator for segmentation → depth: there are depth_to_segmentation"):
         model.translate(torch.zeros(1, 14, 8, 8), "segmentation", "depth")
@@ -118,8 +119,8 @@ def test_a_stopped_baseline_ends_as_one_that_never_stopped(sets, tmp_path, kind)
     parts = fit(RIVAL, kind(*sets), tmp_path / "parts", device="cpu", progress=False, resume=True)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, parts.state_dict()[name]), name
-    loaded = checkpoints.load(tmp_path / "parts/checkpoint.safetensors", build=kind(*sets).networks)
-    assert loaded.record["objective"] == kind.__name__ and audit(loaded.record) == []
+    record = checkpoints.verified_record(tmp_path / "parts/checkpoint.safetensors")
+    assert record["objective"] == kind.__name__ and audit(record) == []
 
 
 def test_a_student_learns_what_its_teacher_says(sets):

@@ -6,7 +6,8 @@ import pytest
 import torch
 import torchmetrics
 
-from mmlib.metrics import METRICS, DepthMetrics, RGBMetrics, SegmentationMetrics
+from mmlib.metrics import DepthMetrics, RGBMetrics
+from mmlib.modalities import KNOWN, SEGMENTATION
 
 
 def measure(metrics, prediction, target):
@@ -19,7 +20,7 @@ def measure(metrics, prediction, target):
 
 def test_iou_by_hand():
     #               bed right ×2, bed taken for chair, chair right; the last two pixels have no target
-    result = measure(SegmentationMetrics(), [[1, 1, 4, 4, 1, 9]], [[1, 1, 1, 4, 0, 0]])
+    result = measure(SEGMENTATION.metric(), [[1, 1, 4, 4, 1, 9]], [[1, 1, 1, 4, 0, 0]])
     assert result["iou"]["Bed"] == pytest.approx(2 / 3) and result["iou"]["Chair"] == pytest.approx(1 / 2)
     assert result["iou"]["Sofa"] is None  # predicted only where nothing is known
     assert "Unknown" not in result["iou"] and len(result["iou"]) == 13
@@ -28,7 +29,7 @@ def test_iou_by_hand():
 
 
 def test_predicted_but_absent_class_counts_as_zero():
-    result = measure(SegmentationMetrics(), [[1, 2]], [[1, 1]])
+    result = measure(SEGMENTATION.metric(), [[1, 2]], [[1, 1]])
     assert result["iou"]["Books"] == 0.0 and result["miou"] == pytest.approx(0.25)
 
 
@@ -36,14 +37,14 @@ def test_unknown_targets_are_ignored():
     target = torch.randint(0, 14, (2, 1, 8, 8), generator=torch.Generator().manual_seed(0))
     prediction = target.clone()
     prediction[target == 0] = 7
-    metrics = SegmentationMetrics()
+    metrics = SEGMENTATION.metric()
     metrics.update(prediction, target)
     assert metrics.compute()["miou"] == metrics.compute()["global"] == 1.0
     assert metrics.confusion.sum() == (target > 0).sum() and metrics.confusion[0].sum() == 0
 
 
 def test_nothing_valid_is_none_not_a_crash():
-    assert measure(SegmentationMetrics(), [[1]], [[0]])["miou"] is None
+    assert measure(SEGMENTATION.metric(), [[1]], [[0]])["miou"] is None
     assert measure(DepthMetrics(), [[1.0]], [[0.0]])["rmse"] is None
 
 
@@ -52,7 +53,7 @@ def test_segmentation_agrees_with_torchmetrics():
     target = torch.randint(0, 14, (4, 1, 16, 16), generator=generator)
     noise = torch.randint(1, 14, target.shape, generator=generator)
     prediction = torch.where(torch.rand(target.shape, generator=generator) < 0.5, target.clamp_min(1), noise)
-    ours = SegmentationMetrics()
+    ours = SEGMENTATION.metric()
     for half in (slice(0, 2), slice(2, 4)):
         ours.update(prediction[half], target[half])
     options = {"task": "multiclass", "num_classes": 14, "ignore_index": 0}
@@ -98,7 +99,7 @@ def test_depth_and_rgb_agree_with_torchmetrics():
     assert colour.compute()["psnr"] == pytest.approx(psnr.item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("metrics", METRICS.values())
-def test_shapes_must_agree(metrics):
+@pytest.mark.parametrize("record", KNOWN.values(), ids=KNOWN)
+def test_shapes_must_agree(record):
     with pytest.raises(ValueError, match=r"\(1, 1, 2, 2\).*\(1, 1, 2, 3\)"):
-        metrics().update(torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2, 3))
+        record.metric().update(torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2, 3))

@@ -11,7 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmlib import MODALITIES, Encoding, MixAndMatch, preset
 from mmlib.blocks import PatchDiscriminator, pool, unpool, upper_left
-from mmlib.networks import Disturbed, Encoder
+from mmlib.methods.disturbed import Disturbed
+from mmlib.networks import Encoder
 from mmlib.pretrained import load_vgg16
 from mmlib.recipes import SIDE_INFORMATION
 
@@ -416,11 +417,6 @@ def test_images_that_do_not_fit_are_told_what_does(smoke, shape, source, words):
     assert all(word in str(error.value) for word in words), error.value
 
 
-def test_unknown_target_is_named(smoke):
-    with pytest.raises(ValueError, match="unknown modality 'normals'"):
-        smoke.translate(image_of("rgb", 32), "rgb", "normals")
-
-
 def test_from_recipe_depends_on_the_seed_alone():
     torch.manual_seed(5)
     before = torch.get_rng_state()
@@ -431,15 +427,6 @@ def test_from_recipe_depends_on_the_seed_alone():
     other = MixAndMatch.from_recipe(preset("smoke", seed=1)).state_dict()
     assert all(torch.equal(value, second[name]) for name, value in first.items())
     assert not torch.equal(first["encoders.rgb.stages.0.0.0.weight"], other["encoders.rgb.stages.0.0.0.weight"])
-
-
-def test_shared_stages_share_convolutions_and_nothing_else():
-    model = MixAndMatch.from_recipe(preset("smoke", shared_stages=1))
-    rgb, depth = (model.encoders[name].stages for name in ("rgb", "depth"))
-    assert rgb[-1][0][0] is depth[-1][0][0] and rgb[0][0][0] is not depth[0][0][0]
-    assert rgb[-1][0][1] is not depth[-1][0][1], "batch normalization is each encoder's own"
-    with pytest.raises(ValueError, match="shared_stages = 2 must leave a stage of its own"):
-        preset("smoke", shared_stages=2)
 
 
 # ── VGG-16 ──

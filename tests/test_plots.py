@@ -12,7 +12,7 @@ from mmlib.course import plots
 from mmlib.course.plots.alignment import principal_components
 from mmlib.course.plots.picture import packed
 from mmlib.methods.cascade import Cascade
-from mmlib.modalities import CLASSES
+from mmlib.modalities import CLASSES, DEPTH, RGB, SEGMENTATION
 
 PNG = b"\x89PNG"
 
@@ -44,12 +44,12 @@ def test_all_translations_are_nine_and_three_inputs(model, rooms):
 
 
 def test_images_are_coloured_as_the_modality_says():
-    depth = plots.depth_image(torch.tensor([[[0.0, 2.0, 4.0]]]), farthest=4.0)
+    depth = DEPTH.colours(torch.tensor([[[0.0, 2.0, 4.0]]]), 4.0)
     grey = torch.tensor([0x99 / 255] * 3).double()
     assert torch.allclose(torch.from_numpy(depth[0, 0]).double(), grey)
     assert depth[0, 2, 0] > 0.9 > depth[0, 2, 2]  # the far end of viridis is yellow
-    assert (plots.class_image(torch.tensor([[[1]]]))[0, 0] == (0, 0, 1)).all()
-    assert plots.rgb_image(torch.full((3, 1, 2), 255, dtype=torch.uint8)).tolist() == [[[1.0] * 3] * 2]
+    assert (SEGMENTATION.colours(torch.tensor([[[1]]]), 1.0)[0, 0] == (0, 0, 1)).all()
+    assert RGB.colours(torch.full((3, 1, 2), 255, dtype=torch.uint8), 1.0).tolist() == [[[1.0] * 3] * 2]
 
 
 def test_splits_show_what_is_missing(rooms_dir):
@@ -79,7 +79,7 @@ def test_a_packed_photograph_is_of_near_colours_without_a_palette():
 
 
 def test_a_packed_class_map_has_a_palette_of_near_colours():
-    drawn = plots.class_image(shipped("test").batch([0])["segmentation"][0])
+    drawn = SEGMENTATION.colours(shipped("test").batch([0])["segmentation"][0], 1.0)
     classes = Image.fromarray((255 * drawn).round().astype(np.uint8))
     packed_classes = Image.open(io.BytesIO(packed(classes.convert("RGBA"))))
     assert packed_classes.mode == "P"

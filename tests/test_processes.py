@@ -33,7 +33,7 @@ from mmlib.hardware.compute import Machine
 
 data, folder = sys.argv[1:]
 machine = Machine(torch.device("cpu"), bf16=False, channels_last=False)
-recipe = preset("smoke", batch=4, latent_noise=0.0, confidence=0.3, class_balance=0.5)
+recipe = preset("smoke", batch=4, latent_noise=0.0, class_balance=0.5)
 pairs = ZeroPair(open_split(data, "d1"), open_split(data, "d2"))
 fit(recipe, pairs, folder, machine=machine, log_every=1, progress=False)
 """

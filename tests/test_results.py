@@ -7,7 +7,8 @@ import statistics
 import pytest
 import torch
 
-from mmlib import audit, checkpoints, evaluate, preset, shipped
+from mmlib import audit, checkpoints, evaluate, open_split, preset, shipped
+from mmlib.__main__ import main
 from mmlib.data.shipped import CHECKPOINTS, COLOUR_CHECKPOINT, RESULTS, STYLE_CHECKPOINT
 from mmlib.evidence import tables
 from mmlib.evidence.grids import GRIDS
@@ -15,8 +16,8 @@ from mmlib.evidence.measure import selection_pairs
 from mmlib.evidence.results import NETWORK, ORACLE
 from mmlib.evidence.runs import runs
 from mmlib.hardware.compute import FORM, Machine
-from mmlib.methods import colours, mixed_cycles, styles
-from mmlib.recipes import from_dict
+from mmlib.methods import colours, styles
+from mmlib.recipes import PRESETS, from_dict
 
 COURSE = CHECKPOINTS / "course.safetensors"
 
@@ -145,7 +146,7 @@ def test_benchmarks_say_where_they_were_measured(path):
 
 def test_colours_are_as_reported():
     """One unseen translation of the shipped network, measured again."""
-    model = checkpoints.load(COLOUR_CHECKPOINT, build=mixed_cycles.networks)
+    model = checkpoints.load(COLOUR_CHECKPOINT)
     scenes, report = colours.shipped_scenes(), reported("domains/colours_mixed_0")
     assert report["data_sha256"] == scenes.sha256 and audit(model.record) == []
     made = colours.translated(model, scenes.images["red"], "red", "green")
@@ -158,13 +159,32 @@ def test_colours_are_as_reported():
 
 
 def test_styles_are_as_reported():
-    model = checkpoints.load(STYLE_CHECKPOINT, build=mixed_cycles.networks)
+    model = checkpoints.load(STYLE_CHECKPOINT)
     photos, report = shipped("test", model.recipe.size).subset(0, 100), reported("domains/styles_mixed_0")
     assert report["data_sha256"] == photos.sha256 and audit(model.record) == []
     exact = {name: styles.stylised(name, photos.images["rgb"], photos.rooms) for name in ("dots", "brush")}
     found = colours.likeness(colours.translated(model, exact["dots"], "dots", "brush"), exact["brush"])
     for measure, value in found.items():
         assert value == pytest.approx(report["translations"]["dots_to_brush"][measure], rel=5e-3), measure
+
+
+@pytest.mark.parametrize("path", [COURSE, COLOUR_CHECKPOINT, STYLE_CHECKPOINT], ids=lambda path: path.stem)
+def test_one_command_measures_every_shipped_network(path, tmp_path, monkeypatch):
+    opened = open_split
+    monkeypatch.setattr("mmlib.data.shipped.open_split", lambda *arguments: opened(*arguments).subset(0, 4))
+    assert main(["evaluate", str(path), "--json", str(tmp_path / "result.json"), "--device", "cpu"]) == 0
+    rows = json.loads((tmp_path / "result.json").read_text())["translations"]
+    count = round(len(rows) ** 0.5)
+    assert len(rows) == count**2 and sum(not row["seen"] for row in rows.values()) == (count - 1) * (count - 2)
+
+
+def test_every_stored_result_is_of_a_declared_run_with_a_recipe_of_this_version():
+    for path in sorted(RESULTS.glob("*/*_[0-9].json")):
+        if path.parent.name in PRESETS:
+            record, name = json.loads(path.read_text()), path.stem.rpartition("_")[0]
+            assert name in runs(path.parent.name), path
+            recipe = from_dict(record["recipe"])
+            assert recipe.architecture == ("resnet" if path.parent.name == "domains" else "segnet"), path
 
 
 def test_unseen_recolourings_are_within_a_tenth_of_the_seen_ones():

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from mmlib import MODALITIES
 from mmlib.alignment import index_agreement, statistics_shift
 from mmlib.blocks import pool
 from mmlib.course import plots
-from mmlib.networks import Disturbed
+from mmlib.methods.disturbed import Disturbed
 
 PNG = b"\x89PNG"
 
@@ -64,7 +65,7 @@ def test_index_maps_show_corners_and_grey_where_all_is_zero(model, rooms):
 
 def test_corners_are_counted_row_by_row():
     class Encoder:
-        modalities = ("depth",)
+        modalities, records = ("depth",), MODALITIES
 
         def encode(self, image, name):
             features = torch.zeros(1, 1, 4, 6)

@@ -1,17 +1,33 @@
 """Commands that time what training costs."""
 
+from dataclasses import dataclass
 from typing import Annotated
+
+from cyclopts import Parameter
 
 from .. import files, recipes
 from .app import Device, Json, Pairs, Positive, PresetName, about, app
 
 Steps = Annotated[Positive, about("Timed steps of each kind.")]
-Size = Annotated[Positive | None, about("Side of the images; the preset's if not given.")]
-Batch = Annotated[Positive | None, about("Pairs of each set in a step; the preset's if not given.")]
 
 
-def _recipe(preset: str, **changes: int | None) -> recipes.Recipe:
-    return recipes.preset(preset, **{key: value for key, value in changes.items() if value is not None})
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Timed:
+    """What is timed, and where the result goes."""
+
+    preset: PresetName = "course"
+    size: Annotated[Positive | None, about("Side of the images; the preset's if not given.")] = None
+    batch: Annotated[Positive | None, about("Pairs of each set in a step; the preset's if not given.")] = None
+    steps: Steps = 10
+    device: Device = "auto"
+    json: Json = None
+
+    @property
+    def recipe(self) -> recipes.Recipe:
+        """The preset, at this size and with this batch."""
+        given = {"size": self.size, "batch": self.batch}
+        return recipes.preset(self.preset, **{key: value for key, value in given.items() if value is not None})
 
 
 def _keep(result: dict, json: str | None, text: str = "") -> None:
@@ -25,19 +41,14 @@ def _keep(result: dict, json: str | None, text: str = "") -> None:
 @app.command
 def bench(
     *,
-    preset: PresetName = "course",
-    size: Size = None,
-    batch: Batch = None,
-    steps: Steps = 10,
-    device: Device = "auto",
+    timed: Timed = Timed(),  # noqa: B008 - frozen
     switches: Annotated[bool, about("Also time it with each switch turned: format, compiler, codes.")] = False,
-    json: Json = None,
 ) -> None:
     """Time one training step: naive, ours, and the floor."""
     from ..evidence import bench as timing
 
-    result = timing.bench(_recipe(preset, size=size, batch=batch), steps, device, switches)
-    _keep(result, json, timing.describe(result))
+    result = timing.bench(timed.recipe, timed.steps, timed.device, switches)
+    _keep(result, timed.json, timing.describe(result))
 
 
 @app.command
@@ -59,19 +70,11 @@ def bench_domains(*, steps: Steps = 10, device: Device = "auto", json: Json = No
 
 
 @app.command
-def bench_optimizer(
-    *,
-    preset: PresetName = "course",
-    size: Size = None,
-    batch: Batch = None,
-    steps: Steps = 10,
-    device: Device = "auto",
-    json: Json = None,
-) -> None:
+def bench_optimizer(*, timed: Timed = Timed()) -> None:  # noqa: B008 - frozen
     """Time Muon's share of a step, while the other cores are idle and busy."""
     from ..evidence.bench import bench_optimizer
 
-    _keep(bench_optimizer(_recipe(preset, size=size, batch=batch), steps, device), json)
+    _keep(bench_optimizer(timed.recipe, timed.steps, timed.device), timed.json)
 
 
 @app.command
@@ -83,19 +86,9 @@ def bench_processes(*, preset: PresetName = "course", steps: Steps = 10, json: J
 
 
 @app.command
-def bench_loading(
-    data: Pairs,
-    /,
-    *,
-    preset: PresetName = "course",
-    size: Size = None,
-    batch: Batch = None,
-    steps: Steps = 10,
-    device: Device = "auto",
-    json: Json = None,
-) -> None:
+def bench_loading(data: Pairs, /, *, timed: Timed = Timed()) -> None:  # noqa: B008 - frozen
     """Compare the samples per second that a data set gives with those that a step consumes."""
     from ..evidence import bench as timing
 
-    result = timing.bench_loading(data, _recipe(preset, size=size, batch=batch), steps, device)
-    _keep(result, json, timing.describe_loading(result))
+    result = timing.bench_loading(data, timed.recipe, timed.steps, timed.device)
+    _keep(result, timed.json, timing.describe_loading(result))

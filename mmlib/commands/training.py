@@ -110,13 +110,28 @@ def evaluate(
     from ..hardware.compute import choose_device
 
     model = checkpoints.load(checkpoint).to(choose_device(device))
-    rooms = shipped.open_split(data, split, model.recipe.size)
-    if split == "test" and not set(model.modalities) <= set(rooms.modalities):
-        rooms = sets.joined(rooms, shipped.open_split(data, "test_surfaces", model.recipe.size))
+    rooms = _rooms_of(model, data, split)
     result = {"checkpoint": Path(checkpoint).name, **evaluation.evaluate(model, rooms)}
     files.write_json(result, json)
     if json != "-":
         print(evaluation.table(result))
+
+
+def _rooms_of(model, data: Path, split: str):
+    """The rooms of a split that hold a model's modalities: those of colours and styles, or of `data`."""
+    from ..data.domains import COLOURS
+    from ..methods.colours import shipped_scenes
+    from ..methods.styles import PHOTO, painted
+
+    names, size = set(model.modalities), model.recipe.size
+    if names <= set(COLOURS):
+        return shipped_scenes(size, split)
+    rooms = shipped.open_split(data, split, size)
+    if PHOTO in names:
+        return painted(rooms, model.modalities)
+    if split == "test" and not names <= set(rooms.modalities):
+        return sets.joined(rooms, shipped.open_split(data, "test_surfaces", size))
+    return rooms
 
 
 @app.command

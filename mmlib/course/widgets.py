@@ -9,8 +9,8 @@ import torch
 import traitlets
 
 from ..data.sets import Rooms
+from ..methods.disturbed import Disturbed
 from ..modalities import MODALITIES
-from ..networks import Disturbed
 from . import plots
 from .plots import Picture, label
 

@@ -1,7 +1,7 @@
 """Batches as functions of seed and step: which rooms, how cropped and mirrored; read here, or ahead by workers."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..hardware import processes
 from ..hardware.compute import Machine
 from ..hardware.processes import shard
-from ..modalities import modality
+from ..modalities import KNOWN, Modality
 from ..recipes import Recipe
 from .sets import Rooms
 
@@ -49,7 +49,11 @@ INSIDE = "inside"
 
 
 def augment(
-    raw: dict[str, torch.Tensor], size: int, random: torch.Generator, windows: tuple[float, float] = (0.6, 1.0)
+    raw: dict[str, torch.Tensor],
+    size: int,
+    random: torch.Generator,
+    windows: tuple[float, float] = (0.6, 1.0),
+    records: Mapping[str, Modality] = KNOWN,
 ) -> dict[str, torch.Tensor]:
     """Crop, zoom and mirror all members of a pair alike; vary the light of RGB alone.
 
@@ -79,7 +83,7 @@ def augment(
         zoom = scale.to(device, non_blocking=True).view(-1, 1, 1, 1)
     result = {}
     for name, image in raw.items():
-        record = modality(name)
+        record = records[name]
         if whole:
             sampled = torch.where(mirrors, image.flip(-1), image)
         else:
@@ -105,7 +109,7 @@ def raw_batch(rooms: Rooms, recipe: Recipe, step: int, index: int) -> dict[str, 
     if not recipe.augment:
         return rooms.batch(drawn)
     random = generator("cpu", recipe.seed, step, index, 1)
-    return augment(rooms.uncropped(drawn), recipe.size, random, recipe.windows_at(step))
+    return augment(rooms.uncropped(drawn), recipe.size, random, recipe.windows_at(step), rooms.records)
 
 
 class Steps(Dataset):
@@ -143,14 +147,14 @@ def resident(sets: Sequence[Rooms], machine: Machine) -> tuple[Rooms, ...]:
     return tuple(rooms.on(machine.device) for rooms in sets)
 
 
-def to_pair(raw: dict[str, torch.Tensor], machine: Machine) -> Pair:
+def to_pair(raw: dict[str, torch.Tensor], machine: Machine, records: Mapping[str, Modality] = KNOWN) -> Pair:
     """Raw images as a pair on the device. They are sent as they are stored (RGB in 8 bits), and converted there."""
     raw = {name: image.to(machine.device, non_blocking=True) for name, image in raw.items()}
     inside = raw.pop(INSIDE, True)
-    images = {name: machine.place(modality(name).to_input(image)) for name, image in raw.items()}
-    return Pair(images, {name: modality(name).valid(image) & inside for name, image in raw.items()})
+    images = {name: machine.place(records[name].to_input(image)) for name, image in raw.items()}
+    return Pair(images, {name: records[name].valid(image) & inside for name, image in raw.items()})
 
 
 def load_batch(rooms: Rooms, recipe: Recipe, machine: Machine, step: int, index: int) -> Pair:
     """The pair of set `index` that belongs to `step`."""
-    return to_pair(raw_batch(rooms, recipe, step, index), machine)
+    return to_pair(raw_batch(rooms, recipe, step, index), machine, rooms.records)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageOps
 
 from ..files import FILE_BYTES, require_file
-from ..modalities import RGB, Modality, register
+from ..modalities import GREY_8, KNOWN, RGB, domain, named
 from .images import opened_image
 from .sets import Rooms
 from .shipped import SHIPPED
@@ -18,32 +18,27 @@ COLOURS = ("blue", "black", "brown", "green", "grey", "orange", "pink", "purple"
 """The eleven basic colour terms, the anchor first."""
 
 
-def domain(name: str) -> Modality:
-    """The record of a domain: RGB under another name."""
-    return register(dataclasses.replace(RGB, name=name, letter=name, folder=name, loss_weight=1.0))
-
-
-MASK = register(
-    dataclasses.replace(
-        RGB, name="mask", letter="mask", channels=1, folder="mask", suffix=".png", pixels="8-bit grey",
-        resample="nearest", loss_weight=0.0,
-    )
-)  # fmt: skip
+MASK = dataclasses.replace(
+    RGB, name="mask", letter="mask", channels=1, folder="mask", suffix=".png", pixels=GREY_8, resample="nearest"
+)
 """Where the object is, 0 or 1: for evaluation alone."""
+
+RECORDS = KNOWN | named(*map(domain, COLOURS), MASK)
+"""The records of all data that come with the repository."""
 
 
 class Domain(Rooms):
     """The images of one domain, which no other domain shares."""
 
     def __init__(self, source: str | Path, name: str, size: int | None = None):
-        self.modalities = (domain(name).name,)
+        self.records = named(domain(name))
         super().__init__(source, size)
 
     @classmethod
     def of(cls, images: dict[str, torch.Tensor], rooms: Sequence[int], split: str = "memory") -> "Domain":
         """Raw images in memory, under the domain's name."""
         (name,) = images
-        kind = type("Domain", (cls,), {"modalities": (domain(name).name,)})
+        kind = type("Domain", (cls,), {"records": named(domain(name))})
         return super(Domain, kind).of(images, rooms, split)
 
 
@@ -55,7 +50,7 @@ def shipped_colours(size: int | None = None) -> tuple[Domain, ...]:
 def folder_domains(folder: str | Path, size: int, anchor: str = "", part: str = "train") -> tuple[Domain, ...]:
     """The domains of a folder of images, the anchor first (by default the first by name).
 
-    Either `trainA`, `trainB` and so on, as CycleGAN's sets have them, or one sub-folder a domain. `part`: `train`, or
+    Either `trainA`, `trainB` and so on, as CycleGAN's sets have them, or one sub-folder per domain. `part`: `train`, or
     `test` for `testA` and so on, where there are such. Images are cut square in the middle and resized. `ValueError`
     names what is missing: two sub-folders with images, an anchor among them, an image that can be read.
     """
@@ -70,14 +65,14 @@ def folder_domains(folder: str | Path, size: int, anchor: str = "", part: str = 
         raise ValueError(f"{folder} holds {len(found)} domains: give a folder with trainA and trainB, or one a domain")
     if anchor and anchor not in names:
         raise ValueError(f"{folder} holds {', '.join(names)}, not the anchor {anchor}")
-    domains, number = [], 0
+    domains, start = [], 0
     for name, path in zip(names, found):
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
         if len(files) < 2:
             raise ValueError(f"{path} holds {len(files)} images (.jpg, .png): a domain needs at least 2")
         images = torch.stack([_square(file, size) for file in files])
-        domains.append(Domain.of({domain(name).name: images}, range(number, number + len(files)), name))
-        number += len(files)
+        domains.append(Domain.of({name: images}, range(start, start + len(files)), name))
+        start += len(files)
     return tuple(sorted(domains, key=lambda rooms: rooms.split != (anchor or names[0])))
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,7 @@ import torch.nn.functional as F
 from PIL import Image, UnidentifiedImageError
 
 from ..files import SIDE, brief
-from ..modalities import Modality, modality
-
-PIXEL_MODES = {"8-bit colour": ("RGB",), "16-bit grey": ("I;16", "I"), "8-bit grey": ("L", "P")}
-"""What Pillow calls the pixels that a `Modality.pixels` names."""
+from ..modalities import Modality
 
 RESAMPLE = {
     "nearest": lambda raw, shape: F.interpolate(raw, shape, mode="nearest-exact"),
@@ -44,7 +41,7 @@ def opened_image(file: io.BytesIO | Path) -> Iterator[Image.Image]:
 def read_pixels(data: bytes, where: str, record: Modality, size: int | None = None) -> np.ndarray:
     """The bytes of one image file → its pixels (H, W) or (H, W, 3); `ValueError` if they are not of the record's kind,
     or not of size × size where that is given."""
-    modes, most = PIXEL_MODES[record.pixels], SIDE
+    modes, most = record.pixels.modes, SIDE
     try:
         with opened_image(io.BytesIO(data)) as image:
             mode, (width, height), pictures = image.mode, image.size, getattr(image, "n_frames", 1)
@@ -53,7 +50,9 @@ def read_pixels(data: bytes, where: str, record: Modality, size: int | None = No
     except ValueError as error:
         raise ValueError(f"{where} is corrupt or cut short ({error}): render or download it again") from None
     if mode not in modes:
-        raise ValueError(f"{where} holds {mode} pixels, expected {record.pixels} for {record.name}: render it again")
+        raise ValueError(
+            f"{where} holds {mode} pixels, expected {record.pixels.words} for {record.name}: render it again"
+        )
     if not fits:
         expected = f"index.json says {size}×{size}" if size else f"no side may have more than {most}"
         raise ValueError(f"{where} is {width}×{height}, but {expected}: render it again")
@@ -75,10 +74,12 @@ def decode(data: bytes, where: str, record: Modality, size: int) -> torch.Tensor
     return raw
 
 
-def resize(images: dict[str, torch.Tensor], height: int, width: int) -> dict[str, torch.Tensor]:
+def resize(
+    images: dict[str, torch.Tensor], records: Mapping[str, Modality], height: int, width: int
+) -> dict[str, torch.Tensor]:
     """Raw images (N, C, H, W) by modality at another size, each as its record says."""
     shape = height, width
     return {
-        name: raw if tuple(raw.shape[2:]) == shape else RESAMPLE[modality(name).resample](raw, shape)
+        name: raw if tuple(raw.shape[2:]) == shape else RESAMPLE[records[name].resample](raw, shape)
         for name, raw in images.items()
     }

@@ -3,12 +3,13 @@
 import contextlib
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..files import image_bytes, written_whole
-from ..modalities import modality
+from ..files import brief, image_bytes, written_whole
+from ..modalities import Modality
 from . import shards
+from .domains import RECORDS
 from .images import decode
 from .sets import SPLITS
 from .sources import Files, check_rooms, file_name, require
@@ -28,21 +29,22 @@ def pack(
     several sources each has a folder of its own. `ValueError` where two hold the same room, or images of other sizes.
     """
     zip_path, parts = Path(zip_path), [sources] if isinstance(sources, str | Path) else list(sources)
-    modalities = list(dict.fromkeys(modalities))
+    records = _records(zip_path, dict.fromkeys(modalities))
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(Files(part)) for part in parts]
         indices = [files.index() for files in opened]
         named: dict[str, tuple[Files, str]] = {}
         for folder, (files, index) in enumerate(zip(opened, indices)):
-            require(files.source, index["modalities"], modalities)
+            require(files.source, index["modalities"], [record.name for record in records])
             for entry in index["rooms"]:
                 inside = dict(entry)
                 if len(parts) > 1:
                     entry["path"] = f"{folder}/{entry['path']}"
-                for name in modalities:
-                    named[file_name(entry, modality(name))] = (files, file_name(inside, modality(name)))
+                for record in records:
+                    named[file_name(entry, record)] = (files, file_name(inside, record))
         rooms = [entry for index in indices for entry in index["rooms"]]
-        merged = {**indices[0], "rooms": rooms, "modalities": modalities, "split": split or zip_path.stem}
+        held = [record.name for record in records]
+        merged = {**indices[0], "rooms": rooms, "modalities": held, "split": split or zip_path.stem}
         if len({index["size"] for index in indices}) > 1:
             raise ValueError(f"{zip_path}: {', '.join(map(str, parts))} hold images of different sizes")
         check_rooms(merged, str(zip_path))
@@ -69,7 +71,7 @@ def check(source: str | Path) -> list[str]:
     try:
         with Files(source) as files:
             index = files.index()
-            records = [modality(name) for name in index["modalities"]]
+            records = _records(files.where("index.json"), index["modalities"])
             for entry in index["rooms"]:
                 for record in records:
                     name = file_name(entry, record)
@@ -81,3 +83,10 @@ def check(source: str | Path) -> list[str]:
     except (ValueError, FileNotFoundError) as error:
         problems.append(str(error))
     return problems
+
+
+def _records(where: str | Path, names: Iterable[str]) -> list[Modality]:
+    """The records of modalities that a data set lists; `ValueError` names the known ones."""
+    if unknown := [name for name in names if name not in RECORDS]:
+        raise ValueError(f"{where} lists modalities {brief(unknown)}: list some of {', '.join(RECORDS)}")
+    return [RECORDS[name] for name in names]

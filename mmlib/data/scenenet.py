@@ -28,13 +28,13 @@ from pathlib import Path
 import torch
 
 from ..files import SIDE, image_bytes
-from ..modalities import MODALITIES, SEGMENTATION, modality
+from ..modalities import GREY_16, MODALITIES, SEGMENTATION
 from .images import from_pixels, read_pixels
 from .scenenet_index import Index, Trajectory, open_index
 from .sets import DepthPairs, Rooms, SegmentationPairs, Triplets
 from .sources import Files, Streamed, size_problem, spread
 
-INSTANCES = dataclasses.replace(SEGMENTATION, folder="instance", pixels="16-bit grey")
+INSTANCES = dataclasses.replace(SEGMENTATION, folder="instance", pixels=GREY_16)
 """How SceneNet stores segmentation: instance ids, which a trajectory's table turns into classes."""
 
 # ── Views ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -69,7 +69,7 @@ class Tree(Streamed):
 
     def _name(self, position: int, name: str) -> str:
         trajectory, frame = self.index["rooms"][position]
-        record = INSTANCES if name == INSTANCES.name else modality(name)
+        record = INSTANCES if name == INSTANCES.name else self.records[name]
         return f"{trajectory.path}/{record.folder}/{frame}{record.suffix}"
 
 
@@ -166,5 +166,5 @@ def check(rooms: Rooms, most: int | None = 100) -> list[str]:
             values[name].append(raw[:, ::8, ::8].flatten())
     usual = Counter(shapes.values()).most_common(1)
     problems += [text for file, shape in shapes.items() if (text := size_problem(file, shape, usual[0][0]))]
-    judged = {name: modality(name).problem(torch.cat(raw)) for name, raw in values.items() if raw}
+    judged = {name: rooms.records[name].problem(torch.cat(raw)) for name, raw in values.items() if raw}
     return problems + [f"{rooms.split} cannot be used: {problem}" for problem in judged.values() if problem]

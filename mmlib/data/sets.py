@@ -14,7 +14,15 @@ from typing import ClassVar, Self
 
 import torch
 
+from ..modalities import ALBEDO, DEPTH, NORMALS, RGB, SEGMENTATION, Modality, modality, named
 from .sources import Memory, Source, load
+
+
+class _Names:
+    """The names of the records that a set, or its type, holds."""
+
+    def __get__(self, rooms, kind) -> tuple[str, ...]:
+        return tuple((kind if rooms is None else rooms).records)
 
 
 class Rooms:
@@ -26,17 +34,18 @@ class Rooms:
     data where it was read from, whatever part or size of it is held. `images` are all raw images by modality, as they
     lie in memory: RGB uint8 (N, 3, H, W), depth float32 metres (N, 1, H, W), segmentation uint8 class ids (N, 1, H, W);
     there are none where files are streamed. Raises `FileNotFoundError` for what is missing, and `ValueError` for what
-    is wrong or lacks a modality.
+    is wrong or lacks a modality. A class names its modalities by their `records`; a set has those of its source.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ()
+    records: ClassVar[dict[str, Modality]] = {}
+    modalities = _Names()
 
     def __init__(self, source: Source | str | Path, size: int | None = None):
         if not self.modalities:
             name = type(self).__name__
             raise TypeError(f"{name} does not say what to read: use SegmentationPairs, DepthPairs or Triplets")
-        held = source if isinstance(source, Source) else load(source, self.modalities)
-        self.source, self.split = held.only(self.modalities), held.split
+        held = source if isinstance(source, Source) else load(source, self.records)
+        self.source, self.split = held.only(self.records), held.split
         if size:
             self.source = self.source.resized(size)
 
@@ -55,7 +64,7 @@ class Rooms:
             digest.update(images[name].contiguous().numpy())
         index = {"split": split, "rooms": [{"room": room} for room in rooms]}
         held = cls.__new__(cls)
-        Rooms.__init__(held, Memory(images, index, split, digest.hexdigest()))
+        Rooms.__init__(held, Memory(images, cls.records, index, split, digest.hexdigest()))
         return held
 
     rooms = property(attrgetter("source.rooms"))
@@ -78,13 +87,14 @@ class Rooms:
         top, left = ((side - self.size) // 2 for side in next(iter(images.values())).shape[2:])
         return {name: raw[..., top : top + self.size, left : left + self.size] for name, raw in images.items()}
 
-    def class_counts(self) -> torch.Tensor:
-        """Pixels of each class, int64 (14,), Unknown first; where files are streamed, of at most 500 views."""
-        return self.source.class_counts()
+    def class_counts(self, name: str = "segmentation") -> torch.Tensor:
+        """Pixels of each class of a modality, int64 (K,), Unknown first; where files are streamed, of at most 500
+        views."""
+        return self.source.class_counts(name)
 
     def _with(self, source: Source) -> Self:
         other = copy.copy(self)
-        other.source = source
+        other.source, other.records = source, source.records
         return other
 
     def subset(self, start: int, stop: int | None = None) -> Self:
@@ -141,51 +151,49 @@ class AnchoredPairs(Rooms):
 class SegmentationPairs(AnchoredPairs):
     """D1: RGB with segmentation; depth files are never opened, even where they exist."""
 
-    modalities = ("rgb", "segmentation")
+    records = named(RGB, SEGMENTATION)
 
 
 class DepthPairs(AnchoredPairs):
     """D2: RGB with depth; segmentation files are never opened, even where they exist."""
 
-    modalities = ("rgb", "depth")
+    records = named(RGB, DEPTH)
 
 
 class NormalsPairs(AnchoredPairs):
     """RGB with surface normals, to plug a fourth modality in."""
 
-    modalities = ("rgb", "normals")
+    records = named(RGB, NORMALS)
 
 
 class AlbedoPairs(AnchoredPairs):
     """RGB with albedo, to plug a fifth modality in."""
 
-    modalities = ("rgb", "albedo")
+    records = named(RGB, ALBEDO)
 
 
 class Triplets(Rooms):
     """All three modalities of each room, for evaluation only: the validation and test splits."""
 
-    modalities = ("rgb", "depth", "segmentation")
+    records = named(RGB, DEPTH, SEGMENTATION)
 
 
 class Surfaces(Rooms):
     """Normals and albedo of the test rooms, which `joined` puts beside `Triplets`: for evaluation only."""
 
-    modalities = ("normals", "albedo")
+    records = named(NORMALS, ALBEDO)
 
 
 class OraclePairs(Rooms):
     """Modalities of the same rooms besides RGB, for supervised oracles ONLY: no zero-pair method may be given any."""
 
     def __init__(self, source: Source | str | Path, modalities: Sequence[str], size: int | None = None):
-        self.modalities = tuple(modalities)
+        self.records = named(*map(modality, modalities))
         super().__init__(source, size)
 
     def narrowed(self, modalities: Sequence[str]) -> Self:
         """The same rooms with some of their modalities."""
-        part = self._with(self.source.only(modalities))
-        part.modalities = tuple(modalities)
-        return part
+        return self._with(self.source.only(named(*(modality(name, self.records.values()) for name in modalities))))
 
 
 def joined(first: Rooms, second: Rooms) -> Rooms:
@@ -198,9 +206,8 @@ def joined(first: Rooms, second: Rooms) -> Rooms:
     if first.rooms != second.rooms or first.size != second.size or not (first.images and second.images):
         raise ValueError(f"{first.split} and {second.split} are not the same rooms at the same size, in memory")
     sha256 = hashlib.sha256(f"{first.sha256} {second.sha256}".encode()).hexdigest()
-    both = first._with(Memory(first.images | second.images, first.index, first.split, sha256))
-    both.modalities = both.source.modalities
-    return both
+    images, records = first.images | second.images, first.records | second.records
+    return first._with(Memory(images, records, first.index, first.split, sha256))
 
 
 SPLITS = {

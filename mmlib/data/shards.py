@@ -24,7 +24,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -33,8 +33,8 @@ import torch
 from msgspec import Meta, Struct
 from PIL import Image
 
-from ..files import JSON_BYTES, SIDE, fitted, json_object, read_file, written_whole
-from ..modalities import Modality, modality
+from ..files import JSON_BYTES, SIDE, index_object, read_file, written_whole
+from ..modalities import Modality
 from .images import from_pixels
 from .sets import SPLITS, Rooms
 from .sources import Streamed
@@ -84,36 +84,36 @@ class Shards(Streamed):
             if problem := _problem(_shard(self.path, number), shard):
                 raise problem
         held = {key: index.get(key) for key in ("split", "samples", "class_counts")} | {"rooms": rows}
-        rooms, modalities = rows[:, 2].tolist(), index["modalities"]
-        super().__init__(held, rooms, modalities, index["split"], index["sha256"], index["size"])
+        self.listed = tuple(index["modalities"])
+        super().__init__(held, rows[:, 2].tolist(), {}, index["split"], index["sha256"], index["size"])
 
-    def only(self, modalities: Sequence[str]) -> Self:
+    def only(self, records: Mapping[str, Modality]) -> Self:
         """The same views; `ValueError` where these are not all of their modalities, so that each type has shards of
         its own."""
-        if tuple(modalities) != self.modalities:
-            held, asked = ", ".join(self.modalities), ", ".join(modalities)
-            raise ValueError(f"{self.path} holds {held}; {asked} and nothing else were asked for")
-        return self
+        if tuple(records) != self.listed:
+            listed, asked = ", ".join(self.listed), ", ".join(records)
+            raise ValueError(f"{self.path} holds {listed}; {asked} and nothing else were asked for")
+        return self._changed(records=dict(records))
 
     def file(self, position: int, name: str) -> str:
         shard, number, room = self.index["rooms"][position, :3].tolist()
-        return f"{_shard(self.path, shard)}/{_key(number, room)}.{modality(name).folder}"
+        return f"{_shard(self.path, shard)}/{_key(number, room)}.{self.records[name].folder}"
 
     def content(self, position: int, name: str) -> bytes:
         shard, *row = self.index["rooms"][position].tolist()
-        offset, size = row[2 + 2 * self.modalities.index(name) :][:2]
+        offset, size = row[2 + 2 * self.listed.index(name) :][:2]
         file = _shard(self.path, shard)
         content = os.pread(_Opened(file).descriptor, size, offset)
         if len(content) < size:
             raise ValueError(f"{file} is cut short: {AGAIN}")
         return content
 
-    def class_counts(self) -> torch.Tensor:
-        """Pixels of each class, int64 (14,): of the whole set what was counted before it was written, of a part of it
+    def class_counts(self, name: str = "segmentation") -> torch.Tensor:
+        """Pixels of each class, int64 (K,): of the whole set what was counted before it was written, of a part of it
         in at most 500 views."""
-        if self.index["class_counts"] and len(self.rooms) == self.index["samples"]:
+        if name == "segmentation" and self.index["class_counts"] and len(self.rooms) == self.index["samples"]:
             return torch.tensor(self.index["class_counts"])
-        return super().class_counts()
+        return super().class_counts(name)
 
 
 def check(path: str | Path) -> list[str]:
@@ -173,17 +173,12 @@ def _open_index(path: Path, whole: bool = True) -> tuple[dict, np.ndarray]:
     """An index and of each view the number of its shard, its own and its scene's, and of each file offset and count of
     bytes: int64 (views, 3 + 2 × modalities). `ValueError` where it is damaged, or not yet whole."""
     try:
-        index = json_object(read_file(path, JSON_BYTES))
+        content = read_file(path, JSON_BYTES)
     except FileNotFoundError:
         raise _missing(path) from None
     except ValueError as error:
         raise ValueError(f"{path} is not JSON ({error}): {AGAIN}") from None
-    if index.get("format") != FORMAT:
-        raise ValueError(f"{path} does not say format {FORMAT!r}: only shards written by mmlib are read")
-    try:
-        fitted(index, Index)
-    except ValueError as error:
-        raise ValueError(f"{path} is no index ({error}): {AGAIN}") from None
+    index = index_object(content, path, FORMAT, Index, "shards written by mmlib", AGAIN)
     try:
         views = [np.array(shard["views"], np.int64) for shard in index["shards"]]
         shards = np.repeat(np.arange(len(views)), [len(rows) for rows in views])
@@ -249,7 +244,8 @@ def _write_shard(file: Path, rooms: Rooms, start: int, stop: int | None, most: i
             for name in rooms.modalities:
                 content = _image_file(rooms, position, name)
                 suffix = "jpg" if content.startswith(b"\xff\xd8") else "png"
-                info = tarfile.TarInfo(f"{_key(position, rooms.rooms[position])}.{modality(name).folder}.{suffix}")
+                key = _key(position, rooms.rooms[position])
+                info = tarfile.TarInfo(f"{key}.{rooms.records[name].folder}.{suffix}")
                 info.size = len(content)
                 members += info.tobuf(tarfile.USTAR_FORMAT)
                 view += [size + len(members), len(content)]
@@ -269,13 +265,12 @@ def _write_shard(file: Path, rooms: Rooms, start: int, stop: int | None, most: i
 def _image_file(rooms: Rooms, position: int, name: str) -> bytes:
     """The image file of a view as a shard holds it: a copy where its pixels are the set's, else a PNG of those."""
     raw, content = rooms.source.stored(position, name)
-    return content or _png(raw, modality(name), f"{name} of room {rooms.rooms[position]} of {rooms.split}")
+    return content or _png(raw, rooms.records[name], f"{name} of room {rooms.rooms[position]} of {rooms.split}")
 
 
 def _png(raw: torch.Tensor, record: Modality, what: str) -> bytes:
     """A raw image (C, H, W) as a PNG of its stored pixels."""
-    kind = np.uint16 if record.pixels == "16-bit grey" else np.uint8
-    pixels = record.to_stored(raw).permute(1, 2, 0).squeeze(2).numpy().astype(kind)
+    pixels = record.to_stored(raw).permute(1, 2, 0).squeeze(2).numpy().astype(record.pixels.dtype)
     if not (from_pixels(pixels, record) == raw).all():
         raise ValueError(f"{what} cannot be kept without loss: its values are not those of an image file")
     stream = io.BytesIO()

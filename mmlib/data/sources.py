@@ -19,15 +19,15 @@ import hashlib
 import posixpath
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Annotated, Self
 
 import torch
 from msgspec import Meta, Struct
 
-from ..files import JSON_BYTES, PIXELS, SIDE, brief, fitted, image_bytes, json_object, read_file
-from ..modalities import CLASSES, Modality, known_modalities, modality
+from ..files import JSON_BYTES, PIXELS, SIDE, brief, image_bytes, index_object, read_file
+from ..modalities import Modality
 from .images import decode, from_pixels, read_pixels, resize
 
 FORMAT = "mmlib-rooms-1"
@@ -39,8 +39,9 @@ class Source:
     """Where the images of a set lie: a list of views of rooms, and the raw images of those that are asked for.
 
     `rooms` are the numbers of the rooms that the views show (several views may show one), `index` is what the data set
-    says of itself, with an entry per view in `index["rooms"]`. `modalities` are those that are given, `size` is the
-    shorter side of their images in pixels, `sha256` identifies the data. `images` are those that lie in memory.
+    says of itself, with an entry per view in `index["rooms"]`. `records` are the modalities that are given, by name;
+    they say how images are read. `size` is the shorter side of the images in pixels, `sha256` identifies the data.
+    `images` are those that lie in memory.
 
     `sets.Rooms` describes `subset`, `resized`, `on`, and what each subclass has: `uncropped` and `class_counts`. A
     subclass also has `stored(position, name)`: one raw image (C, H, W) as the source keeps it, and its file where that
@@ -48,11 +49,11 @@ class Source:
     """
 
     def __init__(
-        self, index: dict, rooms: Sequence[int], modalities: Sequence[str], split: str, sha256: str, size: int
+        self, index: dict, rooms: Sequence[int], records: Mapping[str, Modality], split: str, sha256: str, size: int
     ):
         if not len(rooms):
             raise ValueError(f"{split}: no view is listed: give at least one")
-        self.index, self.rooms, self.modalities = index, list(rooms), tuple(modalities)
+        self.index, self.rooms, self.records = index, list(rooms), dict(records)
         self.split, self.sha256, self.size = split, sha256, size
         self.images: dict[str, torch.Tensor] = {}
 
@@ -61,11 +62,11 @@ class Source:
         vars(other).update(changes)
         return other
 
-    def only(self, modalities: Sequence[str]) -> Self:
+    def only(self, records: Mapping[str, Modality]) -> Self:
         """The same views with these modalities and no others; `ValueError` names those that it does not hold."""
-        require(self.split, self.modalities, modalities)
-        images = {name: self.images[name] for name in modalities if name in self.images}
-        return self._changed(modalities=tuple(modalities), images=images)
+        require(self.split, self.records, records)
+        images = {name: self.images[name] for name in records if name in self.images}
+        return self._changed(records=dict(records), images=images)
 
     def subset(self, start: int, stop: int | None) -> Self:
         index = {**self.index, "rooms": self.index["rooms"][start:stop]}
@@ -73,7 +74,7 @@ class Source:
         return self._changed(rooms=self.rooms[start:stop], index=index, images=images)
 
     def resized(self, size: int) -> Self:
-        return self._changed(size=size, images=resize(self.images, size, size))
+        return self._changed(size=size, images=resize(self.images, self.records, size, size))
 
     def on(self, device: torch.device) -> Self:
         return self._changed(images={name: raw.to(device) for name, raw in self.images.items()})
@@ -83,23 +84,29 @@ class Memory(Source):
     """Square raw images (N, C, H, H) in memory; `path` is the directory or zip that they were read from."""
 
     def __init__(
-        self, images: dict[str, torch.Tensor], index: dict, split: str, sha256: str, path: str | Path | None = None
+        self,
+        images: dict[str, torch.Tensor],
+        records: Mapping[str, Modality],
+        index: dict,
+        split: str,
+        sha256: str,
+        path: str | Path | None = None,
     ):
         size = next(iter(images.values())).shape[-1]
-        super().__init__(index, [entry["room"] for entry in index["rooms"]], images, split, sha256, size)
+        super().__init__(index, [entry["room"] for entry in index["rooms"]], records, split, sha256, size)
         self.images, self.path = images, path
 
     def uncropped(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
         return {
-            name: raw[indices.to(raw.device, non_blocking=True)].to(modality(name).raw_dtype)
+            name: raw[indices.to(raw.device, non_blocking=True)].to(self.records[name].raw_dtype)
             for name, raw in self.images.items()
         }
 
-    def class_counts(self) -> torch.Tensor:
-        return torch.bincount(self.images["segmentation"].flatten().long(), minlength=len(CLASSES))
+    def class_counts(self, name: str) -> torch.Tensor:
+        return torch.bincount(self.images[name].flatten().long(), minlength=len(self.records[name].classes))
 
     def stored(self, position: int, name: str) -> tuple[torch.Tensor, bytes | None]:
-        raw, record = self.images[name][position], modality(name)
+        raw, record = self.images[name][position], self.records[name]
         if self.path is None:
             return raw, None
         files = _reopened(self.path, Path(self.path).stat().st_mtime_ns)
@@ -127,7 +134,7 @@ class Streamed(Source):
         raise NotImplementedError
 
     def stored(self, position: int, name: str) -> tuple[torch.Tensor, bytes | None]:
-        content, record = self.content(position, name), modality(name)
+        content, record = self.content(position, name), self.records[name]
         return from_pixels(read_pixels(content, self.file(position, name), record), record), content
 
     def read(self, position: int, name: str) -> torch.Tensor:
@@ -135,28 +142,28 @@ class Streamed(Source):
         return self.stored(position, name)[0]
 
     def uncropped(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
-        images, shape = {name: [] for name in self.modalities}, None
+        images, shape = {name: [] for name in self.records}, None
         for position in indices.tolist():
-            for name in self.modalities:
+            for name in self.records:
                 raw = self.read(position, name)
                 shape = shape or tuple(raw.shape[1:])
                 if problem := size_problem(self.file(position, name), tuple(raw.shape[1:]), shape):
                     raise ValueError(problem)
                 images[name].append(raw)
         height, width = (round(side * self.size / min(shape)) for side in shape)
-        images = resize({name: torch.stack(raw) for name, raw in images.items()}, height, width)
-        return {name: raw.to(modality(name).raw_dtype) for name, raw in images.items()}
+        images = resize({name: torch.stack(raw) for name, raw in images.items()}, self.records, height, width)
+        return {name: raw.to(self.records[name].raw_dtype) for name, raw in images.items()}
 
-    def class_counts(self) -> torch.Tensor:
-        """Pixels of each class, int64 (14,), in at most 500 views at even distances in the list."""
-        found = (self.read(position, "segmentation").flatten().long() for position in spread(len(self.rooms), 500))
-        return sum(torch.bincount(classes, minlength=len(CLASSES)) for classes in found)
+    def class_counts(self, name: str) -> torch.Tensor:
+        """Pixels of each class, int64 (K,), in at most 500 views at even distances in the list."""
+        found = (self.read(position, name).flatten().long() for position in spread(len(self.rooms), 500))
+        return sum(torch.bincount(classes, minlength=len(self.records[name].classes)) for classes in found)
 
 
-def require(where: str | Path, held: Sequence[str], names: Sequence[str]) -> None:
+def require(where: str | Path, held: Iterable[str], names: Iterable[str]) -> None:
     """`ValueError` for modalities that are asked for and not held."""
     if absent := [name for name in names if name not in held]:
-        raise ValueError(f"{where} holds {', '.join(held)}; {', '.join(absent)} was asked for")
+        raise ValueError(f"{where} holds {brief(', '.join(held))}; {', '.join(absent)} was asked for")
 
 
 def size_problem(file: str, shape: tuple[int, int], expected: tuple[int, int]) -> str | None:
@@ -174,7 +181,7 @@ def spread(length: int, most: int | None) -> list[int]:
 # ── A directory or a zip ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def load(path: str | Path, modalities: Sequence[str]) -> Memory:
+def load(path: str | Path, records: Mapping[str, Modality]) -> Memory:
     """Read these modalities of a directory or a zip, and open no file of others.
 
     `sha256` is of the zip's bytes, or of the index and the files read, in its order. Raises `FileNotFoundError` for
@@ -182,21 +189,21 @@ def load(path: str | Path, modalities: Sequence[str]) -> Memory:
     """
     with Files(path) as files:
         index = files.index()
-        require(files.source, index["modalities"], modalities)
+        require(files.source, index["modalities"], records)
         digest = hashlib.sha256(b"" if files.archive else files.read("index.json", JSON_BYTES))
-        images = {name: [] for name in modalities}
+        images = {name: [] for name in records}
         for entry in index["rooms"]:
-            for name in modalities:
-                file = file_name(entry, modality(name))
+            for name, record in records.items():
+                file = file_name(entry, record)
                 data = files.read(file, image_bytes(index["size"]))
-                images[name].append(decode(data, files.where(file), modality(name), index["size"]))
+                images[name].append(decode(data, files.where(file), record, index["size"]))
                 if not files.archive:
                     digest.update(data)
         if files.archive:
             with open(path, "rb") as archive:
                 digest = hashlib.file_digest(archive, "sha256")
     images = {name: torch.stack(raw) for name, raw in images.items()}
-    return Memory(images, index, index.get("split", Path(path).stem), digest.hexdigest(), path)
+    return Memory(images, records, index, index.get("split", Path(path).stem), digest.hexdigest(), path)
 
 
 class Room(Struct):
@@ -263,20 +270,10 @@ class Files:
     def index(self) -> dict:
         """The parsed `index.json`, once it says all that reading needs."""
         where = self.where("index.json")
-        content = self.read("index.json", JSON_BYTES)
-        try:
-            index = json_object(content)
-        except ValueError as error:
-            raise ValueError(f"{where} is not JSON ({brief(error)}): render or download the data set again") from None
-        if index.get("format") != FORMAT:
-            raise ValueError(f"{where} does not say format {FORMAT!r}: only data sets made by mmlib are read")
-        try:
-            fitted(index, Index)
-        except ValueError as error:
-            raise ValueError(f"{where} is no index ({error}): render or download the data set again") from None
-        if not set(index["modalities"]) <= known_modalities().keys():
-            known = ", ".join(known_modalities())
-            raise ValueError(f"{where} lists modalities {brief(index['modalities'])}: list some of {known}")
+        content, again = self.read("index.json", JSON_BYTES), "render or download the data set again"
+        index = index_object(content, where, FORMAT, Index, "data sets made by mmlib", again)
+        if not all(name and _is_name(name) for name in index["modalities"]):
+            raise ValueError(f"{where} lists modalities {brief(index['modalities'])}: list their names")
         if not _is_name(index.get("split", "")):
             raise ValueError(f"{where} has a split {brief(index['split'])}, which is no name: give it one")
         check_rooms(index, where)
@@ -301,11 +298,10 @@ def check_rooms(index: dict, where: str) -> None:
             raise ValueError(f"{where} has an entry with path and frame {place}, which is no file of the data set")
     if len({entry["room"] for entry in rooms}) < len(rooms):
         raise ValueError(f"{where} lists a room twice: render or download the data set again")
-    first = modality(index["modalities"][0])
-    files = Counter(posixpath.normpath(file_name(entry, first)) for entry in rooms)
-    file, times = files.most_common(1)[0]
+    views = Counter(posixpath.normpath(f"{entry['path']}/{entry.get('frame', 0)}") for entry in rooms)
+    view, times = views.most_common(1)[0]
     if times > 1:  # one view under two room numbers could hide a leak between splits
-        raise ValueError(f"{where} lists {file} under {times} rooms: give each a path and frame of its own")
+        raise ValueError(f"{where} lists {view} under {times} rooms: give each a path and frame of its own")
 
 
 def file_name(entry: dict, record: Modality) -> str:

@@ -34,7 +34,7 @@ WHAT = {
         "Furniture in eleven colours",
         "Eleven encoders and eleven decoders, one a colour, of CycleGANs between blue and each other colour, mixed and "
         "matched (section 5.5 of the paper): 110 translations, of which 90 were never trained.",
-        "`mmlib.checkpoints.load('FILE', build=mmlib.methods.mixed_cycles.networks).translate(x, 'red', 'green')`",
+        "`mmlib.checkpoints.load('FILE').translate(x, 'red', 'green')`",
         "It knows one object of one colour in a rendered room, at 64 × 64 pixels. Only blue's images, which were "
         "trained ten times as often, are sharp; it changes the background, too, and between black and white it often "
         "fails.",
@@ -43,7 +43,7 @@ WHAT = {
         "Rooms in four procedural styles",
         "Five encoders and five decoders, of CycleGANs between photos of rooms and each of four styles that a program "
         "paints, mixed and matched (Figure 6b of the paper): 20 translations, of which 12 were never trained.",
-        "`mmlib.checkpoints.load('FILE', build=mmlib.methods.mixed_cycles.networks).translate(x, 'dots', 'woodcut')`",
+        "`mmlib.checkpoints.load('FILE').translate(x, 'dots', 'woodcut')`",
         "It knows rendered rooms at 64 × 64 pixels and our four styles, which no painter painted. What a style has "
         "left out, the way back has to invent.",
     ),

@@ -21,7 +21,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..data.batches import Pair
 from ..hardware.compute import Machine
-from ..modalities import modality
 from ..recipes import Recipe
 from ..training import Trainer
 
@@ -283,7 +282,7 @@ class _Rehearsal(Trainer):
         size, batch = self.recipe.size, self.recipe.batch
         return [
             Pair(
-                {name: torch.zeros(batch, modality(name).channels, size, size) for name in rooms.modalities},
+                {name: torch.zeros(batch, record.channels, size, size) for name, record in rooms.records.items()},
                 {name: torch.ones(batch, 1, size, size, dtype=torch.bool) for name in rooms.modalities},
             )
             for rooms in self.objective.sets

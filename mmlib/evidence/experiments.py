@@ -208,11 +208,12 @@ def train_run(
         shutil.rmtree(place)  # of an earlier declaration
     ship = run.ship and seed == 0
     tuned_on = selection_pairs(recipe.size) if ship and run.objective == "zero_pair" else ()
-    fit(
+    model = fit(
         recipe, objective, place, device=device, resume=True, progress=False, half=bool(ship), rgb_weights=weights,
         tuned_on=tuned_on,
     )  # fmt: skip
-    model = checkpoints.load(place / "checkpoint.safetensors", build=objective.networks).to(choose_device(device))
+    if ship:  # what is measured is what is on disk
+        model = checkpoints.load(place / "checkpoint.safetensors").to(choose_device(device))
     pictured = [row for grid in GRIDS.values() for row in grid.rows if row.run == name and seed == 0]
     measured = measure(model, run, objective, pictured)
     result = _report(name, {"preset": preset_name, **measured}, model.record, place)

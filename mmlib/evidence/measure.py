@@ -16,7 +16,7 @@ from ..evaluation import evaluate
 from ..methods.cascade import Cascade
 from ..methods.colours import measure_colours, shipped_scenes
 from ..methods.styles import PHOTO, measure_styles
-from ..modalities import modality
+from ..modalities import GREY_8, GREY_16
 from ..objectives import Objective
 from .grids import ALPHA, SHARE, Row
 from .runs import FIVE, Run
@@ -141,7 +141,7 @@ def measure(model, run: Run, objective: Objective, pictured: Collection[Row]) ->
         }
     if validation:
         result["validation"] = validation
-    through = Cascade(model)
+    through = Cascade(model) if "rgb" in model.modalities else None
     if run.objective in ("zero_pair", "pix2pix"):
         ways = (("depth", "segmentation"), ("segmentation", "depth"))[: 1 if run.objective == "pix2pix" else 2]
         parts = [evaluate(through, test, sources=[s], targets=[t], device=device) for s, t in ways]
@@ -178,14 +178,15 @@ def examples(model, rooms: Rooms, pairs, device: torch.device, alpha: float = AL
     """
     batch, made = rooms.batch(EXAMPLES[: len(rooms)]), {}
     for source, target in pairs:
-        kind = {"8-bit grey": (1, torch.uint8), "16-bit grey": (1000, torch.uint16)}.get(modality(target).pixels)
+        kind = {GREY_8: (1, torch.uint8), GREY_16: (1000, torch.uint16)}.get(rooms.records[target].pixels)
         if kind:
             with torch.inference_mode():
                 first, *second = (
-                    model.encode(modality(name).to_input(batch[name].to(device)), name) for name in source.split("+")
+                    model.encode(rooms.records[name].to_input(batch[name].to(device)), name)
+                    for name in source.split("+")
                 )
                 encoding = first.fuse(second[0], alpha) if second else first
-                raw = modality(target).to_raw(model.decode(encoding, target)).cpu()
+                raw = rooms.records[target].to_raw(model.decode(encoding, target)).cpu()
             stored = (raw * kind[0]).round().to(torch.int64).clamp(0, 65535).to(kind[1])
             stream = io.BytesIO()
             Image.fromarray(torch.cat(list(stored[:, 0]), 1).numpy()).save(stream, "PNG", optimize=True)

@@ -108,6 +108,7 @@ def _many_modalities(none: Recipe) -> dict[str, Run]:
 def _domains(base: Recipe) -> dict[str, Run]:
     """Section 5.5: colours and styles, from pairs with an anchor; with nothing that aligns; on all pairs; and pair by
     pair."""
+    base = base.replace(architecture="resnet")
     mixed = [phase for phase in base.phases if not phase.one_autoencoder]
     apart = base.replace(
         phases=tuple(dataclasses.replace(phase, lambda_latent=0.0) for phase in mixed), latent_noise=0.0

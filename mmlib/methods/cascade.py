@@ -2,20 +2,19 @@
 
 import torch
 
-from ..modalities import modality
-from ..networks import Encoding, MixAndMatch
+from ..networks import Encoding, Translator
 
 
-class Cascade:
+class Cascade(Translator):
     """A trained network whose every translation goes through an image of modality `via` (section 5.2, Table 3).
 
-    It offers what `mmlib.evaluation.evaluate` and `mmlib.course.plots` ask of a model. The image between is what a
-    user would be given: `to_raw`, then `to_input` again.
+    The image between is what a user would be given: `to_raw`, then `to_input` again.
     """
 
-    def __init__(self, model: MixAndMatch, via: str = "rgb"):
-        self.model, self.via = model, modality(via)
-        self.modalities = model.modalities
+    def __init__(self, model: Translator, via: str = "rgb"):
+        super().__init__(model.records, model.stride)
+        self.check(via)
+        self.model, self.via = model, model.records[via]
 
     def encode(self, image: torch.Tensor, source: str) -> Encoding:
         """The encoding, by the encoder of `via`, of the image of `via` that `image` is translated into."""

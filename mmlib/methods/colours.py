@@ -6,21 +6,21 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from ..data.domains import COLOURS, MASK, domain
+from ..data.domains import COLOURS, MASK
 from ..data.sets import Rooms
 from ..data.shipped import SHIPPED
-from ..modalities import modality
+from ..modalities import domain, named
 
 
 class Scenes(Rooms):
     """Scenes in all eleven colours, with the mask of the object."""
 
-    modalities = (*(domain(name).name for name in COLOURS), MASK.name)
+    records = named(*map(domain, COLOURS), MASK)
 
 
-def shipped_scenes(size: int | None = None) -> Scenes:
-    """The 60 test scenes."""
-    return Scenes(SHIPPED.parent / "colours" / "test.zip", size)
+def shipped_scenes(size: int | None = None, split: str = "test") -> Scenes:
+    """The 60 test scenes, or those of the validation split."""
+    return Scenes(SHIPPED.parent / "colours" / f"{split}.zip", size)
 
 
 class ColourNames:
@@ -35,15 +35,15 @@ class ColourNames:
         self.known = np.stack([mean_lab(lab(scenes.images[name]), mask) for name in self.names], 1)  # (N, colours, 3)
 
     def __call__(self, means: np.ndarray) -> list[str]:
-        """The names of objects with these mean colours (N, 3), a scene each, in order."""
+        """The names of objects with these mean colours (N, 3), one per scene, in order."""
         distance = np.linalg.norm(self.known[None] - means[:, None, None], axis=-1)  # (N, N, colours)
         distance[np.arange(len(means)), np.arange(len(means))] = np.inf
         nearest = distance.reshape(len(means), -1).argmin(1)
-        return [self.names[place % len(self.names)] for place in nearest]
+        return [self.names[index % len(self.names)] for index in nearest]
 
     def accuracy(self) -> float:
         """The share of real renders that get their own name, each from the renders of the other scenes."""
-        right = [[said == name for said in self(self.known[:, k])] for k, name in enumerate(self.names)]
+        right = [[called == name for called in self(self.known[:, k])] for k, name in enumerate(self.names)]
         return float(np.mean(right))
 
 
@@ -78,7 +78,7 @@ def measure_colours(model, scenes: Rooms, seen: set[frozenset[str]], anchor: str
 
 
 def in_all_ways(model, images: dict[str, torch.Tensor], anchor: str, measure: Callable) -> dict[str, dict]:
-    """What `measure(made, source, target)` says of the translations between all domains of raw images (N, 3, H, W).
+    """`measure(made, source, target)` of the translations between all domains of raw images (N, 3, H, W).
 
     `translations`: direct; `through_anchor`: the unseen ones in two steps, where the model knows the anchor;
     `unchanged`: the source, as if it were the translation.
@@ -111,7 +111,7 @@ def recolouring(made: torch.Tensor, truth: torch.Tensor, source: torch.Tensor, m
     a, b, c = lab(made), lab(truth), lab(source)
     return {
         "colour_error": float(deltaE_ciede2000(a[inside], b[inside]).mean()),
-        "named": float(np.mean([said == target for said in names(mean_lab(a, inside))])),
+        "named": float(np.mean([called == target for called in names(mean_lab(a, inside))])),
         **likeness(made, truth),
         "background": float(deltaE_ciede2000(a[~inside], c[~inside]).mean()),
     }
@@ -134,9 +134,9 @@ def likeness(made: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
 @torch.inference_mode()
 def translated(model, raw: torch.Tensor, source: str, target: str, batch_size: int = 30) -> torch.Tensor:
     """Raw images (N, 3, H, W) of one domain as a network translates them into another."""
-    record, device = modality(source), next(model.parameters()).device
+    record, device = model.records[source], next(model.parameters()).device
     made = [
-        record.to_raw(model.translate(record.to_input(part.to(device)), source, target)).cpu()
+        model.records[target].to_raw(model.translate(record.to_input(part.to(device)), source, target)).cpu()
         for part in raw.split(batch_size)
     ]
     return torch.cat(made)

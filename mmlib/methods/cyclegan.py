@@ -1,14 +1,15 @@
 """CycleGAN (Zhu et al. 2017): depth ↔ segmentation from unpaired images, without RGB (section 5.3)."""
 
+import itertools
+
 import torch
 from torch import nn
 
-from ..blocks import Discriminator, ImagePool
-from ..losses import LOSSES
-from ..modalities import modality
+from ..blocks import Discriminator, ImagePool, initialise
+from ..modalities import Modality
 from ..objectives import OnZeroPairs
 from ..recipes import Phase, Recipe
-from .networks import Pairwise, PatchGAN, ResNetGenerator, initialise
+from .networks import Pairwise, PatchGAN, ResNetGenerator
 
 LAMBDA_CYCLE = 10.0  # CycleGAN, section 4
 
@@ -23,33 +24,30 @@ class CycleGAN(OnZeroPairs):
     def networks(self, recipe: Recipe) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            channels = {name: modality(name).channels for name in ("depth", "segmentation")}
+            records = {name: self.records[name] for name in ("depth", "segmentation")}
+            channels = {name: record.channels for name, record in records.items()}
             generators = {
                 f"{source}_to_{target}": ResNetGenerator(channels[source], channels[target], recipe.widths)
-                for source, target in (("depth", "segmentation"), ("segmentation", "depth"))
+                for source, target in itertools.permutations(records, 2)
             }
-            return initialise(Pairwise(generators))
+            return initialise(Pairwise(generators, records))
 
     def discriminators(self, recipe: Recipe) -> dict[str, Discriminator]:
         judges = {}
         for name in ("depth", "segmentation"):
-            pool = ImagePool((modality(name).channels, recipe.size, recipe.size))
-            widths, channels = recipe.discriminator_widths, modality(name).channels
-            judges[name] = initialise(PatchGAN(channels, widths, nn.InstanceNorm2d, pool))
+            channels = self.records[name].channels
+            pool = ImagePool((channels, recipe.size, recipe.size))
+            judges[name] = initialise(PatchGAN(channels, recipe.discriminator_widths, nn.InstanceNorm2d, pool))
         return judges
 
     def terms(self, model: Pairwise, batches, recipe: Recipe, phase: Phase, random, average=None):
         d1, d2 = batches
         y, z = d1.images["segmentation"], d2.images["depth"]
-        y_hat = image("segmentation", model.translate(z, "depth", "segmentation"))
+        y_hat = image(self.records["segmentation"], model.translate(z, "depth", "segmentation"))
         z_hat = model.translate(y, "segmentation", "depth")
         terms = {
-            "cycle/DSD": LOSSES[modality("depth").loss](
-                model.translate(y_hat, "segmentation", "depth"), z, d2.valid["depth"]
-            ),
-            "cycle/SDS": LOSSES[modality("segmentation").loss](
-                model.translate(z_hat, "depth", "segmentation"), y, d1.valid["segmentation"]
-            ),
+            "cycle/DSD": self.loss("depth", model.translate(y_hat, "segmentation", "depth"), d2),
+            "cycle/SDS": self.loss("segmentation", model.translate(z_hat, "depth", "segmentation"), d1),
         }
         return terms, {"depth": (z, z_hat), "segmentation": (y, y_hat)}
 
@@ -58,6 +56,6 @@ class CycleGAN(OnZeroPairs):
         return sum(weights[name.split("/")[0]] * value for name, value in terms.items())
 
 
-def image(name: str, output: torch.Tensor) -> torch.Tensor:
+def image(record: Modality, output: torch.Tensor) -> torch.Tensor:
     """A generator's output as an image that encoders and discriminators read: class probabilities for logits."""
-    return modality(name).soft_target(output.float())
+    return record.soft_target(output.float())

@@ -46,7 +46,7 @@ class Student(nn.Module):
     def __init__(self, recipe: Recipe):
         super().__init__()
         self.encoder = Encoder(3, recipe.widths, recipe.convolutions, recipe.rgb_batch_norm)
-        self.heads = nn.ModuleList(nn.Conv2d(mine, theirs, 1) for mine, theirs in zip(recipe.widths, WIDTHS))
+        self.heads = nn.ModuleList(nn.Conv2d(own, teacher, 1) for own, teacher in zip(recipe.widths, WIDTHS))
 
 
 class Distillation(Objective):
@@ -69,9 +69,9 @@ class Distillation(Objective):
         x = torch.cat([batch.images["rgb"] for batch in batches])
         self.teacher.to(x.device)
         terms = {}
-        for number, (mine, head, theirs) in enumerate(zip(model.encoder(x).pooled, model.heads, self.teacher(x)), 1):
-            deviation, mean = torch.std_mean(theirs.float(), (0, 2, 3), keepdim=True)
-            terms[f"distillation/{number}"] = F.mse_loss(head(mine).float(), (theirs - mean) / (deviation + 1e-3))
+        for stage, (own, head, teacher) in enumerate(zip(model.encoder(x).pooled, model.heads, self.teacher(x)), 1):
+            deviation, mean = torch.std_mean(teacher.float(), (0, 2, 3), keepdim=True)
+            terms[f"distillation/{stage}"] = F.mse_loss(head(own).float(), (teacher - mean) / (deviation + 1e-3))
         return terms, {}
 
     def total(self, terms, phase):

@@ -14,69 +14,26 @@ import torch.nn.functional as F
 from torch import nn
 
 from .. import checkpoints
-from ..blocks import ImagePool
+from ..blocks import ImagePool, initialise
 from ..data.batches import Pair
-from ..data.domains import Domain, domain, folder_domains
+from ..data.domains import Domain, folder_domains
 from ..data.sets import Rooms
-from ..networks import Encoding, MixAndMatch
+from ..networks import MixAndMatch
 from ..objectives import Objective, add_noise
 from ..recipes import Phase, Recipe, preset
 from ..training import fit
-from .networks import PatchGAN, initialise, resnet_down, resnet_up
+from .networks import PatchGAN
 
 LAMBDA_CYCLE = 10.0  # CycleGAN, section 4
 LAMBDA_AUTOENCODER = 5.0  # in the place of CycleGAN's identity loss, with its weight
-
-
-def group_norm(width: int) -> nn.Module:
-    """Group normalization, groups of four, in the place of CycleGAN's instance normalization, which takes each
-    channel's brightness and contrast out of every image: autoencoders then learn much more slowly."""
-    return nn.GroupNorm(max(1, width // 4), width)
-
-
-class DomainEncoder(nn.Module):
-    """The first half of CycleGAN's generator: (N, 3, H, W) → `Encoding` with a latent (N, widths[-1], H / 4, W / 4)."""
-
-    def __init__(self, widths: tuple[int, ...], residuals: int):
-        super().__init__()
-        self.layers = nn.Sequential(*resnet_down(3, widths, residuals, group_norm))
-
-    def forward(self, image: torch.Tensor) -> Encoding:
-        latent = self.layers(image)
-        return Encoding(latent, (latent,), (), ())
-
-
-class DomainDecoder(nn.Module):
-    """The other half: `Encoding` → (N, 3, H, W), through tanh."""
-
-    def __init__(self, widths: tuple[int, ...], residuals: int):
-        super().__init__()
-        self.layers = nn.Sequential(*resnet_up(3, widths, residuals, group_norm))
-
-    def forward(self, encoding: Encoding) -> torch.Tensor:
-        return torch.tanh(self.layers(encoding.latent))
-
-
-def networks(recipe: Recipe) -> MixAndMatch:
-    """An encoder and a decoder for each of `recipe.modalities`; the last of `recipe.convolutions` counts the residual
-    blocks of each."""
-    for name in recipe.modalities:
-        domain(name)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        parts = [
-            {name: kind(recipe.widths, recipe.convolutions[-1]) for name in recipe.modalities}
-            for kind in (DomainEncoder, DomainDecoder)
-        ]
-        return initialise(MixAndMatch(*parts, stride=2 ** (len(recipe.widths) - 1)))
 
 
 class MixedCycles(Objective):
     """CycleGANs between an anchor, the first domain, and each other one, with autoencoders and aligned latents.
 
     Each step trains one pair, drawn anew: least-squares GANs on both sides, cycles, both autoencoders, and, where
-    λ_latent says so, latent consistency between an image and its translation, which stands for the pair that there is
-    not. `pairs="all"` draws from all pairs of domains, as ComboGAN does (Anoosheh et al. 2018).
+    λ_latent says so, latent consistency between an image and its translation, which takes the place of a true
+    pair. `pairs="all"` draws from all pairs of domains, as ComboGAN does (Anoosheh et al. 2018).
 
     In a phase of `one_autoencoder`, the anchor's encoder and decoder learn to reconstruct the images of all domains,
     and all others are copies of them: encoders that begin alike need not find each other first.
@@ -93,11 +50,8 @@ class MixedCycles(Objective):
         names = [rooms.modalities[0] for rooms in domains]
         self.pairs = [pair for pair in itertools.combinations(names, 2) if pairs == "all" or names[0] in pair]
 
-    def networks(self, recipe: Recipe) -> MixAndMatch:
-        return networks(recipe)
-
     def freeze(self, model: MixAndMatch, phase: Phase) -> None:
-        """Nothing is held still; but copies are made where there is but one autoencoder."""
+        """Nothing is frozen; where there is one autoencoder, the others become copies of it."""
         if phase.one_autoencoder:
             for first, *others in (model.encoders.values(), model.decoders.values()):
                 for part in others:
@@ -148,6 +102,7 @@ def run_folders(
     """
     recipe, folder = preset(preset_name), Path(folder)
     sets = folder_domains(images, recipe.size, anchor)
-    recipe = recipe.replace(modalities=tuple(rooms.modalities[0] for rooms in sets))
+    names = tuple(rooms.modalities[0] for rooms in sets)
+    recipe = recipe.replace(modalities=names, architecture="resnet")
     fit(recipe, MixedCycles(sets), folder, device=device, resume=True)
-    return checkpoints.load(folder / "checkpoint.safetensors", build=networks)
+    return checkpoints.load(folder / "checkpoint.safetensors")

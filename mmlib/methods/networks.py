@@ -6,59 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..blocks import Discriminator, ImagePool
-
-
-def initialise(module: nn.Module) -> nn.Module:
-    """Weights from N(0, 0.02), as both papers' code."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(layer.weight, 0.0, 0.02)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-        elif isinstance(layer, nn.BatchNorm2d):
-            nn.init.normal_(layer.weight, 1.0, 0.02)
-            nn.init.zeros_(layer.bias)
-    return module
-
-
-class _Residual(nn.Module):
-    def __init__(self, width: int, normalization):
-        super().__init__()
-        layers = []
-        for last in (False, True):
-            layers += [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), normalization(width)]
-            layers += [] if last else [nn.ReLU(inplace=True)]
-        self.layers = nn.Sequential(*layers)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.layers(x)
-
-
-def resnet_down(
-    inputs: int, widths: tuple[int, ...], residuals: int, normalization=nn.InstanceNorm2d
-) -> list[nn.Module]:
-    """The first half of CycleGAN's generator (appendix 7.2): (N, inputs, H, W) → (N, widths[-1], H / 4, W / 4).
-
-    `widths`, here three: of the first 7×7 convolution and of each strided one; then residual blocks. `normalization`: a
-    width → a layer.
-    """
-    layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(inputs, widths[0], 7)]
-    layers += [normalization(widths[0]), nn.ReLU(inplace=True)]
-    for narrow, wide in zip(widths, widths[1:]):
-        layers += [nn.Conv2d(narrow, wide, 3, stride=2, padding=1), normalization(wide), nn.ReLU(inplace=True)]
-    return layers + [_Residual(widths[-1], normalization) for _ in range(residuals)]
-
-
-def resnet_up(
-    outputs: int, widths: tuple[int, ...], residuals: int = 0, normalization=nn.InstanceNorm2d
-) -> list[nn.Module]:
-    """The other half, residual blocks first, with a linear output."""
-    layers: list[nn.Module] = [_Residual(widths[-1], normalization) for _ in range(residuals)]
-    for wide, narrow in zip(widths[:0:-1], widths[-2::-1]):
-        layers.append(nn.ConvTranspose2d(wide, narrow, 3, stride=2, padding=1, output_padding=1))
-        layers += [normalization(narrow), nn.ReLU(inplace=True)]
-    return [*layers, nn.ReflectionPad2d(3), nn.Conv2d(widths[0], outputs, 7)]
+from ..blocks import Discriminator, ImagePool, resnet_down, resnet_up
+from ..modalities import Modality
+from ..networks import Translator
 
 
 class ResNetGenerator(nn.Sequential):
@@ -136,33 +86,25 @@ class Unread:
         return len(self.image)
 
 
-class Pairwise(nn.Module):
-    """A generator for each translation, behind the face of `MixAndMatch`: `encode`, `decode`, `translate`.
+class Pairwise(Translator):
+    """A generator for each translation, in place of encoders and decoders.
 
     `generators`: by `SOURCE_to_TARGET`. RGB leaves through tanh, as everywhere.
     """
 
-    def __init__(self, generators: Mapping[str, nn.Module]):
-        super().__init__()
+    def __init__(self, generators: Mapping[str, nn.Module], records: Mapping[str, Modality]):
+        super().__init__(records)
         self.generators = nn.ModuleDict(generators)
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """The modalities that some generator reads or writes."""
-        return tuple(dict.fromkeys(name for pair in self.generators for name in pair.split("_to_")))
 
     def encode(self, image: torch.Tensor, source: str) -> Unread:
         """The image itself."""
+        self.check_image(image, source)
         return Unread(image, source)
 
-    def decode(self, unread: Unread, target: str) -> torch.Tensor:
+    def decode(self, encoding: Unread, target: str) -> torch.Tensor:
         """The translation; `ValueError` where no generator makes it."""
-        name = f"{unread.source}_to_{target}"
+        name = f"{encoding.source}_to_{target}"
         if name not in self.generators:
-            raise ValueError(f"no generator for {unread.source} → {target}: there are {', '.join(self.generators)}")
-        output = self.generators[name](unread.image)
+            raise ValueError(f"no generator for {encoding.source} → {target}: there are {', '.join(self.generators)}")
+        output = self.generators[name](encoding.image)
         return torch.tanh(output) if target == "rgb" else output
-
-    def translate(self, image: torch.Tensor, source: str, target: str) -> torch.Tensor:
-        """T_source→target, network form in and out."""
-        return self.decode(self.encode(image, source), target)

@@ -3,12 +3,11 @@
 import torch
 from torch import nn
 
-from ..blocks import Discriminator
-from ..modalities import modality
-from ..objectives import OnZeroPairs, target_loss
+from ..blocks import Discriminator, initialise
+from ..objectives import OnZeroPairs
 from ..recipes import Phase, Recipe
 from .cyclegan import image
-from .networks import Pairwise, PatchGAN, UNetGenerator, initialise
+from .networks import Pairwise, PatchGAN, UNetGenerator
 
 LAMBDA_TARGET = 100.0  # pix2pix's λ of L1, section 3.3; here of the target modality's own loss
 
@@ -26,17 +25,17 @@ class Pix2Pix(OnZeroPairs):
             torch.manual_seed(recipe.seed)
             generators = {
                 f"{source}_to_{target}": UNetGenerator(
-                    modality(source).channels, modality(target).channels, recipe.widths
+                    self.records[source].channels, self.records[target].channels, recipe.widths
                 )
                 for source, target in self.pairs
             }
-            return initialise(Pairwise(generators))
+            return initialise(Pairwise(generators, self.records))
 
     def discriminators(self, recipe: Recipe) -> dict[str, Discriminator]:
         return {
             target: initialise(
                 PatchGAN(
-                    modality(source).channels + modality(target).channels,
+                    self.records[source].channels + self.records[target].channels,
                     recipe.discriminator_widths,
                     nn.BatchNorm2d,
                 )
@@ -49,9 +48,10 @@ class Pix2Pix(OnZeroPairs):
         for (source, target), pair in zip(self.pairs, batches):
             x, y = pair.images[source], pair.images[target]
             y_hat = model.translate(x, source, target)
-            loss = target_loss(target, recipe, self.sets)
-            terms[f"{target}/{modality(source).letter}{modality(target).letter}"] = loss(y_hat, y, pair.valid[target])
-            judged[target] = (torch.cat([x, y], 1), torch.cat([x, image(target, y_hat)], 1))
+            record = self.records[target]
+            loss = self.loss(target, y_hat, pair, recipe.class_balance)
+            terms[f"{target}/{self.records[source].letter}{record.letter}"] = loss
+            judged[target] = (torch.cat([x, y], 1), torch.cat([x, image(record, y_hat)], 1))
         return terms, judged
 
     def total(self, terms: dict[str, torch.Tensor], phase: Phase) -> torch.Tensor:

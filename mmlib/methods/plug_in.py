@@ -7,8 +7,8 @@ import torch
 
 from ..data.batches import Pair
 from ..data.sets import AnchoredPairs, Rooms
-from ..losses import LOSSES, latent_consistency
-from ..modalities import modality
+from ..losses import latent_consistency
+from ..modalities import Modality
 from ..networks import Encoding, MixAndMatch
 from ..objectives import Objective, add_noise, pseudo_pair
 from ..recipes import Phase, Recipe
@@ -20,7 +20,7 @@ def plugged_in(recipe: Recipe, name: str, steps: int = 1000) -> Recipe:
     It has one phase, with the weights of the last one, in which the frozen network teaches the unseen translations.
     """
     last = dataclasses.replace(recipe.phases[-1], lambda_pseudo=1.0, lambda_gan=0.0, steps=steps)
-    return recipe.replace(modalities=(*recipe.modalities, modality(name).name), phases=(last,), teacher="self")
+    return recipe.replace(modalities=(*recipe.modalities, name), phases=(last,), teacher="self")
 
 
 class PlugIn(Objective):
@@ -52,9 +52,13 @@ class PlugIn(Objective):
         self.sets: tuple[Rooms, ...] = (pairs,)
         self.base, self.name, self.inherited = base, name, tuple(seen)
 
+    @property
+    def records(self) -> dict[str, Modality]:
+        return {**self.base.records, **super().records}
+
     def networks(self, recipe: Recipe) -> MixAndMatch:
         """The frozen network's, with an encoder and a decoder more."""
-        model = MixAndMatch.from_recipe(recipe)
+        model = super().networks(recipe)
         new = (f"encoders.{self.name}.", f"decoders.{self.name}.")
         try:
             missing, extra = model.load_state_dict(self.base.state_dict(), strict=False)
@@ -72,23 +76,23 @@ class PlugIn(Objective):
 
     def terms(self, model: MixAndMatch, batches: list[Pair], recipe, phase, random, average=None):
         (pair,) = batches
-        x, y, valid, name = pair.images["rgb"], pair.images[self.name], pair.valid[self.name], self.name
-        letter = modality(name).letter
+        x, y, name = pair.images["rgb"], pair.images[self.name], self.name
+        letter = self.records[name].letter
         with torch.no_grad():
             f_R = model.encode(x, "rgb")
         f_N = model.encode(y, name)
         terms = {f"latent/R{letter}": latent_consistency(f_R, f_N, recipe.consistency)}
         x_h, f_N = (add_noise(f, recipe.latent_noise, random) for f in (f_R, f_N))
         from_rgb, own = model.decode(Encoding.cat([x_h, f_N]), name).chunk(2)
-        loss = LOSSES[modality(name).loss]
-        terms[f"{name}/R{letter}"], terms[f"{name}/{letter}{letter}"] = loss(from_rgb, y, valid), loss(own, y, valid)
-        terms[f"rgb/{letter}R"] = LOSSES[modality("rgb").loss](model.decode(f_N, "rgb"), x, pair.valid["rgb"])
+        terms[f"{name}/R{letter}"] = self.loss(name, from_rgb, pair)
+        terms[f"{name}/{letter}{letter}"] = self.loss(name, own, pair)
+        terms[f"rgb/{letter}R"] = self.loss("rgb", model.decode(f_N, "rgb"), pair)
         if phase.lambda_pseudo > 0:
             for target in self.base.modalities:
                 if target != "rgb":
                     with torch.no_grad():
-                        said = model.decode(f_R, target)
-                    terms[f"pseudo_{target}/{letter}{modality(target).letter}"] = pseudo_pair(
-                        model.decode(f_N, target), said, target, recipe.confidence
-                    )
+                        label = model.decode(f_R, target)
+                    record = self.records[target]
+                    loss = pseudo_pair(model.decode(f_N, target), label, record)
+                    terms[f"pseudo_{target}/{letter}{record.letter}"] = loss
         return terms, {}

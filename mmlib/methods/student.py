@@ -7,7 +7,7 @@ trained on those labels; the other way round for segmentation → depth. No true
 import torch
 
 from ..data.sets import Rooms
-from ..modalities import modality
+from ..modalities import Modality
 from ..networks import MixAndMatch
 from ..objectives import Objective, add_noise, pseudo_pair
 from ..recipes import Phase, Recipe
@@ -18,19 +18,23 @@ class Student(Objective):
 
     def __init__(self, pairs: Rooms, teacher: MixAndMatch, source: str, target: str, anchor: str = "rgb"):
         for name in (source, anchor):
-            if modality(name).name not in pairs.modalities:
+            if name not in pairs.modalities:
                 raise ValueError(f"split {pairs.split} holds {', '.join(pairs.modalities)}, not {name}")
         self.sets: tuple[Rooms, ...] = (pairs,)
         self.teacher, self.source, self.target, self.anchor = teacher.eval(), source, target, anchor
 
+    @property
+    def records(self) -> dict[str, Modality]:
+        return {**self.teacher.records, **super().records}
+
     def terms(self, model: MixAndMatch, batches, recipe: Recipe, phase: Phase, random, average=None):
         (pair,) = batches
         with torch.no_grad():
-            said = self.teacher.translate(pair.images[self.anchor], self.anchor, self.target)
+            label = self.teacher.translate(pair.images[self.anchor], self.anchor, self.target)
         encoding = add_noise(model.encode(pair.images[self.source], self.source), recipe.latent_noise, random)
         prediction = model.decode(encoding, self.target)
-        name = f"pseudo_{self.target}/{modality(self.source).letter}{modality(self.target).letter}"
-        return {name: pseudo_pair(prediction, said, self.target)}, {}
+        source, target = self.records[self.source], self.records[self.target]
+        return {f"pseudo_{target.name}/{source.letter}{target.letter}": pseudo_pair(prediction, label, target)}, {}
 
     def total(self, terms: dict[str, torch.Tensor], phase: Phase) -> torch.Tensor:
-        return getattr(phase, modality(self.target).loss_weight) * sum(terms.values())
+        return self.records[self.target].weight(phase) * sum(terms.values())

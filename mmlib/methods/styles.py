@@ -5,14 +5,17 @@ for the paintings of the paper's Figure 6b, which cannot be shipped; `domains.fo
 has them.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..data.domains import Domain, domain
+from ..data.domains import Domain
 from ..data.sets import Rooms
 from ..data.shipped import shipped
 from ..evaluation import seen
+from ..modalities import domain, named
 from .colours import in_all_ways, likeness
 
 PHOTO = "photo"  # the anchor
@@ -50,8 +53,8 @@ def dots(photo: torch.Tensor, room: int) -> torch.Tensor:
             distance = ((centres[r, c] - np.stack([y, x], -1)) ** 2).sum(-1)
             closer = distance < best
             best[closer], nearest[closer] = distance[closer], centres[r, c][closer]
-    place = np.rint(nearest).astype(int)
-    colour = photo.permute(1, 2, 0).numpy()[place[..., 0].clip(0, height - 1), place[..., 1].clip(0, width - 1)]
+    index = np.rint(nearest).astype(int)
+    colour = photo.permute(1, 2, 0).numpy()[index[..., 0].clip(0, height - 1), index[..., 1].clip(0, width - 1)]
     vivid = colour + 0.6 * (colour - colour.mean(-1, keepdims=True))
     painted = np.where((best < 2.4**2)[..., None], vivid, (236, 228, 206))
     return torch.from_numpy(painted.round().clip(0, 255).astype(np.uint8)).permute(2, 0, 1).contiguous()
@@ -93,17 +96,24 @@ def style_domains(size: int = 64) -> tuple[Domain, ...]:
     d1, d2 = shipped("d1", size), shipped("d2", size)
     photos, rooms = torch.cat([d1.images["rgb"], d2.images["rgb"]]), [*d1.rooms, *d2.rooms]
     domains = []
-    for number, name in enumerate((PHOTO, *STYLES)):
-        mine = slice(400 * number, 400 * (number + 1))
-        images = stylised(name, photos[mine], rooms[mine])
-        domains.append(Domain.of({domain(name).name: images}, rooms[mine], name))
+    for index, name in enumerate((PHOTO, *STYLES)):
+        part = slice(400 * index, 400 * (index + 1))
+        images = stylised(name, photos[part], rooms[part])
+        domains.append(Domain.of({name: images}, rooms[part], name))
     return tuple(domains)
+
+
+def painted(photos: Rooms, names: Sequence[str]) -> Rooms:
+    """The exact stylisations of photos in some styles, `photo` being the photos themselves: truth to measure by."""
+    kind = type("Painted", (Rooms,), {"records": named(*map(domain, names))})
+    images = {name: stylised(name, photos.images["rgb"], photos.rooms) for name in names}
+    return kind.of(images, photos.rooms, photos.split)
 
 
 def measure_styles(model, photos: Rooms) -> dict:
     """All translations between photos and styles, held against the exact stylisations of the same photos: `psnr` (dB)
     and `ssim` of what `in_all_ways` gives."""
-    exact = {name: stylised(name, photos.images["rgb"], photos.rooms) for name in model.modalities}
+    exact = painted(photos, model.modalities).images
 
     def measure(made: torch.Tensor, source: str, target: str) -> dict:
         return {**likeness(made, exact[target]), "seen": seen(source, target, PHOTO)}

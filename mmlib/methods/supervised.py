@@ -5,9 +5,8 @@ been seen. No part of it reaches the zero-pair networks.
 """
 
 from ..data.sets import Rooms
-from ..modalities import modality
 from ..networks import MixAndMatch
-from ..objectives import Objective, add_noise, target_loss
+from ..objectives import Objective, add_noise
 from ..recipes import Phase, Recipe
 
 
@@ -16,7 +15,7 @@ class Supervised(Objective):
 
     def __init__(self, pairs: Rooms, source: str, target: str):
         for name in (source, target):
-            if modality(name).name not in pairs.modalities:
+            if name not in pairs.modalities:
                 raise ValueError(f"split {pairs.split} holds {', '.join(pairs.modalities)}, not {name}")
         self.sets: tuple[Rooms, ...] = (pairs,)
         self.source, self.target = source, target
@@ -26,6 +25,5 @@ class Supervised(Objective):
         (pair,) = batches
         encoding = model.encode(pair.images[self.source], self.source)
         prediction = model.decode(add_noise(encoding, recipe.latent_noise, random), self.target)
-        loss = target_loss(self.target, recipe, self.sets)
-        name = f"{self.target}/{modality(self.source).letter}{modality(self.target).letter}"
-        return {name: loss(prediction, pair.images[self.target], pair.valid[self.target])}, {}
+        name = f"{self.target}/{self.records[self.source].letter}{self.records[self.target].letter}"
+        return {name: self.loss(self.target, prediction, pair, recipe.class_balance)}, {}

@@ -5,7 +5,8 @@ import math
 import torch
 
 from ...evaluation import bootstrap
-from ...metrics import RGBMetrics, SegmentationMetrics, iou
+from ...metrics import iou
+from ...modalities import RGB, SEGMENTATION
 from . import checker, generator, number, tensor
 
 
@@ -24,7 +25,7 @@ def _confusion(prediction: torch.Tensor, target: torch.Tensor, mask: bool = True
 
 
 def _miou(prediction: torch.Tensor, target: torch.Tensor) -> float:
-    metrics = SegmentationMetrics()
+    metrics = SEGMENTATION.metric()
     metrics.update(prediction, target)
     return metrics.compute()["miou"]
 
@@ -198,7 +199,7 @@ def your_delta(answer):
 
 
 def _psnr(prediction: torch.Tensor, target: torch.Tensor) -> float:
-    metrics = RGBMetrics()
+    metrics = RGB.metric()
     metrics.update(prediction, target)
     return metrics.compute()["psnr"]
 

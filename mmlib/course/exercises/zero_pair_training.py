@@ -5,6 +5,7 @@ import itertools
 import torch
 import torch.nn.functional as F
 
+from ...modalities import SEGMENTATION
 from ...objectives import pseudo_pair, total
 from ...recipes import Phase
 from . import checker, close, generator, number, require
@@ -136,7 +137,7 @@ def _soft(student, teacher, teacher_axis=1, student_axis=1):
 
 
 def _right_pseudo_pair(student, teacher):
-    return pseudo_pair(student, teacher, "segmentation")
+    return pseudo_pair(student, teacher, SEGMENTATION)
 
 
 def _kullback_leibler(student, teacher):

@@ -11,7 +11,7 @@ from .evaluation import cascaded, confusion, gallery, histogram
 from .evidence import qualitative, scattered
 from .features import pooling
 from .fusion import fused, fusion_curves, mistakes
-from .images import all_translations, class_image, depth_image, raw_images, recoloured, rgb_image, splits, translations
+from .images import all_translations, raw_images, recoloured, splits, translations
 from .networks import diagram
 from .picture import Picture, label
 from .results import compared_curves, headline, loss_curves, per_class_iou
@@ -25,11 +25,9 @@ __all__ = [
     "alignment_over_time",
     "all_translations",
     "cascaded",
-    "class_image",
     "compared",
     "compared_curves",
     "confusion",
-    "depth_image",
     "diagram",
     "domain_costs",
     "feature_statistics",
@@ -53,7 +51,6 @@ __all__ = [
     "qualitative",
     "raw_images",
     "recoloured",
-    "rgb_image",
     "scattered",
     "side_information_bars",
     "splits",

@@ -8,7 +8,7 @@ from matplotlib import colormaps
 
 from ...data.sets import Rooms
 from ...evaluation import seen
-from ...modalities import CLASSES, SEGMENTATION, modality
+from ...modalities import CLASSES, SEGMENTATION
 from .images import _columns, _farthest, _grid
 from .picture import COLOURS, STYLES, Picture, label
 
@@ -48,7 +48,7 @@ def gallery(model, rooms: Rooms, places: Sequence[int], source: str = "depth") -
     Columns: RGB (only for the reader, because the network gets `source` alone), input, prediction, truth, wrong pixels.
     """
     batch = rooms.batch(places)
-    truth, image = batch["segmentation"], modality(source).to_input(batch[source])
+    truth, image = batch["segmentation"], model.records[source].to_input(batch[source])
     prediction = SEGMENTATION.to_raw(model.decode(model.encode(image, source), "segmentation"))
     right, known = prediction == truth, truth > 0
     shares = (right & known).flatten(1).sum(1) / known.flatten(1).sum(1)
@@ -71,7 +71,8 @@ def gallery(model, rooms: Rooms, places: Sequence[int], source: str = "depth") -
 @torch.inference_mode()
 def cascaded(cascade: "Cascade", batch: dict[str, torch.Tensor], source: str, target: str) -> Picture:
     """A cascade on a raw batch, one row per image: input, image between, result, direct translation, truth."""
-    image, record, via = modality(source).to_input(batch[source]), modality(target), cascade.via.name
+    records, via = cascade.records, cascade.via.name
+    image, record = records[source].to_input(batch[source]), records[target]
     through = record.to_raw(cascade.decode(cascade.encode(image, source), target))
     direct = record.to_raw(cascade.model.translate(image, source, target))
     zero_pair = not seen(source, target)
@@ -82,7 +83,7 @@ def cascaded(cascade: "Cascade", batch: dict[str, torch.Tensor], source: str, ta
         (f"{label(target)}\ndirect{' (zero-pair)' * zero_pair}", target, direct, zero_pair),
         (f"truth:\n{label(target)}", target, batch[target], False),
     ]
-    return _columns(columns, batch)
+    return _columns(columns, batch, records)
 
 
 def histogram(values: torch.Tensor, marks: Mapping[str, float], quantity: str, counted: str) -> Picture:

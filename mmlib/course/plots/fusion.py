@@ -19,9 +19,6 @@ MEASURES = {
 }
 """What may be drawn over α: axis label, factor, which end is the better."""
 
-SHOWN = {"segmentation": "miou", "depth": "delta1", "rgb": "psnr"}
-"""The measure that is drawn unless another is asked for, by `Modality.metric`."""
-
 MARKERS = ("o", "s", "^", "D")
 
 
@@ -39,15 +36,15 @@ def fused(
 
     One row per image of the raw batch: both inputs, the translation for each α, the truth.
     """
-    f, g = (model.encode(modality(name).to_input(batch[name]), name) for name in (first, second))
+    f, g = (model.encode(model.records[name].to_input(batch[name]), name) for name in (first, second))
     columns = [(f"input:\n{label(name)}", name, batch[name], False) for name in (first, second)]
     for alpha in alphas:
         fused = f.fuse(g, alpha) if indices in ("", first) else g.fuse(f, 1 - alpha)
-        raw = modality(target).to_raw(model.decode(fused, target))
+        raw = model.records[target].to_raw(model.decode(fused, target))
         title = f"{100 * (1 - alpha):.0f} % {label(first)},\n{100 * alpha:.0f} % {label(second)}"
         columns.append((title, target, raw, False))
     columns.append((f"truth:\n{label(target)}", target, batch[target], False))
-    figure = _columns(columns, batch)
+    figure = _columns(columns, batch, model.records)
     figure.alt += f"; pooling indices of {label(indices or first)}"
     return figure
 
@@ -65,7 +62,7 @@ def fusion_curves(
     words = []
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axis, ((first, second, target), curves) in zip(axes, panels.items()):
-        key = measure or SHOWN[modality(target).metric]
+        key = measure or modality(target).metric().headline
         title, factor, better = MEASURES[key]
         name = f"({label(first)}, {label(second)}) → {label(target)}"
         for number, (curve, points) in enumerate(curves.items()):

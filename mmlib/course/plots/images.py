@@ -3,56 +3,31 @@
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 import torch
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize, to_rgb
+from matplotlib.colors import Normalize
 from matplotlib.patches import Patch
 
 from ...data.sets import Rooms
 from ...evaluation import seen
-from ...modalities import CLASS_COLOURS, CLASSES, MODALITIES, modality
-from .picture import COLOURS, NO_HIT, Picture, label
+from ...modalities import KNOWN, MODALITIES, Modality
+from .picture import COLOURS, Picture, label
 
 
-def rgb_image(raw: torch.Tensor) -> np.ndarray:
-    """Raw RGB (3, H, W) → (H, W, 3) in 0–1."""
-    return raw.permute(1, 2, 0).numpy() / 255
+def _show(axis, name: str, raw: torch.Tensor, farthest: float, records: Mapping[str, Modality] = KNOWN) -> None:
+    """Draw a raw image in the colours of its record."""
+    axis.imshow(records[name].colours(raw.cpu(), farthest), interpolation="nearest")
 
 
-def depth_image(raw: torch.Tensor, farthest: float) -> np.ndarray:
-    """Raw depth (1, H, W) in metres → viridis colours (H, W, 3), yellow at `farthest`; no hit is grey."""
-    colormap = colormaps["viridis"].with_extremes(bad=NO_HIT)
-    metres = raw[0].numpy()
-    return colormap(np.ma.masked_where(metres <= 0, metres / farthest))[..., :3]
-
-
-def class_image(raw: torch.Tensor) -> np.ndarray:
-    """Raw class ids (1, H, W) → SceneNet's colours (H, W, 3) in 0–1."""
-    return np.array(CLASS_COLOURS)[raw[0].long().numpy()] / 255
-
-
-def vector_image(raw: torch.Tensor) -> np.ndarray:
-    """Raw unit vectors (3, H, W) → colours (H, W, 3), −1 to 1 as 0 to 1; no hit is grey."""
-    nothing = ~modality("normals").valid(raw[None])[0, 0].numpy()
-    colours = (raw.permute(1, 2, 0).numpy() + 1) / 2
-    colours[nothing] = to_rgb(NO_HIT)
-    return colours
-
-
-def _show(axis, name: str, raw: torch.Tensor, farthest: float) -> None:
-    """Draw a raw image by its metric: as colours, classes, distances or vectors."""
-    colour = {"rgb": rgb_image, "segmentation": class_image, "normals": vector_image}
-    colour["depth"] = lambda depth: depth_image(depth, farthest)
-    axis.imshow(colour[modality(name).metric](raw.cpu()), interpolation="nearest")
-
-
-def _classes(drawn: Mapping[str, list[torch.Tensor]]) -> list[Patch]:
+def _classes(drawn: Mapping[str, list[torch.Tensor]], records: Mapping[str, Modality] = KNOWN) -> list[Patch]:
     """A key for each class in the segmentations that were drawn."""
-    raw = drawn.get("segmentation", [])
-    present = torch.cat([image.flatten().cpu() for image in raw]).unique().tolist() if raw else []
-    return [Patch(facecolor=np.array(CLASS_COLOURS[c]) / 255, edgecolor="black", label=CLASSES[c]) for c in present]
+    keys = []
+    for record, raw in ((records[name], raw) for name, raw in drawn.items()):
+        present = torch.cat([image.flatten().cpu() for image in raw]).unique().tolist() if record.classes else []
+        colours = record.colours(torch.tensor([[present]]), 1.0)[0] if present else []
+        keys += [Patch(facecolor=f, edgecolor="black", label=record.classes[c]) for f, c in zip(colours, present)]
+    return keys
 
 
 def _metres(figure: Picture, farthest: float, **place) -> None:
@@ -76,7 +51,9 @@ def _farthest(*depths: torch.Tensor) -> float:
     return metres.quantile(0.98).item() if len(metres) else 1.0
 
 
-def _grid(rows: list[list[tuple[str, str, torch.Tensor, bool]]], farthest: float) -> Picture:
+def _grid(
+    rows: list[list[tuple[str, str, torch.Tensor, bool]]], farthest: float, records: Mapping[str, Modality] = KNOWN
+) -> Picture:
     """Rows of cells (title, modality, one raw image, zero-pair?); a title is not repeated below itself.
 
     Everything has a fixed place, in inches, because a computed layout would double the time of an explorer's answer.
@@ -90,7 +67,7 @@ def _grid(rows: list[list[tuple[str, str, torch.Tensor, bool]]], farthest: float
 
     new = [[y == 0 or title != titles[y - 1][x] for x, title in enumerate(row)] for y, row in enumerate(titles)]
     lines = [max((t.count("\n") + 1) * n for t, n in zip(*pair)) for pair in zip(titles, new)]
-    keys, side, step = _classes(drawn), 1.85, 2.0
+    keys, side, step = _classes(drawn, records), 1.85, 2.0
     width = step * len(rows[0]) + 0.9 * ("depth" in drawn)
     columns = max(1, min(7, int(width / 1.1)))
     below = 0.1 + 0.22 * -(-len(keys) // columns)
@@ -104,7 +81,7 @@ def _grid(rows: list[list[tuple[str, str, torch.Tensor, bool]]], farthest: float
             colour = COLOURS[1] if zero_pair else "black"
             place = ((step * x + (step - side) / 2) / width, top / height, side / width, side / height)
             axis = figure.add_axes(place)
-            _show(axis, name, raw, farthest)
+            _show(axis, name, raw, farthest, records)
             axis.xaxis.set_visible(False)
             axis.yaxis.set_visible(False)
             if new[y][x]:
@@ -120,20 +97,24 @@ def _grid(rows: list[list[tuple[str, str, torch.Tensor, bool]]], farthest: float
     return figure
 
 
-def _columns(columns: list[tuple[str, str, torch.Tensor, bool]], batch: dict[str, torch.Tensor]) -> Picture:
+def _columns(
+    columns: list[tuple[str, str, torch.Tensor, bool]],
+    batch: dict[str, torch.Tensor],
+    records: Mapping[str, Modality] = KNOWN,
+) -> Picture:
     """A row for each image of a raw batch; columns of (title, modality, raw images, zero-pair?)."""
     count = len(columns[0][2])
     rows = [[(title, name, raw[i], zero_pair) for title, name, raw, zero_pair in columns] for i in range(count)]
-    return _grid(rows, _farthest(batch["depth"]) if "depth" in batch else 1.0)
+    return _grid(rows, _farthest(batch["depth"]) if "depth" in batch else 1.0, records)
 
 
 @torch.inference_mode()
 def _translate(model, batch: dict[str, torch.Tensor], source: str, targets: Sequence[str], trained=seen):
     """Cells of one source and its translations, for all images of a raw batch: title, modality, raw, zero-pair?"""
     columns = [(f"input:\n{label(source)}", source, batch[source], False)]
-    encoding = model.encode(modality(source).to_input(batch[source]), source)
+    encoding = model.encode(model.records[source].to_input(batch[source]), source)
     for target in targets:
-        raw = modality(target).to_raw(model.decode(encoding, target))
+        raw = model.records[target].to_raw(model.decode(encoding, target))
         pair = "seen" if trained(source, target) else "unseen (zero-pair)"
         columns.append((f"{label(source)} → {label(target)}\n{pair}", target, raw, not trained(source, target)))
     return columns
@@ -154,12 +135,12 @@ def translations(
     """
     columns = [column for source in sources for column in _translate(model, batch, source, targets, trained)]
     columns += [(f"truth:\n{label(target)}", target, batch[target], False) for target in targets if truth]
-    return _columns(columns, batch)
+    return _columns(columns, batch, model.records)
 
 
-def raw_images(batch: dict[str, torch.Tensor]) -> Picture:
+def raw_images(batch: dict[str, torch.Tensor], records: Mapping[str, Modality] = KNOWN) -> Picture:
     """A raw batch as it is: one row per image, one column per modality."""
-    return _columns([(label(name), name, raw, False) for name, raw in batch.items()], batch)
+    return _columns([(label(name), name, raw, False) for name, raw in batch.items()], batch, records)
 
 
 def all_translations(model, batch: dict[str, torch.Tensor], trained: Callable[[str, str], bool] = seen) -> Picture:
@@ -169,7 +150,7 @@ def all_translations(model, batch: dict[str, torch.Tensor], trained: Callable[[s
     """
     rows = [_translate(model, batch, source, model.modalities, trained) for source in model.modalities]
     rows = [[(title, name, raw[0], zero_pair) for title, name, raw, zero_pair in row] for row in rows]
-    return _grid(rows, _farthest(batch["depth"][:1]) if "depth" in batch else 1.0)
+    return _grid(rows, _farthest(batch["depth"][:1]) if "depth" in batch else 1.0, model.records)
 
 
 def recoloured(model, batch: dict[str, torch.Tensor], source: str, trained: Callable[[str, str], bool]) -> Picture:
@@ -181,7 +162,7 @@ def recoloured(model, batch: dict[str, torch.Tensor], source: str, trained: Call
         rows.append([(title, name, raw[place], zero_pair) for title, name, raw, zero_pair in columns])
         truth = [(f"truth: {label(name)}", name, batch[name][place], False) for name in others]
         rows.append([("", source, batch[source][place], False), *truth])
-    return _grid(rows, 1.0)
+    return _grid(rows, 1.0, model.records)
 
 
 def splits(sets: Mapping[str, Rooms], count: int = 2) -> Picture:

@@ -7,7 +7,6 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
 from ...evaluation import seen
-from ...modalities import modality
 from .images import _columns, _farthest, _show
 from .picture import COLOURS, MARKERS, NO_HIT, Picture, bar_of_pair, grouped_bars, label, line
 
@@ -20,8 +19,8 @@ def compared(models: Mapping[str, object], batch: dict[str, torch.Tensor], sourc
     """One translation by several models, one row per image of the raw batch: input, one column per model, truth."""
     columns = [(f"input:\n{label(source)}", source, batch[source], False)]
     for name, model in models.items():
-        output = model.decode(model.encode(modality(source).to_input(batch[source]), source), target)
-        raw, title = modality(target).to_raw(output), f"{label(source)} → {label(target)}\n{name}"
+        output = model.decode(model.encode(model.records[source].to_input(batch[source]), source), target)
+        raw, title = model.records[target].to_raw(output), f"{label(source)} → {label(target)}\n{name}"
         columns.append((title, target, raw, not seen(source, target)))
     columns.append((f"truth:\n{label(target)}", target, batch[target], False))
     return _columns(columns, batch)
@@ -41,7 +40,7 @@ def index_maps(model, batch: dict[str, torch.Tensor], stage: int = 0, channels: 
     colours = ListedColormap(_CORNER_COLOURS)
     for column, name in enumerate(names):
         raw = batch[name][:1]
-        encoding = model.encode(modality(name).to_input(raw), name)
+        encoding = model.encode(model.records[name].to_input(raw), name)
         _show(axes[0, column], name, raw[0], _farthest(raw) if name == "depth" else 1.0)
         axes[0, column].set_title(label(name), fontsize=11)
         indices, maxima = encoding.indices[stage][0].cpu(), encoding.pooled[stage][0].float().cpu()

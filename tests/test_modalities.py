@@ -1,0 +1,69 @@
+"""A modality is one record: two of a user's own are trained, kept, measured, drawn and audited."""
+
+import colorsys
+import dataclasses
+import pickle
+
+import pytest
+import torch
+
+from conftest import rooms_of
+from mmlib import DepthPairs, ZeroPair, audit, evaluate, fit, load, modality, preset
+from mmlib.course import plots
+from mmlib.data.domains import Domain
+from mmlib.data.sets import AnchoredPairs, OraclePairs, Rooms
+from mmlib.data.shipped import SHIPPED
+from mmlib.modalities import DEPTH, RGB, domain, named, segmentation
+
+PARTS = ("Unknown", *(f"part {number}" for number in range(1, 41)))
+COLOURS = [tuple(round(255 * c) for c in colorsys.hsv_to_rgb(number / 41, 1, 1)) for number in range(41)]
+OWN = {
+    "41 classes": segmentation("parts", "P", "parts", PARTS, COLOURS),
+    "a float map": dataclasses.replace(DEPTH, name="heat", letter="H", folder="heat", weight=lambda phase: 5.0),
+}
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_a_modality_of_ones_own_is_one_record(kind, tmp_path):
+    own = OWN[kind]
+    pairs = type("OwnPairs", (AnchoredPairs,), {"records": named(RGB, own)})
+    truth = type("OwnTruth", (Rooms,), {"records": named(RGB, DEPTH, own)})
+    recipe = preset("smoke", modalities=("rgb", "depth", own.name), class_balance=0.25)
+    objective = ZeroPair(rooms_of(DepthPairs, 0), rooms_of(pairs, 10))
+    trained = fit(recipe, objective, tmp_path, device="cpu", progress=False)
+    assert audit(trained.record) == []
+
+    model = load(tmp_path / "checkpoint.safetensors", records=[own])
+    assert model.modalities == ("rgb", "depth", own.name) and model.records[own.name] is own
+    with pytest.raises(ValueError, match=f"unknown modality '{own.name}'"):
+        load(tmp_path / "checkpoint.safetensors")
+
+    rooms = rooms_of(truth, 100)
+    rows = evaluate(model, rooms)["translations"]
+    assert len(rows) == 9 and not rows[f"depth_to_{own.name}"]["seen"] and rows[f"rgb_to_{own.name}"]["seen"]
+    assert rows[f"depth_to_{own.name}"][own.metric().headline] is not None
+    if own.classes:
+        assert list(rows[f"depth_to_{own.name}"]["iou"]) == list(PARTS[1:])
+    figure = plots.translations(model, rooms.batch([0]), ["rgb", "depth"], [own.name])
+    assert figure.png().startswith(b"\x89PNG")
+    keys = {text.get_text() for legend in figure.legends for text in legend.get_texts()}
+    assert bool(keys) == bool(own.classes) and keys <= set(PARTS)
+
+
+def test_a_class_too_many_is_named():
+    record = OWN["41 classes"]
+    assert record.problem(torch.tensor([[[40]]])) is None
+    assert record.problem(torch.tensor([[[41]]])) == "it holds class 41, expected 0 (Unknown) to 40 (part 40)"
+
+
+def test_an_unknown_modality_is_named():
+    with pytest.raises(ValueError, match="unknown modality 'heat': known are rgb, depth, segmentation, normals"):
+        modality("heat")
+    assert modality("heat", OWN.values()) is OWN["a float map"]
+
+
+def test_sets_travel_to_worker_processes(rooms_dir):
+    pairs = pickle.loads(pickle.dumps(OraclePairs(rooms_dir, ("depth", "segmentation"))))
+    assert pairs.records["depth"] is DEPTH and pairs.batch([0])["depth"].dtype == torch.float32
+    red = pickle.loads(pickle.dumps(Domain(SHIPPED.parent / "colours" / "red.zip", "red", 32)))
+    assert red.records == named(domain("red"))
