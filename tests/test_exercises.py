@@ -91,7 +91,7 @@ def test_the_notebook_shows_not_done_yet(chapter, name):
 def test_the_solution_passes_where_the_learner_would_write_it(chapter, name):
     source = "".join(stubs(chapter)[name]["source"])
     head, tail = source[: source.index(f"def {name}")], f"\ncheck({name})"
-    outcome = exercises._run(f"{head}\n{solutions(chapter)[name]}\n{tail}")
+    outcome = exercises.run(f"{head}\n{solutions(chapter)[name]}\n{tail}")
     assert outcome.passed, outcome
 
 

@@ -6,5 +6,6 @@ file does not, because it needs matplotlib.
 
 from .cells import agree, verdict
 from .exercises import check
+from .mine import keep, mine, whose
 
-__all__ = ["agree", "check", "verdict"]
+__all__ = ["agree", "check", "keep", "mine", "verdict", "whose"]

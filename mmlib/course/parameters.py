@@ -1,5 +1,6 @@
 """The parameters of a notebook: checked before anything else runs, so that a mistake stops it with one sentence."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -13,8 +14,9 @@ def check(namespace: dict, **types: type) -> None:
     """Check a notebook's parameters against `name=type`; call it as `check(globals(), …)` right below them.
 
     At that place the namespace holds nothing but parameters. A plain value of another name was given to papermill by
-    mistake, and papermill itself would ignore it. A cell that runs again checks only types. `ValueError` names what is
-    wrong and the known parameters; a string such as 'false' is not a bool.
+    mistake, and papermill itself would ignore it. A cell that runs again checks only types. The environment variable
+    `MMLIB_STEPS` limits `steps`, so that tests take a short run of a notebook that is committed with a long one.
+    `ValueError` names what is wrong and the known parameters; a string such as 'false' is not a bool.
     """
     known = ", ".join(f"{name} ({kind.__name__})" for name, kind in types.items())
     if not namespace.get(_CHECKED):
@@ -26,6 +28,8 @@ def check(namespace: dict, **types: type) -> None:
         right = isinstance(value, (int, float) if kind is float else kind)
         if not right or (isinstance(value, bool) and kind is not bool):
             raise ValueError(f"parameter {name} = {value!r} must be {kind.__name__}: this notebook knows {known}")
+    if "steps" in types and (most := os.environ.get("MMLIB_STEPS")):
+        namespace["steps"] = min(namespace["steps"], int(most))
     namespace[_CHECKED] = True
 
 

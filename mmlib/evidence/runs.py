@@ -33,6 +33,8 @@ class Run:
 
 SHIPPED = preset("course", widths=(32, 64, 128), steps=2_000)
 """The recipe of the network that ships: preset `course`, twice as wide and for longer."""
+SHIPS = {"course": {"none": "course"}, "ablation": {kind: f"ablation_{kind}" for kind in SIDE_INFORMATION}}
+"""The names under which networks ship: the course's, and those of Table 1."""
 
 
 @functools.cache
@@ -46,11 +48,12 @@ def runs(name: str) -> dict[str, Run]:
     none = first.replace(side_information="none")
     taught = none.replace(phases=_pseudo_pairs_from(base.steps // 4, phase), teacher="average")
     long = 2 * base.steps
+    shipped = SHIPS.get(name, {})
     deep = first.replace(widths=(*base.widths, 2 * base.widths[-1]), convolutions=(*base.convolutions, 3))
     return {
-        "pooling": Run(first, fuses=True),
-        "none": Run(none, fuses=True, ship="course" if name == "course" else ""),
-        "skip": Run(first.replace(side_information="skip")),
+        "pooling": Run(first, fuses=True, ship=shipped.get("pooling", "")),
+        "none": Run(none, fuses=True, ship=shipped.get("none", "")),
+        "skip": Run(first.replace(side_information="skip"), ship=shipped.get("skip", "")),
         **{
             f"{kind}_pretrained": Run(first.replace(side_information=kind), pretrained=True, fuses=kind == "pooling")
             for kind in SIDE_INFORMATION

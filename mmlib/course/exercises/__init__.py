@@ -32,6 +32,8 @@ class Checker(NamedTuple):
 
 CHECKERS: dict[str, Checker] = {}
 """By the name that the learner's function has in the notebook."""
+PASSED: dict[str, Callable] = {}
+"""The learner's functions that passed `check` in this session, by name: `mine` gives them to later cells."""
 
 
 class Hint(Exception):
@@ -110,8 +112,11 @@ def check(answer: Callable) -> Outcome:
     name = getattr(answer, "__name__", None)
     if not callable(answer) or name not in CHECKERS:
         return Outcome("check", "not right yet", f"Give it one of the exercises' functions: {', '.join(CHECKERS)}.")
+    PASSED.pop(name, None)
     try:
-        return Outcome(name, "passed", CHECKERS[name].examine(Answer(answer, CHECKERS[name])))
+        outcome = Outcome(name, "passed", CHECKERS[name].examine(Answer(answer, CHECKERS[name])))
+        PASSED[name] = answer
+        return outcome
     except _NotDone:
         return Outcome(name, "not done yet", "It returns None: write your answer, and run the cell again.")
     except Hint as hint:
@@ -197,11 +202,11 @@ def grade(notebook: str | Path) -> list[Outcome]:
     sources = [source for source in sources if "\ncheck(" in source]
     if not sources:
         raise ValueError(f"{notebook}: no cell calls check(your_…); give one of the course's notebooks")
-    return [_run(source) for source in sources]
+    return [run(source) for source in sources]
 
 
-def _run(source: str) -> Outcome:
-    """Run one exercise's cell by itself."""
+def run(source: str) -> Outcome:
+    """Run one exercise's cell by itself, and return the outcome of its `check`."""
     outcomes: list[Outcome] = []
     name = source.rsplit("\ncheck(", 1)[1].split(")")[0]
 
