@@ -66,8 +66,9 @@ class Modality:
     pseudo-pairs. `resample` is how its pixels may be interpolated, `mirrored(raw)` what else a mirror does to them,
     besides moving them, and `zoomed(raw, share)` what else it does to show a share (N, 1, 1, 1) of the image's side as
     all of it. Files lie in `folder` and end in `suffix`. `from_stored` turns stored pixels (channels, H, W) into raw
-    ones, which a batch holds as `raw_dtype`, and `to_stored` goes back where it can; `problem(raw)` says what is wrong
-    with one raw image, or returns None.
+    ones, which a batch holds as `raw_dtype`, and `to_stored` goes back where it can; `photographic` images are colours
+    for the eye, so that a grey or CMYK file may become RGB; `problem(raw)` says what is wrong with one raw image, or
+    returns None.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Modality:
     from_stored: Callable[[torch.Tensor], torch.Tensor] = lambda pixels: pixels
     to_stored: Callable[[torch.Tensor], torch.Tensor] = lambda raw: raw
     raw_dtype: torch.dtype = torch.uint8
+    photographic: bool = False
     problem: Callable[[torch.Tensor], str | None] = lambda raw: None
     mirrored: Callable[[torch.Tensor], torch.Tensor] = lambda raw: raw
     zoomed: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = lambda raw, share: raw
@@ -149,6 +151,7 @@ RGB = Modality(
     decoder_uses_side_information=False,  # the paper's footnote 4: indices leave grid-like artefacts in RGB
     encoder_batch_norm=False,  # so that VGG-16's weights fit (appendix A); recipes that train from scratch turn it on
     pixels=COLOUR_8,
+    photographic=True,
 )
 
 DEPTH = Modality(

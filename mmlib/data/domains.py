@@ -19,7 +19,15 @@ COLOURS = ("blue", "black", "brown", "green", "grey", "orange", "pink", "purple"
 
 
 MASK = dataclasses.replace(
-    RGB, name="mask", letter="mask", channels=1, folder="mask", suffix=".png", pixels=GREY_8, resample="nearest"
+    RGB,
+    name="mask",
+    letter="mask",
+    channels=1,
+    folder="mask",
+    suffix=".png",
+    pixels=GREY_8,
+    resample="nearest",
+    photographic=False,
 )
 """Where the object is, 0 or 1: for evaluation alone."""
 

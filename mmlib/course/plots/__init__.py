@@ -11,7 +11,7 @@ from .evaluation import cascaded, confusion, gallery, histogram
 from .evidence import qualitative, scattered
 from .features import pooling
 from .fusion import fused, fusion_curves, mistakes
-from .images import all_translations, raw_images, recoloured, splits, translations
+from .images import all_translations, raw_images, recoloured, sheet, splits, translations
 from .networks import diagram
 from .picture import Picture, label
 from .results import compared_curves, headline, loss_curves, per_class_iou
@@ -52,6 +52,7 @@ __all__ = [
     "raw_images",
     "recoloured",
     "scattered",
+    "sheet",
     "side_information_bars",
     "splits",
     "stage_shares",
