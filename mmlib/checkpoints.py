@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch.overrides import TorchFunctionMode
 
 from .files import DIMENSIONS, FILE_BYTES, JSON_BYTES, brief, fitted, json_object, read_file, require_file, write
-from .modalities import Modality
+from .modalities import KNOWN, Modality, classified
 from .networks import MixAndMatch
 from .recipes import Recipe, from_dict
 
@@ -80,6 +80,10 @@ def load(path: str | Path, recipe: Recipe | None = None, records: Collection[Mod
     path, record = _named(path).with_suffix(".safetensors"), verified_record(path)
     try:
         trained = from_dict(record.get("recipe") or {})
+        own = fitted(
+            record.get("classes", {}), dict[str, Annotated[tuple[str, ...], Meta(min_length=2, max_length=256)]]
+        )
+        records = (*(classified(name, classes) for name, classes in own.items() if name in KNOWN), *records)
         expected = _shapes(trained, records)
     except ValueError as error:
         raise ValueError(f"{path.with_suffix('.json')}: {brief(error)}") from error
@@ -113,7 +117,9 @@ def _shapes(recipe: Recipe, records: Collection[Modality]) -> dict[str, torch.Te
 
 
 def _named(path: str | Path) -> Path:
-    """The path, if it names a file at all."""
+    """The path, if it names a file at all; that of the checkpoint in the folder of a run."""
+    if Path(path).is_dir() and (Path(path) / "checkpoint.json").exists():
+        return Path(path) / "checkpoint"
     if not Path(path).name:
         raise ValueError(f"{str(path)!r} is not a checkpoint: give the path of NAME.safetensors")
     return Path(path)

@@ -10,6 +10,7 @@ Three forms of an image appear in this library:
 A new modality is one more record. Data sets and networks hold the records of their modalities, by name (`records`).
 """
 
+import colorsys
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence
@@ -101,6 +102,8 @@ class Modality:
         """A library's record travels between processes as its name, because functions without a name cannot travel."""
         if KNOWN.get(self.name) is self:
             return modality, (self.name,)
+        if self.classes and self.name in KNOWN and classified(self.name, self.classes) is self:
+            return classified, (self.name, self.classes)
         return (domain, (self.name,)) if domain(self.name) is self else super().__reduce_ex__(protocol)
 
 
@@ -258,6 +261,24 @@ ALBEDO = dataclasses.replace(
 
 KNOWN = MODALITIES | named(NORMALS, ALBEDO)
 """The library's records by name."""
+
+
+@functools.cache
+def classified(name: str, classes: tuple[str, ...]) -> Modality:
+    """The library's record of a segmentation with classes of one's own, Unknown first, in colours far apart."""
+    known = KNOWN[name]
+    if classes == known.classes:
+        return known
+    hues = [(0, 0, 0)] + [
+        tuple(round(255 * level) for level in colorsys.hsv_to_rgb(0.618 * k % 1, 1 - 0.4 * (k % 2), 1 - 0.3 * (k % 3)))
+        for k in range(1, len(classes))
+    ]
+    return segmentation(name, known.letter, known.folder, classes, hues)
+
+
+def own_classes(records: Iterable[Modality]) -> dict[str, list[str]]:
+    """The class names of those segmentations that are not into the library's classes: what files say of them."""
+    return {r.name: list(r.classes) for r in records if r.classes and r.name in KNOWN and KNOWN[r.name] is not r}
 
 
 @functools.cache

@@ -14,6 +14,7 @@ from .data.sets import Rooms
 from .files import cut_log
 from .hardware import processes
 from .hardware.versions import versions
+from .modalities import own_classes
 from .objectives import Objective
 from .pretrained import load_rgb_encoder
 from .recipes import Recipe
@@ -64,6 +65,7 @@ class RunFolder:
                     f"split {rooms.split}: {len(rooms)} rooms are too few to train on; at least 2 are needed"
                 )
         self.objective = type(objective).__name__
+        self.classes = own_classes(objective.records.values())
         self.data = [*objective.inherited, *(rooms.describe() for rooms in objective.sets)]
         self.saved = self._saved() if self.path.exists() else None
         self.form = self.saved and self.saved["machine"]
@@ -122,6 +124,7 @@ class RunFolder:
             "recipe": self.recipe.to_dict(),
             "step": trainer.next_step,
             "objective": self.objective,
+            **({"classes": self.classes} if self.classes else {}),
             **self.initial,
             "data": self.data + [rooms.describe("selection") for rooms in self.options.tuned_on],
             "selection": "checkpoint: the last step",

@@ -1,8 +1,8 @@
-"""Commands for images of one's own."""
+"""Commands for images of one's own: translate them, or make a data set of them."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -20,9 +20,7 @@ def translate(
     *,
     out: Annotated[Folder, about("Folder for the answers.")],
     to: Annotated[str | None, about("Names with commas between; without it, all that the network has.")] = None,
-    source: Annotated[
-        str | None, Parameter("--from", help="What they are; without it, rgb or the first.")
-    ] = None,
+    source: Annotated[str | None, Parameter("--from", help="What they are; without it, rgb or the first.")] = None,
     checkpoint: Annotated[Path, about("NAME.safetensors, or the folder of a run.")] = CHECKPOINT,
     size: Annotated[Positive | None, about("Shorter side in pixels; without it, the one of the training.")] = None,
     device: Device = "auto",
@@ -63,3 +61,55 @@ def translate(
     for problem in problems:
         print(f"mmlib: {problem}", file=sys.stderr)
     return 2 if problems else 0
+
+
+def _numbers(text: str, kind: type) -> tuple:
+    try:
+        return tuple(kind(part) for part in text.split(",") if part)
+    except ValueError:
+        raise ValueError(f"{text!r} are no numbers with commas between") from None
+
+
+@app.command(name="import")
+def import_(
+    *,
+    out: Annotated[Folder, about("Folder for d1.zip, d2.zip, validation.zip and test.zip.")],
+    rgb: Annotated[str | None, about("Photos: 'photos/{scene}/{id}.jpg'; {id} agrees in all files of a view.")] = None,
+    depth: Annotated[str | None, about("Depth: PNG, TIFF or .npy, with the same {id}.")] = None,
+    segmentation: Annotated[str | None, about("Class maps: PNG or .npy, with the same {id}.")] = None,
+    table: Annotated[Path | None, about("In place of patterns, a CSV: rgb,depth,segmentation,scene.")] = None,
+    size: Annotated[Positive, about("Side of the squares in pixels; a multiple of 8.")] = 96,
+    crop: Annotated[Literal["centre", "squeeze"], about("The central square, or all of the image in one.")] = "centre",
+    depth_scale: Annotated[
+        float, about("What depth files store per metre: 1000 for millimetres, 256 for KITTI.")
+    ] = 1000.0,
+    holes: Annotated[str, about("Stored depths that mean nothing, with commas between; NaN always does.")] = "0,65535",
+    classes: Annotated[str | None, about("nyu40, or a CSV: id,name; without it, the library's 13.")] = None,
+    ignore: Annotated[str, about("Stored classes that mean nothing, with commas between.")] = "255",
+    validation: Annotated[float, about("Share of the scenes with all three modalities.")] = 0.1,
+    test: Annotated[float, about("Share of the scenes with all three modalities.")] = 0.1,
+    seed: Annotated[int, about("Decides which scenes go where.")] = 0,
+) -> None:
+    """Make a data set of your own photos, depth and class maps, split by scene."""
+    from tqdm import tqdm
+
+    from ..data import importing
+
+    patterns = {name: p for name, p in {"rgb": rgb, "depth": depth, "segmentation": segmentation}.items() if p}
+    if (table is None) == (not patterns):
+        raise ValueError("give --rgb, --depth and --segmentation, or --table")
+    if depth_scale <= 0 or not 0 <= validation + test < 1 or min(validation, test) < 0:
+        raise ValueError("--depth-scale is above 0, and --validation and --test are shares, below 1 together")
+    views = importing.by_table(table) if table else importing.by_pattern(patterns)
+    ids, names = importing.class_table(classes) if classes else (None, importing.CLASSES)
+    reading = importing.Reading(size, crop, depth_scale, _numbers(holes, float), ids, names, _numbers(ignore, int))
+    progress = lambda chosen: tqdm(chosen, unit="view", disable=not sys.stderr.isatty())  # noqa: E731
+    done = importing.import_views(views, out, reading, validation, test, seed, progress)
+    counts = ", ".join(f"{name} {count}" for name, count in done.views.items())
+    how = "cut to the central square" if crop == "centre" else "squeezed into a square"
+    print(
+        f"wrote {out}: {counts} views of {size}×{size} pixels, {how}"
+        + (f"; {done.unused} unused" if done.unused else "")
+    )
+    for warning in done.warnings:
+        print(f"look: {warning}")

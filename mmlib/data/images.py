@@ -22,7 +22,7 @@ RESAMPLE = {
 }
 """Ways to resize raw images (N, C, H, W) to shape (H, W): ids and distances may not be averaged, colours should be."""
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP")
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # JPEG opens MPO, too
 LOSSY = ("JPEG", "MPO", "WEBP")
 
 
@@ -36,6 +36,7 @@ def opened_image(file: io.BytesIO | Path) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings(action="ignore"):
             warnings.simplefilter("error", Image.DecompressionBombWarning)  # more pixels than a photo ever has
+            Image.init()  # else Pillow knows only some of them
             with Image.open(file, formats=FORMATS) as image:
                 yield image
     except Exception as error:  # Pillow raises a dozen kinds on damaged files

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..files import brief, image_bytes, written_whole
-from ..modalities import Modality
+from ..modalities import Modality, classified
 from . import shards
 from .domains import RECORDS
 from .images import decode
@@ -71,7 +71,8 @@ def check(source: str | Path) -> list[str]:
     try:
         with Files(source) as files:
             index = files.index()
-            records = _records(files.where("index.json"), index["modalities"])
+            own = {name: classified(name, tuple(classes)) for name, classes in index.get("classes", {}).items()}
+            records = [own.get(r.name, r) for r in _records(files.where("index.json"), index["modalities"])]
             for entry in index["rooms"]:
                 for record in records:
                     name = file_name(entry, record)

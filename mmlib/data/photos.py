@@ -67,7 +67,7 @@ def read_raw(file: str | Path, record: Modality) -> torch.Tensor:
     if record.photographic:
         return photo(file)
     if Path(file).suffix.lower() == ".npy":
-        numbers = _array(file)
+        numbers = array(file)
         if record.pixels is GREY_16:
             numbers = np.where(np.isfinite(numbers), numbers, 0).astype(np.float32)
             raw = torch.from_numpy(numbers)[None]
@@ -80,7 +80,7 @@ def read_raw(file: str | Path, record: Modality) -> torch.Tensor:
     return raw
 
 
-def _array(file: str | Path) -> np.ndarray:
+def array(file: str | Path) -> np.ndarray:
     try:
         numbers = np.load(io.BytesIO(read_file(file, FILE_BYTES)), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:

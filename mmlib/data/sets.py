@@ -44,8 +44,8 @@ class Rooms:
         if not self.modalities:
             name = type(self).__name__
             raise TypeError(f"{name} does not say what to read: use SegmentationPairs, DepthPairs or Triplets")
-        held = source if isinstance(source, Source) else load(source, self.records)
-        self.source, self.split = held.only(self.records), held.split
+        held = source.only(self.records) if isinstance(source, Source) else load(source, self.records)
+        self.source, self.split, self.records = held, held.split, held.records
         if size:
             self.source = self.source.resized(size)
 

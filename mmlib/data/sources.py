@@ -27,7 +27,7 @@ import torch
 from msgspec import Meta, Struct
 
 from ..files import JSON_BYTES, PIXELS, SIDE, brief, image_bytes, index_object, read_file
-from ..modalities import Modality
+from ..modalities import KNOWN, Modality, classified
 from .images import decode, from_pixels, read_pixels, resize
 
 FORMAT = "mmlib-rooms-1"
@@ -190,6 +190,8 @@ def load(path: str | Path, records: Mapping[str, Modality]) -> Memory:
     with Files(path) as files:
         index = files.index()
         require(files.source, index["modalities"], records)
+        own = {name: classified(name, tuple(classes)) for name, classes in index.get("classes", {}).items()}
+        records = {name: own.get(name, record) for name, record in records.items()}
         digest = hashlib.sha256(b"" if files.archive else files.read("index.json", JSON_BYTES))
         images = {name: [] for name in records}
         for entry in index["rooms"]:
@@ -221,6 +223,7 @@ class Index(Struct):
     modalities: Annotated[list[str], Meta(min_length=1)]
     rooms: Annotated[list[Room], Meta(min_length=1)]
     split: str = ""
+    classes: dict[str, Annotated[list[str], Meta(min_length=2, max_length=256)]] = {}
 
 
 class Files:
@@ -276,6 +279,8 @@ class Files:
             raise ValueError(f"{where} lists modalities {brief(index['modalities'])}: list their names")
         if not _is_name(index.get("split", "")):
             raise ValueError(f"{where} has a split {brief(index['split'])}, which is no name: give it one")
+        if unknown := [name for name in index.get("classes", {}) if not (name in KNOWN and KNOWN[name].classes)]:
+            raise ValueError(f"{where} lists classes of {brief(unknown)}, which is no segmentation: leave them out")
         check_rooms(index, where)
         return index
 
