@@ -11,7 +11,8 @@ from ..files import FILE_BYTES, read_file
 from ..modalities import GREY_16, Modality
 from .images import from_pixels, in_srgb, opened_image, read_pixels
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".mpo", ".npy")
+PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".mpo")
+SUFFIXES = (*PHOTOS, ".npy")
 JUNK = ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
