@@ -125,8 +125,24 @@ def _named(path: str | Path) -> Path:
     return Path(path)
 
 
+def start_from(model: torch.nn.Module, path: str | Path) -> str:
+    """Give networks the weights of a checkpoint; returns their hash. `ValueError` names a network that differs."""
+    trained = load(path)
+    weights, wanted = trained.state_dict(), model.state_dict()
+    shapes = [{(name, tensor.shape) for name, tensor in held.items()} for held in (weights, wanted)]
+    if differ := sorted(name for name, _ in shapes[0] ^ shapes[1]):
+        raise ValueError(f"{path}: its networks have other tensors, the first is {differ[0]}: give its recipe, too")
+    model.load_state_dict(weights)
+    return trained.record["weights_sha256"]
+
+
 def require_same(saved: Recipe, asked: Recipe, path: str | Path) -> None:
     """`ValueError` naming each key in which two recipes differ."""
+    if saved.steps != asked.steps and saved == asked.with_steps(saved.steps):
+        raise ValueError(
+            f"{path}: a run of {saved.steps} steps, not of {asked.steps}; its learning rate was planned to end there. "
+            "To train on from its weights, start another folder with --from THIS_FOLDER"
+        )
     saved_keys, asked_keys = saved.to_dict(), asked.to_dict()
     differ = [f"{key} ({brief(saved_keys[key])} there, {brief(asked_keys[key])} here)" for key in saved_keys
               if saved_keys[key] != asked_keys[key]]  # fmt: skip

@@ -1,6 +1,7 @@
 """A data set as one zip, and a check of every file of a data set."""
 
 import contextlib
+import itertools
 import json
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -64,7 +65,7 @@ def check(source: str | Path) -> list[str]:
     if source.is_dir() and not (source / "index.json").exists():
         indices = [source / f"{split}.json" for split in SPLITS if (source / f"{split}.json").exists()]
         if parts := sorted(source.glob("*.zip")) + indices:
-            return [problem for path in parts for problem in check(path)]
+            return [problem for path in parts for problem in check(path)] + _shared(parts)
     if source.suffix == ".json" and source.is_file():
         return shards.check(source)
     problems = []
@@ -84,6 +85,21 @@ def check(source: str | Path) -> list[str]:
     except (ValueError, FileNotFoundError) as error:
         problems.append(str(error))
     return problems
+
+
+def _shared(parts: Sequence[Path]) -> list[str]:
+    """A sentence for each two zips of different splits that list rooms of the same number: what one trains on, the
+    other would measure. `test_surfaces.zip` belongs to `test.zip`."""
+    rooms = {}
+    for path in (part for part in parts if part.suffix == ".zip"):
+        with contextlib.suppress(ValueError, FileNotFoundError), Files(path) as files:
+            rooms[path] = {entry["room"] for entry in files.index()["rooms"]}
+    return [
+        f"{first} and {second} share {len(rooms[first] & rooms[second])} rooms, the first is "
+        f"{min(rooms[first] & rooms[second])}: give different rooms different numbers, and each room to one split"
+        for first, second in itertools.combinations(rooms, 2)
+        if rooms[first] & rooms[second] and first.stem.split("_")[0] != second.stem.split("_")[0]
+    ]
 
 
 def _records(where: str | Path, names: Iterable[str]) -> list[Modality]:

@@ -122,6 +122,19 @@ class Rooms:
         }
 
 
+def common(entry: dict, rooms: Rooms) -> str:
+    """A sentence where rooms are those of an entry of a checkpoint's record, by hash or by number; else nothing."""
+    if entry.get("sha256") == rooms.sha256:
+        return f"{rooms.split} is {entry['split']}, which the network was given for {entry['role']}"
+    held = {room for first, last in entry["rooms"] for room in range(first, last + 1)}
+    if shared := held & set(rooms.rooms):
+        return (
+            f"{len(shared)} rooms of {rooms.split} have numbers of {entry['split']}, which the network was given for "
+            f"{entry['role']}, the first is {min(shared)}: if they are the same, this measures what it saw"
+        )
+    return ""
+
+
 def ranges(rooms: Iterable[int]) -> list[list[int]]:
     """Room seeds as inclusive [first, last] runs: 3, 4, 5, 9 → [[3, 5], [9, 9]]."""
     runs: list[list[int]] = []

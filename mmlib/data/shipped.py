@@ -52,4 +52,4 @@ def read(name: str, results: str | Path = RESULTS) -> dict:
     path = Path(results) / f"{name}.json"
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: it comes with the repository, get it again")
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -61,7 +61,7 @@ def stored(preset_name: str, run: str, seed: int) -> dict | None:
     path = result_path(preset_name, run, seed)
     if not path.exists():
         return None
-    result = json.loads(path.read_text())
+    result = json.loads(path.read_text(encoding="utf-8"))
     declared = runs(preset_name).get(run) if preset_name in PRESETS else None
     if declared and from_dict(result["recipe"]) != declared.recipe.replace(seed=seed):
         return None

@@ -35,7 +35,7 @@ def transfer_points(measure: str, preset: str = "ablation", seeds: int = 3) -> d
 
 def time_points(preset: str = "ablation", seeds: int = 3) -> dict[str, list[tuple[float, float]]]:
     """(minutes of training, mIoU) of each seed of the rows of table 3 whose minutes `bench --methods` has measured."""
-    measured = json.loads((RESULTS / preset / "minutes.json").read_text())["minutes"]
+    measured = json.loads((RESULTS / preset / "minutes.json").read_text(encoding="utf-8"))["minutes"]
     points = {}
     for row in GRIDS["table3"].rows:
         if row.run in measured and row.role != "reference" and row.measured in ("translations", "through_rgb"):

@@ -251,7 +251,7 @@ def five_table(preset: str = "ablation", seeds: int = 3) -> str:
 
 def domain_costs() -> dict:
     """What `bench-domains` measured, for `plots.domain_costs`."""
-    return json.loads((RESULTS / "domains" / "scaling.json").read_text())
+    return json.loads((RESULTS / "domains" / "scaling.json").read_text(encoding="utf-8"))
 
 
 def render(name: str, preset: str = "ablation", seeds: int = 3) -> str:

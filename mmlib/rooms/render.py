@@ -80,7 +80,7 @@ def render(
     records = []
     for number in range(max(rooms, len(done))):
         with _damage_named(_record_path(out, number)) as path:
-            records.append(done[number] if number in done else {**json.loads(path.read_text())})
+            records.append(done[number] if number in done else {**json.loads(path.read_text(encoding="utf-8"))})
     _write(out / "index.json", json.dumps({**header, "generator": generator, "rooms": records}).encode())
     for number in range(rooms):
         _record_path(out, number).unlink(missing_ok=True)
@@ -153,7 +153,8 @@ def usable_variant() -> str:
     if works({}):
         return "llvm_ad_rgb"
     libraries = {}
-    for path in sorted(glob.glob("/usr/lib/**/libLLVM*.so*", recursive=True)):
+    places = ("/usr/lib", "/usr/lib/*-linux-gnu", "/usr/lib/llvm-*/lib", "/usr/lib64", "/usr/local/lib")
+    for path in sorted(path for place in places for path in glob.glob(f"{place}/libLLVM*.so*")):
         found = re.search(r"libLLVM(?:-|\.so\.)(\d+)", path)
         if found and int(found[1]) >= 15:
             libraries[int(found[1])] = path
@@ -250,7 +251,7 @@ def _earlier(out: Path, header: dict) -> tuple[dict[int, dict], dict | None]:
     for path in (out / "index.json", out / "started.json"):
         if path.is_file():
             with _damage_named(path):
-                found = json.loads(path.read_text())
+                found = json.loads(path.read_text(encoding="utf-8"))
                 done = {int(room["path"].split("/")[1]): room for room in found.get("rooms", [])}
             for key, value in header.items():
                 if found.get(key) != value:

@@ -92,7 +92,7 @@ def update_datasheet() -> None:
     """Put the measured numbers between the datasheet's markers."""
     path = SHIPPED / "README.md"
     begin, end = "<!-- numbers:begin -->", "<!-- numbers:end -->"
-    head, rest = path.read_text().split(begin)
+    head, rest = path.read_text(encoding="utf-8").split(begin)
     tail = rest.split(end)[1]
     with written_whole(path) as stream:
         stream.write(f"{head}{begin}\n{numbers()}\n{end}{tail}".encode())

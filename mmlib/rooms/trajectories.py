@@ -52,7 +52,7 @@ def render(rooms: int, views: int, seed: int, size: int, out, processes=None, sa
         raise ValueError(f"{out} holds a train split that this command did not make: choose another folder.")
     if started.is_file():
         with _damage_named(started):
-            found = json.loads(started.read_text())
+            found = json.loads(started.read_text(encoding="utf-8"))
         if found != header:
             raise ValueError(f"{out} holds trajectories of {found}, not of {header}: choose another folder.")
         if index.is_file():
