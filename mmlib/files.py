@@ -71,7 +71,7 @@ def json_object(content: bytes) -> dict:
     if content.count(b"[") + content.count(b"{") > JSON_BRACKETS:
         raise ValueError(f"it has more than {JSON_BRACKETS:,} lists and objects")
     try:
-        value = json.loads(content.decode())
+        value = json.loads(content.decode("utf-8-sig"))
     except RecursionError:
         raise ValueError("its lists or objects are nested too deeply") from None
     if not isinstance(value, dict):

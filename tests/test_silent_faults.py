@@ -2,13 +2,16 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from filelock import FileLock
 
+import mmlib
 from conftest import rooms_of, write_rooms
 from mmlib import DepthPairs, SegmentationPairs, ZeroPair, fit, load, preset
 from mmlib.__main__ import main
@@ -59,6 +62,26 @@ def test_measuring_what_was_trained_on_is_said(tmp_path, capsys):
     assert main(["evaluate", run, "--data", sets, "--json", str(tmp_path / "result.json")]) == 0
     assert "1 rooms of test have numbers of d1" in capsys.readouterr().err
     assert json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["rooms"] == 3
+
+
+def test_an_index_written_by_hand_on_windows_is_read(tmp_path):
+    write_rooms(tmp_path, [1, 2])
+    index = json.loads((tmp_path / "index.json").read_text())
+    for entry in index["rooms"]:
+        entry["path"] = entry["path"].replace("/", "\\")
+    (tmp_path / "index.json").write_text("\ufeff" + json.dumps(index), encoding="utf-8")
+    assert check(tmp_path) == [] and len(SegmentationPairs(tmp_path)) == 2
+
+
+def test_a_package_without_its_repository_says_so(tmp_path):
+    for part in ("mmlib", "pyproject.toml"):
+        source = Path(mmlib.__file__).parents[1] / part
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / part)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    for words in (["experiment", "table1", "--table"], ["course", "--out", "c"], ["train", "--out", "run"]):
+        done = subprocess.run([sys.executable, "-m", "mmlib", *words], capture_output=True, text=True, cwd=tmp_path,
+                              env=environment)  # fmt: skip
+        assert done.returncode == 2 and "clone the repository" in done.stderr and done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])

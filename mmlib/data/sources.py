@@ -281,6 +281,8 @@ class Files:
             raise ValueError(f"{where} has a split {brief(index['split'])}, which is no name: give it one")
         if unknown := [name for name in index.get("classes", {}) if not (name in KNOWN and KNOWN[name].classes)]:
             raise ValueError(f"{where} lists classes of {brief(unknown)}, which is no segmentation: leave them out")
+        for entry in index["rooms"]:
+            entry["path"] = entry["path"].replace("\\", "/")  # as somebody writes it by hand on Windows
         check_rooms(index, where)
         return index
 
