@@ -29,6 +29,7 @@ EXPLORERS = {
 def live(monkeypatch):
     """A person sits before a Jupyter server."""
     monkeypatch.setenv("JPY_SESSION_NAME", "a notebook")
+    monkeypatch.setattr(widgets, "_started_by", lambda: ["python", "-m", "jupyter", "lab", "/home/me/mmlib"])
 
 
 def parts(box: ipywidgets.VBox) -> tuple[list[ipywidgets.Widget], ipywidgets.Image]:
@@ -43,6 +44,13 @@ def test_an_explorer_is_still_without_a_live_server(name, model, rooms, monkeypa
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     still = EXPLORERS[name](model, rooms)
     assert isinstance(still, plots.Picture) and still.alt
+
+
+@pytest.mark.parametrize("command", ["/venv/bin/python /venv/bin/papermill a.ipynb b.ipynb", "python -m mmlib execute"])
+def test_a_headless_run_that_a_notebook_started_is_still(live, monkeypatch, command):
+    assert widgets.live()
+    monkeypatch.setattr(widgets, "_started_by", command.split)
+    assert not widgets.live()
 
 
 def test_the_translation_explorer_follows_every_control(live, model, rooms):

@@ -1,10 +1,13 @@
 """Explorers for a live Jupyter server; without one, each draws a still picture instead."""
 
 import gc
+import itertools
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import ipywidgets
+import psutil
 import torch
 import traitlets
 
@@ -14,10 +17,29 @@ from ..modalities import MODALITIES
 from . import plots
 from .plots import Picture, label
 
+HEADLESS = ("papermill", "nbconvert", "jupyter-nbconvert", "jupyter-execute", "pytest", "-m mmlib", "-m pytest")
+
 
 def live() -> bool:
-    """Whether a person uses a Jupyter server (headless runs have no session name)."""
-    return bool(os.environ.get("JPY_SESSION_NAME"))
+    """Whether a person looks at the notebook: in a Jupyter server, VS Code or Colab.
+
+    A headless run may inherit a server's variables from the notebook that started it; who started the kernel tells.
+    """
+    if not (
+        {"JPY_SESSION_NAME", "VSCODE_PID", "COLAB_RELEASE_TAG"} & {name for name, value in os.environ.items() if value}
+    ):
+        return False
+    words = _started_by()
+    names = {Path(word).name for word in words} | {" ".join(pair) for pair in itertools.pairwise(words)}
+    return names.isdisjoint(HEADLESS)
+
+
+def _started_by() -> list[str]:
+    """The command that started this kernel."""
+    try:
+        return psutil.Process(os.getppid()).cmdline()
+    except psutil.Error:
+        return []
 
 
 def translation_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBox | Picture":
