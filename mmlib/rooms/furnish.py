@@ -289,11 +289,9 @@ def add_rug(room: Room, near: Piece | None, chance: float) -> None:
     if near is None or rng.random() > chance:
         return
     width, depth = rng.uniform(1.4, 2.4), rng.uniform(1.1, 1.8)
-    place, room_for = near.at(0, rng.uniform(0, 0.4)), ((width, room.width), (depth, room.depth))
-    x, z = (
-        float(np.clip(p, side / 2 + 0.1, max(most - side / 2 - 0.1, side / 2 + 0.1)))
-        for p, (side, most) in zip(place, room_for)
-    )
+    x, z = near.at(0, rng.uniform(0, 0.4))
+    x = float(np.clip(x, width / 2 + 0.1, max(room.width - width / 2 - 0.1, width / 2 + 0.1)))
+    z = float(np.clip(z, depth / 2 + 0.1, max(room.depth - depth / 2 - 0.1, depth / 2 + 0.1)))
     rect = footprint(x, z, width, depth, near.yaw)
     if rect[0] < 0.03 or rect[1] < 0.03 or rect[2] > room.width - 0.03 or rect[3] > room.depth - 0.03:
         return
