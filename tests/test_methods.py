@@ -86,7 +86,7 @@ def test_baselines_take_zero_pair_sets_alone(rooms_dir, sets):
     for kind in (CycleGAN, Pix2Pix):
         with pytest.raises(TypeError, match="SegmentationPairs"):
             kind(Triplets(rooms_dir), sets[1])
-    with pytest.raises(ValueError, match="holds rgb, depth, not segmentation"):
+    with pytest.raises(ValueError, match="holds rgb, depth; segmentation was asked for"):
         Student(sets[1], MixAndMatch.from_recipe(SMOKE), "segmentation", "depth")
 
 

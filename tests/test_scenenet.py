@@ -20,8 +20,9 @@ from mmlib.data.batches import augment, generator, load_batch
 from mmlib.data.scenenet import Tree, check, paper_sets, views
 from mmlib.data.scenenet_index import messages, open_index, read_mapping, trajectory_number
 from mmlib.hardware.compute import Machine
+from mmlib.methods.cyclegan import OnZeroPairs
 from mmlib.modalities import CLASSES
-from mmlib.objectives import OnZeroPairs, apart, class_weights
+from mmlib.objectives import apart, class_weights
 
 CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 HEIGHT, WIDTH = 24, 32

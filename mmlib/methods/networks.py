@@ -14,8 +14,8 @@ from ..networks import Translator
 class ResNetGenerator(nn.Sequential):
     """CycleGAN's generator: (N, inputs, H, W) → (N, outputs, H, W), linear output."""
 
-    def __init__(self, inputs: int, outputs: int, widths: tuple[int, ...], residuals: int = 6):
-        super().__init__(*resnet_down(inputs, widths, residuals), *resnet_up(outputs, widths))
+    def __init__(self, inputs: int, outputs: int, widths: tuple[int, ...]):
+        super().__init__(*resnet_down(inputs, widths, residuals=6), *resnet_up(outputs, widths))
 
 
 class UNetGenerator(nn.Module):

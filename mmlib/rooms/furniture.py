@@ -16,6 +16,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from PIL import Image
 
@@ -81,15 +82,7 @@ def _rows() -> dict[str, dict[str, str]]:
 @functools.lru_cache(maxsize=1)
 def catalogue() -> tuple[Model, ...]:
     """Return every model of the furniture table, in the table's order; it needs no furniture package."""
-    lengths = ("width", "depth", "height", "elevation")
-    return tuple(
-        Model(
-            **{field: row[field] for field in ("key", "name", "role", "creator", "licence")},
-            **{field: float(row[field]) for field in lengths},
-            class_id=int(row["class_id"]),
-        )
-        for row in _rows().values()
-    )
+    return msgspec.convert(list(_rows().values()), tuple[Model, ...], strict=False)
 
 
 @functools.lru_cache(maxsize=1)

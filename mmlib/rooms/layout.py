@@ -3,7 +3,6 @@
 `Room` places models and boxes; `furnish.furnish` calls it. A room depends on the two random generators it is given.
 """
 
-import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,8 +34,6 @@ WOOD_ROLES = (
     "bookcase", "wardrobe", "cabinet", "dresser", "dining_table", "desk", "coffee_table", "side_table", "nightstand",
     "tv_stand", "chair", "stool", "bed",
 )  # fmt: skip
-
-load = functools.lru_cache(maxsize=512)(furniture.load)
 
 
 @dataclass
@@ -95,9 +92,9 @@ class Room(Shell):
         ]
         return fit[int(self.rng.integers(len(fit)))] if fit else None
 
-    def fits(self, rect, height: float = 0.5, margin: float = 0.02, clear: bool = True) -> bool:
+    def fits(self, rect, height: float = 0.5, clear: bool = True) -> bool:
         """Say whether a floor rectangle is inside the room and free."""
-        if rect[0] < margin or rect[1] < margin or rect[2] > self.width - margin or rect[3] > self.depth - margin:
+        if rect[0] < 0.02 or rect[1] < 0.02 or rect[2] > self.width - 0.02 or rect[3] > self.depth - 0.02:
             return False
         taken = self.occupied + (self.clear if clear else [])
         if any(overlap(rect, other) for other in taken):
@@ -156,7 +153,7 @@ class Room(Shell):
 
     def put(self, model, x: float, y: float, z: float, yaw: float, scale: float = 1.0, solid: bool = True) -> Piece:
         """Add a model's triangles at a place; a solid one takes its floor rectangle."""
-        mesh = load(model.key)
+        mesh = furniture.load(model.key)
         vertices = turn(mesh.vertices * np.float32(scale), yaw) + np.array([x, y, z], np.float32)
         triangles = vertices[mesh.faces]
         local = mesh.vertices[mesh.faces]
@@ -306,12 +303,12 @@ class Room(Shell):
                 )
                 self.geometry.add(moved, unit, swatch, class_id, self.geometry.instance())
 
-    def beside(self, piece: Piece, role: str, side: int, gap: float = 0.06, **limits) -> Piece | None:
+    def beside(self, piece: Piece, role: str, side: int, **limits) -> Piece | None:
         """Stand a model beside a piece that has its back to a wall; side is -1 or 1."""
         model = self.pick(role, **limits)
         if model is None or piece.wall < 0:
             return None
-        along = piece.along + side * (piece.width / 2 + gap + model.width / 2)
+        along = piece.along + side * (piece.width / 2 + 0.06 + model.width / 2)
         if not self.spot_free(piece.wall, along, model.width, model.depth, model.height, 0.1):
             return None
         return self.stand(model, piece.wall, along, front=0.1, scale=1.0)

@@ -12,7 +12,7 @@ from PIL import Image
 from mmlib.rooms.geometry import GLOSSY, LAMP, MATTE, PANE, SURFACES, Faces
 
 RARITY = np.array([0, 1.6, 1.8, 0.2, 1.2, 0.2, 0.7, 1.2, 1.1, 1.6, 1.1, 1.8, 0.1, 1.0])  # weight of seeing a class
-COARSE = 24  # pixels along a candidate view
+CANDIDATES, COARSE = 14, 24  # views of which the camera is chosen, and pixels along each
 MOST_BOUNCES = 5
 
 
@@ -106,15 +106,15 @@ class Labels:
         return np.where(face >= 0, self.faces.classes[face], 0).astype(np.uint8)
 
 
-def choose_camera(room, labels: Labels, rng, candidates: int = 14) -> Camera:
+def choose_camera(room, labels: Labels, rng) -> Camera:
     """Choose one of several random views: rich in classes and free of anything that hides the room."""
-    cameras = [_candidate(room, rng) for _ in range(candidates)]
+    cameras = [_candidate(room, rng) for _ in range(CANDIDATES)]
     rays = [camera.rays(COARSE) for camera in cameras]
     face, length = labels.shoot(np.concatenate([ray[0] for ray in rays]), np.concatenate([ray[1] for ray in rays]))
-    classes = labels.classes(face).reshape(candidates, -1)
-    instances = np.where(face >= 0, labels.faces.instances[face], -1).reshape(candidates, -1)
-    length = length.reshape(candidates, -1)
-    scores = np.array([_score(classes[i], instances[i], length[i]) for i in range(candidates)])
+    classes = labels.classes(face).reshape(CANDIDATES, -1)
+    instances = np.where(face >= 0, labels.faces.instances[face], -1).reshape(CANDIDATES, -1)
+    length = length.reshape(CANDIDATES, -1)
+    scores = np.array([_score(classes[i], instances[i], length[i]) for i in range(CANDIDATES)])
     best = np.argsort(-scores, kind="stable")[:3]
     return cameras[int(best[int(rng.choice(3, p=(0.5, 0.3, 0.2)))])]
 
