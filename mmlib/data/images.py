@@ -23,6 +23,11 @@ RESAMPLE = {
 """Ways to resize raw images (N, C, H, W) to shape (H, W): ids and distances may not be averaged, colours should be."""
 
 
+def image_bytes(size: int) -> int:
+    """The most that the file of a square image may have: 8 bytes a pixel, and 1 MB for profile and comments."""
+    return 8 * size**2 + 2**20
+
+
 @contextlib.contextmanager
 def opened_image(file: io.BytesIO | Path) -> Iterator[Image.Image]:
     """A PNG or JPEG, not yet decoded; `ValueError` says why, in a few words, where Pillow fails here or in the block.

@@ -26,9 +26,9 @@ from typing import Annotated, Self
 import torch
 from msgspec import Meta, Struct
 
-from ..files import JSON_BYTES, PIXELS, SIDE, brief, image_bytes, index_object, read_file
+from ..files import JSON_BYTES, PIXELS, SIDE, brief, fitted, json_object, read_file
 from ..modalities import Modality
-from .images import decode, from_pixels, read_pixels, resize
+from .images import decode, from_pixels, image_bytes, read_pixels, resize
 
 FORMAT = "mmlib-rooms-1"
 
@@ -278,6 +278,24 @@ class Files:
             raise ValueError(f"{where} has a split {brief(index['split'])}, which is no name: give it one")
         check_rooms(index, where)
         return index
+
+
+def index_object(content: bytes, where: str | Path, form: str, kind: type, made: str, advice: str) -> dict:
+    """The index of a data set: a JSON object that says format `form` and has what `kind` asks for.
+
+    `ValueError` names the file `where`, what is wrong, and `made` or `advice`: what alone is read, or what to do.
+    """
+    try:
+        index = json_object(content)
+    except ValueError as error:
+        raise ValueError(f"{where} is not JSON ({brief(error)}): {advice}") from None
+    if index.get("format") != form:
+        raise ValueError(f"{where} does not say format {form!r}: only {made} are read")
+    try:
+        fitted(index, kind)
+    except ValueError as error:
+        raise ValueError(f"{where} is no index ({error}): {advice}") from None
+    return index
 
 
 @functools.lru_cache(maxsize=1)
