@@ -10,7 +10,7 @@ from mmlib import MixAndMatch, ZeroPair, checkpoints, fit, open_split, preset
 from mmlib.data.shipped import RESULTS
 from mmlib.evidence.bench import bench_optimizer
 from mmlib.hardware.compute import Machine
-from mmlib.muon import Muon, matrices, orthogonal
+from mmlib.hardware.muon import Muon, matrices, orthogonal
 from mmlib.recipes import from_dict
 from mmlib.training import Trainer
 
