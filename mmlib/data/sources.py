@@ -83,24 +83,14 @@ class Source:
 class Memory(Source):
     """Square raw images (N, C, H, H) in memory; `path` is the directory or zip that they were read from."""
 
-    def __init__(
-        self,
-        images: dict[str, torch.Tensor],
-        records: Mapping[str, Modality],
-        index: dict,
-        split: str,
-        sha256: str,
-        path: str | Path | None = None,
-    ):
+    def __init__(self, images: dict[str, torch.Tensor], records, index: dict, split: str, sha256: str, path=None):
         size = next(iter(images.values())).shape[-1]
         super().__init__(index, [entry["room"] for entry in index["rooms"]], records, split, sha256, size)
         self.images, self.path = images, path
 
     def uncropped(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {
-            name: raw[indices.to(raw.device, non_blocking=True)].to(self.records[name].raw_dtype)
-            for name, raw in self.images.items()
-        }
+        picked = {name: raw[indices.to(raw.device, non_blocking=True)] for name, raw in self.images.items()}
+        return {name: raw.to(self.records[name].raw_dtype) for name, raw in picked.items()}
 
     def class_counts(self, name: str) -> torch.Tensor:
         return torch.bincount(self.images[name].flatten().long(), minlength=len(self.records[name].classes))
@@ -254,9 +244,8 @@ class Files:
         except (KeyError, FileNotFoundError):
             raise FileNotFoundError(f"{self.where(name)} is missing: render or download the data set again") from None
         except Exception as error:  # as above
-            raise ValueError(
-                f"{self.where(name)} cannot be read ({brief(error)}): download the data set again"
-            ) from None
+            problem = f"cannot be read ({brief(error)}): download the data set again"
+            raise ValueError(f"{self.where(name)} {problem}") from None
 
     def _unzip(self, name: str, limit: int) -> bytes:
         entry = self.archive.getinfo(name)
