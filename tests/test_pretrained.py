@@ -5,10 +5,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from conftest import CPU
 from mmlib import DepthPairs, Phase, SegmentationPairs, audit, checkpoints, preset
 from mmlib.checkpoints import read_record
 from mmlib.evidence.experiments import DISTILLATION, RGB_ENCODER
-from mmlib.hardware.compute import Machine
 from mmlib.methods.distillation import VGG16, Distillation, distil
 from mmlib.networks import Encoder
 from mmlib.pretrained import WIDTHS, load_rgb_encoder, read_vgg16
@@ -16,7 +16,6 @@ from mmlib.recipes import from_dict
 from mmlib.training import Trainer
 
 onnx = pytest.importorskip("onnx")
-CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 RECIPE = preset("smoke", phases=(Phase(steps=4),))
 
 

@@ -13,18 +13,16 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from conftest import cut, grey, one_sentence
+from conftest import CPU, cut, grey, one_sentence
 from mmlib import DepthPairs, SegmentationPairs, Triplets, ZeroPair, audit, evaluate, modality, preset
 from mmlib.__main__ import main
 from mmlib.data.batches import augment, generator, load_batch
 from mmlib.data.scenenet import Tree, check, paper_sets, views
 from mmlib.data.scenenet_index import messages, open_index, read_mapping, trajectory_number
-from mmlib.hardware.compute import Machine
 from mmlib.methods.cyclegan import OnZeroPairs
 from mmlib.modalities import CLASSES
 from mmlib.objectives import apart, class_weights
 
-CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 HEIGHT, WIDTH = 24, 32
 WNIDS = {1: "04546855", 2: "03001627", 3: "03365592", 4: "02818832"}  # by instance; image 5 is not in the index
 NAMES = {1: "Wall", 2: "Chair", 3: "Floor", 4: "Bed"}
