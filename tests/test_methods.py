@@ -8,11 +8,10 @@ from torch import nn
 
 from conftest import CPU
 from mmlib import MODALITIES, MixAndMatch, Phase, ZeroPair, audit, checkpoints, evaluate, fit, open_split, preset
-from mmlib.blocks import ImagePool
 from mmlib.data.batches import generator
 from mmlib.methods.cascade import Cascade
 from mmlib.methods.cyclegan import CycleGAN
-from mmlib.methods.networks import Pairwise, PatchGAN, ResNetGenerator, UNetGenerator
+from mmlib.methods.networks import ImagePool, Pairwise, PatchGAN, ResNetGenerator, UNetGenerator
 from mmlib.methods.pix2pix import Pix2Pix
 from mmlib.methods.student import Student
 from mmlib.training import Trainer

@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from conftest import CPU
 from mmlib import DepthPairs, Phase, SegmentationPairs, audit, checkpoints, preset
 from mmlib.checkpoints import read_record
+from mmlib.data.vgg16 import WIDTHS, read_vgg16
 from mmlib.evidence.experiments import DISTILLATION, RGB_ENCODER
 from mmlib.methods.distillation import VGG16, Distillation, distil
 from mmlib.networks import Encoder
-from mmlib.pretrained import WIDTHS, load_rgb_encoder, load_vgg16, read_vgg16
+from mmlib.pretrained import load_rgb_encoder, load_vgg16
 from mmlib.recipes import from_dict
 from mmlib.training import Trainer
 

@@ -61,18 +61,13 @@ def autotuned(step: Callable) -> Callable:
 
 def choose_device(name: str = "auto") -> torch.device:
     """`auto` takes CUDA, else MPS, else the CPU; `ValueError` where the device asked for is not there."""
-    try:
-        return _available(name)
-    except RuntimeError as error:  # not a device's name at all
-        raise ValueError(f"device {name!r}: {str(error).splitlines()[0]}; use auto, cpu, cuda or mps") from None
-
-
-def _available(name: str) -> torch.device:
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    here = [kind for kind, is_here in available.items() if is_here]
     if name == "auto":
-        return torch.device(next(kind for kind in available if available[kind]))
-    if not available.get(name.split(":")[0]):
-        raise ValueError(
-            f"device {name!r} is not available here: use auto, {', '.join(k for k in available if available[k])}"
-        )
-    return torch.device(name)
+        return torch.device(here[0])
+    if name.split(":")[0] not in here:
+        raise ValueError(f"device {name!r} is not available here: use auto, {', '.join(here)}")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:  # not a device's number
+        raise ValueError(f"device {name!r}: {str(error).splitlines()[0]}; use auto, cpu, cuda or mps") from None

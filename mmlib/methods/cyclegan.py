@@ -5,12 +5,12 @@ import itertools
 import torch
 from torch import nn
 
-from ..blocks import Discriminator, ImagePool, initialise
+from ..blocks import Discriminator, initialise
 from ..data.sets import DepthPairs, Rooms, SegmentationPairs
 from ..modalities import Modality
 from ..objectives import Objective, apart
 from ..recipes import Phase, Recipe
-from .networks import Pairwise, PatchGAN, ResNetGenerator
+from .networks import ImagePool, Pairwise, PatchGAN, ResNetGenerator
 
 LAMBDA_CYCLE = 10.0  # CycleGAN, section 4
 

@@ -7,14 +7,11 @@ The same scene can be rendered in every colour: only the paint differs, so the t
 import argparse
 import colorsys
 import json
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from mmlib.data.domains import COLOURS, domain
 from mmlib.data.packing import pack
@@ -24,7 +21,7 @@ from mmlib.files import write, written_whole
 from mmlib.rooms import furnish, view
 from mmlib.rooms.geometry import MATTE
 from mmlib.rooms.layout import Room
-from mmlib.rooms.render import start_worker, usable_variant
+from mmlib.rooms.render import in_processes, start_worker, usable_variant
 
 ROLES = ("armchair", "chair", "sofa", "stool", "office_chair", "dresser", "cabinet", "piano", "coffee_table", "plant")
 PAINTS = {  # ranges of hue (turns), saturation and value, in sRGB
@@ -168,17 +165,15 @@ def make(folder: str | Path, processes: int = 2) -> None:
     sets["test"] = (FIRST_SEED + 100_000, TEST, COLOURS)
     sets["validation"] = (FIRST_SEED + 200_000, VALIDATION, COLOURS)
     start_worker(variant)
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), start_worker, (variant,)) as pool:
-        for split, (start, count, colours) in sets.items():
-            seeds = _scenes(start, count)
-            jobs = [(seed, number, colours, folder / split) for number, seed in enumerate(seeds)]
-            for _ in tqdm(pool.map(_render, jobs), total=count, desc=split, mininterval=10):
-                pass
-            modalities = [domain(colour).name for colour in colours] + ["mask"] * (len(colours) > 1)
-            rooms = [{"room": seed, "path": str(number)} for number, seed in enumerate(seeds)]
-            index = {"format": FORMAT, "size": SIZE, "modalities": modalities, "rooms": rooms}
-            write(folder / split / "index.json", json.dumps(index).encode())
-            print(pack(folder / split, SHIPPED.parent / "colours" / f"{split}.zip", modalities, split))
+    for split, (start, count, colours) in sets.items():
+        seeds = _scenes(start, count)
+        jobs = [(seed, number, colours, folder / split) for number, seed in enumerate(seeds)]
+        in_processes(_render, jobs, count, processes, variant)
+        modalities = [domain(colour).name for colour in colours] + ["mask"] * (len(colours) > 1)
+        rooms = [{"room": seed, "path": str(number)} for number, seed in enumerate(seeds)]
+        index = {"format": FORMAT, "size": SIZE, "modalities": modalities, "rooms": rooms}
+        write(folder / split / "index.json", json.dumps(index).encode())
+        print(pack(folder / split, SHIPPED.parent / "colours" / f"{split}.zip", modalities, split))
 
 
 if __name__ == "__main__":

@@ -248,10 +248,9 @@ class Shell:
             paint = materials.colour(look, (0.1, 0.15), (0, 0.05), (0.85, 0.97))
         panels, frame = self.painted(32, 32, materials.grain(paint, 0.08)), self.atlas.flat(paint * 0.9)
         self.add_on_wall(wall, box((low, 0, 0), (low + width, height, 0.02)), panels, 12, instance)
-        left, right = low - 0.07, low + width + 0.07
-        for start, end in (((left, 0), (low, height)), ((low + width, 0), (right, height)),
-                           ((left, height), (right, height + 0.07))):  # fmt: skip
-            self.add_on_wall(wall, box((*start, 0), (*end, 0.045)), frame, 12, instance)
+        left, right, top = low - 0.07, low + width + 0.07, height + 0.07
+        for x0, y0, x1, y1 in ((left, 0, low, height), (low + width, 0, right, height), (left, height, right, top)):
+            self.add_on_wall(wall, box((x0, y0, 0), (x1, y1, 0.045)), frame, 12, instance)
         for down, up in ((0.15, 0.85), (1.05, 1.9)):
             self.add_on_wall(wall, box((low + 0.12, down, 0.02), (low + width - 0.12, up, 0.032)), frame, 12, instance)
         handle = self.atlas.flat((0.7, 0.7, 0.68), GLOSSY)

@@ -139,9 +139,8 @@ def _candidate(room, rng) -> Camera:
         edge = min(x, z, room.width - x, room.depth - z)
         if edge > 1.0 and attempt < 30:
             continue
-        near = any(a - margin < x < c + margin and b - margin < z < d + margin
-                   for (a, b, c, d), height in room.tall if height > eye - 0.6)  # fmt: skip
-        if not near:
+        high = [rect for rect, height in room.tall if height > eye - 0.6]
+        if not any(a - margin < x < c + margin and b - margin < z < d + margin for a, b, c, d in high):
             break
     middle = np.array([room.width, room.depth]) * rng.uniform(0.25, 0.75, 2)
     away = middle - (x, z)
