@@ -17,9 +17,9 @@ from .data.batches import Pair, Steps, ahead, as_needed, generator, load_batch, 
 from .hardware import processes
 from .hardware.compute import Machine, autotuned, choose_device
 from .hardware.guards import FiniteLosses, batch_that_fits, stop_signals
+from .hardware.muon import Muon, matrices
 from .hardware.probing import fastest_form, gradient_norm
 from .hardware.progress import Progress
-from .muon import Muon, matrices
 from .networks import MixAndMatch
 from .objectives import Objective
 from .recipes import Phase, Recipe, preset

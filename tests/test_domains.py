@@ -7,18 +7,17 @@ import pytest
 import torch
 from PIL import Image
 
+from conftest import CPU
 from mmlib import MixAndMatch, checkpoints, fit, preset
 from mmlib.__main__ import main
 from mmlib.data.domains import COLOURS, Domain, folder_domains
 from mmlib.evidence import experiments, ingredients, measure, tables
 from mmlib.evidence.grids import GRIDS
 from mmlib.evidence.runs import ANCHORS, COLOUR_PAIRS, runs
-from mmlib.hardware.compute import Machine
 from mmlib.methods import colours, styles
 from mmlib.methods.mixed_cycles import MixedCycles
 from mmlib.training import Trainer
 
-CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 NAMES = ("blue", "red", "green")
 RECIPE = preset("smoke", modalities=NAMES, architecture="resnet")
 

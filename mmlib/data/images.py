@@ -26,6 +26,11 @@ FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")  # JPEG opens MPO, too
 LOSSY = ("JPEG", "MPO", "WEBP")
 
 
+def image_bytes(size: int) -> int:
+    """The most that the file of a square image may have: 8 bytes a pixel, and 1 MB for profile and comments."""
+    return 8 * size**2 + 2**20
+
+
 @contextlib.contextmanager
 def opened_image(file: io.BytesIO | Path) -> Iterator[Image.Image]:
     """An image, not yet decoded; `ValueError` says why, in a few words, where Pillow fails here or in the block.

@@ -7,11 +7,11 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..files import brief, image_bytes, written_whole
+from ..files import brief, written_whole
 from ..modalities import Modality, classified
 from . import shards
 from .domains import RECORDS
-from .images import decode
+from .images import decode, image_bytes
 from .sets import SPLITS
 from .sources import Files, check_rooms, file_name, require
 
