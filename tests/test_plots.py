@@ -99,6 +99,13 @@ def test_functions_are_a_panel_each_with_a_line_each():
     assert figure.alt.startswith("loss over error in metres: |e|, e²") and figure.png()
 
 
+def test_copies_are_a_column_each_and_mixed_ones_are_framed(rooms):
+    raw = rooms.batch([0, 1])["depth"]
+    figure = plots.copies("depth", {"input": raw, "mixed": raw + 1}, mixed=["mixed"])
+    assert titles(figure) == ["input", "mixed"]
+    assert [axis.spines["left"].get_linewidth() for axis in figure.axes[:4]] == [0.5, 3, 0.5, 3] and figure.png()
+
+
 def test_latent_channels_are_a_row_an_encoder():
     figure = plots.latent_channels({"rgb": torch.rand(3, 6, 6), "depth": torch.zeros(9, 6, 6)}, 4)
     assert [axis.get_ylabel() for axis in figure.axes if axis.get_ylabel()] == ["RGB", "depth"]

@@ -3,12 +3,12 @@
 SLIPS = {
     # exercise: (what the solution says, what the learner types instead, part of the hint)
     "your_berhu": (".detach()", "", "no gradient may flow through it"),
-    "your_masked_cross_entropy": ("nats = -logits", "nats = logits", "The sign is missing"),
+    "your_cross_entropy": ("nats = -logits", "nats = logits", "The sign is missing"),
     "your_lsgan": ("return discriminator, decoder", "return decoder, discriminator", "in the wrong order"),
-    "your_decoder_shapes": ("return shapes", "return shapes[::-1]", "begin next to the latent"),
+    "your_encode": ("F.max_pool2d(stage(x), 2)", "stage(F.max_pool2d(x, 2))", "You pool first"),
     "your_decode": (
-        "x = stage(unpool(x, where))",
-        "x = unpool(stage(x), where)",
+        "stage(F.interpolate(x, scale_factor=2))",
+        "F.interpolate(stage(x), scale_factor=2)",
         "You convolve first",
     ),
     "your_retrieval_at_1": ("argmin(1)", "argmin(0)", "It asks the other way round"),

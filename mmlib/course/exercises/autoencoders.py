@@ -1,16 +1,218 @@
-"""Exercises of notebook 01: the losses of the modalities, and SegNet's decoder."""
+"""Exercises of notebook 01: an encoder's and a decoder's loop over their stages, and the losses of the modalities."""
 
 import math
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from ...blocks import unpool, upsample
+from ...blocks import upsample
 from ...losses import berhu, discriminator_gan, generator_gan
-from ...networks import Decoder, Encoder
 from . import checker, explained, generator, number, require, tensor
 
-# ── Exercise 1.1 ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Exercise 1.1 ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _stages(count: int) -> nn.ModuleList:
+    """Stages of equal width, so that they fit in a wrong order, too."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(count)
+        return nn.ModuleList(nn.Conv2d(4, 4, 3, padding=1) for _ in range(count))
+
+
+def _walk(answer, side: int, otherwise: str) -> None:
+    """Look at what an answer makes of images (2, 4, side, side), with three stages and with one."""
+    image = torch.randn(2, 4, side, side, generator=generator(1))
+    for count in (3, 1):
+        stages = _stages(count)
+        answer.expect(lambda f, stages=stages: tensor(f(image, stages)), otherwise)
+    require(answer(image, stages).requires_grad, "The values are right, but no gradient reaches the stages.")
+
+
+def _encode(x, stages):
+    for stage in stages:
+        x = F.max_pool2d(stage(x), 2)
+    return x
+
+
+def _pooled_first(x, stages):
+    for stage in stages:
+        x = stage(F.max_pool2d(x, 2))
+    return x
+
+
+def _averaged(x, stages):
+    for stage in stages:
+        x = F.avg_pool2d(stage(x), 2)
+    return x
+
+
+def _thinned(x, stages):
+    for stage in stages:
+        x = stage(x)[..., ::2, ::2]
+    return x
+
+
+def _through(x, stages):
+    for stage in stages:
+        x = stage(x)
+    return x
+
+
+ENCODE = [
+    ("You pool first and convolve after it: it is the other way round.", _pooled_first),
+    ("The stages come in the wrong order: `stages[0]` is the one that reads the image.",
+     lambda x, stages: _encode(x, stages[::-1])),
+    ("That is the mean of each window: keep its largest value.", _averaged),
+    ("That keeps the upper left value of each window: keep its largest.", _thinned),
+    ("Nothing is pooled: the result is still as large as the image.", _through),
+    ("You pool once, after all stages: each stage ends in a pooling of its own.",
+     lambda x, stages: F.max_pool2d(_through(x, stages), 2)),
+    ("The last stage ends in a pooling, too.", lambda x, stages: stages[-1](_encode(x, stages[:-1]))),
+    ("Every stage reads the image: each should read what the one before has pooled.",
+     lambda x, stages: F.max_pool2d(stages[-1](x), 2)),
+    ("Only the first stage is there: the loop ends too early.", lambda x, stages: F.max_pool2d(stages[0](x), 2)),
+    ("Nothing is convolved: call each stage before you pool.", lambda x, stages: F.max_pool2d(x, 2 ** len(stages))),
+]  # fmt: skip
+
+
+@checker(_encode, ENCODE)
+def your_encode(answer):
+    _walk(answer, 32, "Your latent {found.shape} is not the right one {right.shape}: call a stage, pool, and again.")
+    return "It takes any number of stages: the Encoder below calls it."
+
+
+# ── Exercise 1.2 ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _decode(latent, stages):
+    for stage in stages:
+        latent = stage(upsample(latent))
+    return latent
+
+
+def _convolved_first(latent, stages):
+    for stage in stages:
+        latent = upsample(stage(latent))
+    return latent
+
+
+def _interpolated(latent, stages):
+    for stage in stages:
+        latent = stage(F.interpolate(latent, scale_factor=2, mode="bilinear"))
+    return latent
+
+
+def _sparse(latent, stages):
+    for stage in stages:
+        spread = latent.new_zeros(*latent.shape[:2], 2 * latent.shape[2], 2 * latent.shape[3])
+        spread[..., ::2, ::2] = latent
+        latent = stage(spread)
+    return latent
+
+
+DECODE = [
+    ("You convolve first and enlarge after it: it is the other way round.", _convolved_first),
+    ("The stages come in the wrong order: `stages[0]` is the one next to the latent.",
+     lambda latent, stages: _decode(latent, stages[::-1])),
+    ("Values are interpolated between neighbours: repeat each value 2 × 2, as mode nearest does.", _interpolated),
+    ("Each value stands alone among zeros: repeat it 2 × 2.", _sparse),
+    ("Nothing is enlarged: the result is still as small as the latent.", _through),
+    ("You enlarge once, before all stages: each stage begins with an enlargement of its own.",
+     lambda latent, stages: _through(F.interpolate(latent, scale_factor=2 ** len(stages)), stages),
+     lambda latent, stages: _through(upsample(latent), stages)),
+    ("Every stage reads the latent: each should read what the one before returned.",
+     lambda latent, stages: stages[-1](upsample(latent))),
+    ("Nothing is convolved: call each stage on what was enlarged.",
+     lambda latent, stages: F.interpolate(latent, scale_factor=2 ** len(stages))),
+    ("No ReLU here: the stages have their own.", lambda *inputs: _decode(*inputs).relu()),
+]  # fmt: skip
+
+
+@checker(_decode, DECODE)
+def your_decode(answer):
+    _walk(answer, 4, "Your result {found.shape} is not the right one {right.shape}: enlarge, call a stage, and again.")
+    return "It takes any number of stages: the Decoder below calls it."
+
+
+# ── Exercise 1.3 ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _known(classes, weights):
+    """What each pixel counts: the weight of its class, 0 where it is Unknown."""
+    return torch.where(classes > 0, weights[classes], 0.0)
+
+
+def _mean(values, weight):
+    return (weight * values).sum() / weight.sum().clamp_min(1e-6)
+
+
+def _cross_entropy(logits, classes, weights):
+    return _mean(F.cross_entropy(logits, classes, reduction="none"), _known(classes, weights))
+
+
+def _of_true_class(values, classes, weights):
+    """The weighted mean over the known pixels of the values (N, K, H, W) that stand at the true class."""
+    return _mean(values.gather(1, classes[:, None])[:, 0], _known(classes, weights))
+
+
+CROSS_ENTROPY = [
+    ("The sign is missing: ln p is below 0, a loss is not.", lambda *inputs: -_cross_entropy(*inputs)),
+    ("That is the sum over the pixels; the loss is their weighted mean.",
+     lambda logits, *rest: _known(*rest).sum() * _cross_entropy(logits, *rest)),
+    ("The logarithm is missing: cross-entropy is −ln p of the true class, not −p or 1 − p.",
+     lambda logits, *rest: -_of_true_class(logits.softmax(1), *rest),
+     lambda logits, *rest: 1 - _of_true_class(logits.softmax(1), *rest)),
+    ("Those are the logits as they are: softmax has to make probabilities of them first.",
+     lambda logits, *rest: -_of_true_class(logits, *rest)),
+    ("The probabilities of one pixel must add up to 1: take softmax over dimension 1, the classes.",
+     *(lambda logits, *rest, dim=dim: -_of_true_class(logits.log_softmax(dim), *rest) for dim in (0, 2, 3))),
+    ("The channels are shifted: class k stands in channel k, and Unknown has the channel 0 for itself.",
+     lambda logits, *rest: -_of_true_class(logits.roll(1, 1).log_softmax(1), *rest)),
+    ("That is in bits: use the natural logarithm.", lambda *inputs: _cross_entropy(*inputs) / math.log(2)),
+    ("Pixels of class 0 counted: Unknown is no answer to learn, leave them out whatever their weight.",
+     F.cross_entropy),
+    ("Unknown pixels count as losses of 0: leave their weights out of the sum that you divide by.",
+     lambda logits, classes, weights: _mean(
+         F.cross_entropy(logits, classes, reduction="none") * (classes > 0), weights[classes])),
+    ("That is a mean over images of means over pixels: every known pixel of the batch weighs the same.",
+     lambda logits, classes, weights: sum(
+         _cross_entropy(*one, weights) for one in zip(logits.split(1), classes.split(1))) / len(logits)),
+    ("The weights are not used: multiply the loss of each pixel by the weight of its true class.",
+     lambda logits, classes, weights: _cross_entropy(logits, classes, torch.ones_like(weights))),
+    ("Divide by the sum of the weights, not by the number of pixels: weights twice as large leave the loss as it is.",
+     lambda logits, *rest: (_cross_entropy(logits, *rest) * _known(*rest).sum() / (rest[0] > 0).sum().clamp_min(1))),
+    ("The weight of a pixel is that of its true class, not that of the likeliest one.",
+     lambda logits, classes, weights: _mean(
+         F.cross_entropy(logits, classes, reduction="none"), _known(logits.argmax(1), weights) * (classes > 0))),
+]  # fmt: skip
+
+
+@checker(_cross_entropy, CROSS_ENTROPY)
+def your_cross_entropy(answer):
+    logits = torch.randn(2, 4, 3, 5, generator=generator(1))
+    known = torch.randint(1, 4, (2, 3, 5), generator=generator(2))
+    some = known * (torch.rand(2, 3, 5, generator=generator(3)) < 0.6)
+    alike, weights = torch.ones(4), torch.tensor([3.0, 0.5, 1.0, 2.5])
+    for classes, by, otherwise in (
+        (known, alike, "With every class known the loss is {right:.4g}, yours is {found:.4g}."),
+        (some, alike, "With some pixels unknown the loss is {right:.4g}, yours is {found:.4g}."),
+        (torch.zeros_like(some), alike, "Where every pixel is Unknown the loss should be 0; yours is {found}."),
+        (some, weights, "With weights 0.5, 1 and 2.5 of the classes the loss is {right:.4g}, yours is {found:.4g}."),
+    ):
+        answer.expect(lambda f, classes=classes, by=by: number(f(logits, classes, by)), otherwise)
+    answer.expect(
+        lambda f: number(f(300 * logits, some, alike)),
+        "With logits in the hundreds it should be {right:.1f}, yours is {found:.1f}: exp leaves the range of float32 "
+        "there. `log_softmax` takes logarithm and softmax in one step, and does not.",
+        same=lambda found, right: math.isclose(found, right, rel_tol=1e-4),
+    )
+    loss = tensor(answer(logits.requires_grad_(), some, weights))
+    require(loss.requires_grad, "No gradient reaches the logits: stay with tensors, without `.item()`.")
+    return "It also stays finite for a network that is very sure and very wrong."
+
+
+# ── Exercise 1.4 ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _berhu(error, c, swapped=False):
@@ -76,62 +278,7 @@ def your_berhu(answer):
     return "Small errors keep the gradient of |e|, and the largest error has five times as much, in every batch."
 
 
-# ── Exercise 1.2 ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _cross_entropy(logits, classes):
-    return F.cross_entropy(logits, classes[:, 0], ignore_index=0, reduction="sum") / (classes > 0).sum().clamp_min(1)
-
-
-def _of_true_class(values, classes):
-    """The mean over the known pixels of the values (N, K, H, W) that stand at the true class."""
-    return values.gather(1, classes)[classes > 0].mean()
-
-
-CROSS_ENTROPY = [
-    ("The sign is missing: ln p is below 0, a loss is not.", lambda logits, classes: -_cross_entropy(logits, classes)),
-    ("That is the sum over the pixels; the loss is their mean.",
-     lambda logits, classes: (classes > 0).sum() * _cross_entropy(logits, classes)),
-    ("The logarithm is missing: cross-entropy is −ln p of the true class, not −p or 1 − p.",
-     lambda logits, classes: -_of_true_class(logits.softmax(1), classes),
-     lambda logits, classes: 1 - _of_true_class(logits.softmax(1), classes)),
-    ("Those are the logits as they are: softmax has to make probabilities of them first.",
-     lambda logits, classes: -_of_true_class(logits, classes)),
-    ("The probabilities of one pixel must add up to 1: take softmax over dimension 1, the classes.",
-     *(lambda logits, classes, dim=dim: -_of_true_class(logits.log_softmax(dim), classes) for dim in (0, 2, 3))),
-    ("The channels are shifted: class k stands in channel k, and Unknown has the channel 0 for itself.",
-     lambda logits, classes: -_of_true_class(logits.roll(1, 1).log_softmax(1), classes)),
-    ("That is in bits: use the natural logarithm.", lambda *inputs: _cross_entropy(*inputs) / math.log(2)),
-    ("Pixels of class 0 counted: Unknown is no answer to learn, leave them out.",
-     lambda logits, classes: F.cross_entropy(logits, classes[:, 0])),
-    ("Unknown pixels count as losses of 0: divide by the number of known pixels, not by that of all.",
-     lambda logits, classes: (classes > 0).float().mean() * _cross_entropy(logits, classes)),
-    ("That is a mean over images of means over pixels: every known pixel of the batch weighs the same.",
-     lambda logits, classes: sum(map(_cross_entropy, logits.split(1), classes.split(1))) / len(logits)),
-]  # fmt: skip
-
-
-@checker(_cross_entropy, CROSS_ENTROPY)
-def your_masked_cross_entropy(answer):
-    logits = torch.randn(2, 4, 3, 5, generator=generator(1))
-    known = torch.randint(1, 4, (2, 1, 3, 5), generator=generator(2))
-    some = known * (torch.rand(2, 1, 3, 5, generator=generator(3)) < 0.6)
-    for classes, otherwise in (
-        (known, "With every class known the loss is {right:.4g}, yours is {found:.4g}."),
-        (some, "With some pixels unknown the loss is {right:.4g}, yours is {found:.4g}."),
-        (torch.zeros_like(some), "Where every pixel is Unknown the loss should be 0; yours is {found}."),
-    ):
-        answer.expect(lambda f, classes=classes: number(f(logits, classes)), otherwise)
-    answer.expect(
-        lambda f: number(f(300 * logits, some)),
-        "With logits in the hundreds it should be {right:.1f}, yours is {found:.1f}: exp leaves the range of float32 "
-        "there. `log_softmax` takes logarithm and softmax in one step, and does not.",
-        same=lambda found, right: math.isclose(found, right, rel_tol=1e-4),
-    )
-    return "It also stays finite for a network that is very sure and very wrong."
-
-
-# ── Exercise 1.3 ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Exercise 1.5 ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _lsgan(discriminator=discriminator_gan, decoder=lambda real, fake: generator_gan(fake)):
@@ -179,115 +326,3 @@ def your_lsgan(answer):
         lambda f: loss(f, 1), "The decoder's loss is {right:.4g} for scores 0.1 and 0.4; yours is {found:.4g}."
     )
     return "One score, two goals: the discriminator pulls it to 0, the decoder to 1."
-
-
-# ── Exercise 1.4 ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _shapes(widths, channels, size):
-    """What the stages of a decoder return: (channels, height, width), from the latent outwards."""
-    return [(w, size >> k, size >> k) for k, w in reversed(list(enumerate([channels, *widths[:-1]])))]
-
-
-SHAPES = [
-    ("These are the right shapes from the image inwards: begin next to the latent.",
-     lambda *inputs: _shapes(*inputs)[::-1]),
-    ("The first shape is that of the latent, given to the decoder: begin with what stage 1 returns.",
-     lambda widths, channels, size: [(widths[-1], *[size >> len(widths)] * 2), *_shapes(widths, channels, size)]),
-    ("Every stage doubles height and width by unpooling before it returns anything.",
-     lambda *inputs: [(width, height // 2, height // 2) for width, height, _ in _shapes(*inputs)]),
-    ("Each stage's last convolution already narrows to the width of the *next* stage, because its indices must fit.",
-     lambda widths, channels, size: [(w, size >> k, size >> k) for k, w in reversed(list(enumerate(widths)))]),
-    ("The last stage returns the image: it has the modality's channels.",
-     lambda widths, channels, size: _shapes(widths, widths[0], size)),
-]  # fmt: skip
-
-
-@checker(_shapes, SHAPES)
-def your_decoder_shapes(answer):
-    def shapes(f, *inputs) -> list[tuple[int, ...]]:
-        found = f(*inputs)
-        require(isinstance(found, tuple | list), f"Return a list of shapes, not a {type(found).__name__}.")
-        found = [tuple(shape) if isinstance(shape, tuple | list) else shape for shape in found]
-        numbers = all(isinstance(shape, tuple) and len(shape) == 3 for shape in found)
-        require(bool(found) and numbers, "Each shape has three numbers: (channels, height, width).")
-        return found
-
-    small = ((3, 5, 7), 2, 24)
-    answer.expect(
-        lambda f: [shape[1:] for shape in shapes(f, *small)],
-        "For widths (3, 5, 7) and 24 × 24 pixels heights and widths are {right}, because each of the 3 stages doubles "
-        "both by unpooling; yours are {found}.",
-    )
-    answer.expect(
-        lambda f: [shape[0] for shape in shapes(f, *small)],
-        "For widths (3, 5, 7) and 2 channels the stages return {right} channels, yours {found}.",
-    )
-    answer.expect(
-        lambda f: shapes(f, (64, 128, 256, 512, 512), 14, 256),
-        "For the paper's segmentation decoder it should be {right} (Table 8); yours is {found}.",
-    )
-    return "The second network that was checked is the paper's own: these are the lines of Table 8."
-
-
-# ── Exercise 1.5 ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _decode(latent, indices, stages):
-    x = latent
-    for stage, where in zip(stages, reversed(indices)):
-        x = stage(unpool(x, where))
-    return x
-
-
-def _convolved_first(latent, indices, stages):
-    x = latent
-    for stage, where in zip(stages, reversed(indices)):
-        x = unpool(stage(x), where)
-    return x
-
-
-def _repeated(latent, indices, stages):
-    x = latent
-    for stage in stages:
-        x = stage(upsample(x))
-    return x
-
-
-DECODE = [
-    ("You convolve first and unpool after it: it is the other way round.", _convolved_first),
-    ("The stages come in the wrong order: unlike the indices, `stages[0]` is the one next to the latent.",
-     lambda latent, indices, stages: _decode(latent, indices, stages[::-1])),
-    ("Values are repeated where they should go back to where each maximum stood: unpool with the indices.", _repeated),
-    ("Nothing is convolved: call each stage on what was unpooled.",
-     lambda latent, indices, stages: _decode(latent, indices, [torch.nn.Identity()] * len(stages))),
-    ("The output should be linear: no ReLU after the last convolution.", lambda *inputs: _decode(*inputs).relu()),
-]  # fmt: skip
-
-
-@checker(_decode, DECODE)
-def your_decode(answer):
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(0)  # equal widths everywhere, so that bricks in a wrong order still fit
-        encoder, decoder = Encoder(1, (4, 4, 4), (1, 1, 1)).eval(), Decoder(4, (4, 4, 4), (1, 1, 1)).eval()
-        for brick in (*encoder.modules(), *decoder.modules()):
-            if isinstance(brick, torch.nn.Conv2d):
-                torch.nn.init.kaiming_normal_(brick.weight, nonlinearity="relu")
-        encoding = encoder(torch.randn(2, 1, 16, 16))
-        expected = decoder(encoding)
-
-    @torch.no_grad()
-    def decoded(f) -> torch.Tensor:
-        found = f(encoding.latent, encoding.indices, list(decoder.stages))
-        require(isinstance(found, torch.Tensor), f"Return the decoded image, a tensor, not a {type(found).__name__}.")
-        small = "The image is still as small as the latent, 2 × 2: each stage unpools before it convolves."
-        require(found.dim() != 4 or found.shape[-1] != 2, small)
-        return tensor(found, tuple(expected.shape))
-
-    refused = (
-        "A brick refused ({message}): `indices[0]` belongs to the encoder's first stage, the largest; the decoder "
-        "meets the last one first."
-    )
-    with explained(refused, RuntimeError):
-        answer.expect(decoded, "The shape is right, the values are not those of mmlib's decoder.")
-    return "It agrees with mmlib's decoder, for any number of stages."

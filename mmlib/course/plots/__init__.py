@@ -6,7 +6,7 @@ shows (`alt`).
 """
 
 from .alignment import alignment_by_stage, alignment_over_time, latent_map
-from .autoencoders import functions, latent_channels
+from .autoencoders import copies, functions, latent_channels
 from .evaluation import cascaded, confusion, gallery, histogram
 from .evidence import qualitative, scattered
 from .features import pooling
@@ -29,6 +29,7 @@ __all__ = [
     "cascaded",
     "compared",
     "confusion",
+    "copies",
     "diagram",
     "domain_costs",
     "feature_statistics",

@@ -1,11 +1,18 @@
-"""Losses drawn as functions, and what encoders write into their latents."""
+"""Copies side by side, losses drawn as functions, and what encoders write into their latents."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from matplotlib import colormaps
 
+from .images import _columns
 from .picture import Picture, label, line
+
+
+def copies(name: str, columns: Mapping[str, torch.Tensor], mixed: Collection[str] = ()) -> Picture:
+    """Raw images (N, C, H, W) of one modality: a row per image, a column per title; `mixed` are framed in orange."""
+    batch = {name: next(iter(columns.values()))}
+    return _columns([(title, name, raw, title in mixed) for title, raw in columns.items()], batch)
 
 
 def functions(
