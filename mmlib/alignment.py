@@ -71,7 +71,7 @@ def alignment(model, rooms: Rooms, first: str, second: str) -> dict:
     between features of one room over that between features of different rooms; 0 is perfect, 1 says that the room makes
     no difference. `cka`: for each stage, centred kernel alignment with a linear kernel (Kornblith et al. 2019), without
     the bias of few rooms; 1 says that rooms resemble each other alike in both, whatever the axes, 0 that nothing is
-    shared. `index_agreement`: for each stage, the share of equal pooling indices; chance is a quarter.
+    shared. `index_agreement`: for each stage, the share of equal pooling indices, as in `index_agreement` below.
     """
     if len(rooms) < 4:
         raise ValueError(f"split {rooms.split}: alignment compares rooms, at least 4, and has only {len(rooms)}")
@@ -115,9 +115,9 @@ def cka(first: torch.Tensor, second: torch.Tensor) -> float:
 def index_agreement(first: Encoding, second: Encoding, alive: bool = False) -> list[float]:
     """For each stage, the share of equal pooling indices in two encodings of the same rooms (section 4.2).
 
-    Chance is a quarter where all four pixels of a window are as likely to hold its maximum. In a window whose pixels
-    are all 0 after ReLU the index is the upper left one, in any encoder: `alive` leaves out the windows whose maximum
-    is 0 in either encoding (NaN where none is left).
+    Chance is what encodings of different rooms reach; a quarter only where all four pixels of a window are as likely to
+    hold its maximum. In a window whose pixels are all 0 after ReLU the index is the upper left one, in any encoder:
+    `alive` leaves out the windows whose maximum is 0 in either encoding (NaN where none is left).
     """
     shares = []
     for a, b, p, q in zip(first.indices, second.indices, first.pooled, second.pooled):
@@ -125,17 +125,6 @@ def index_agreement(first: Encoding, second: Encoding, alive: bool = False) -> l
         counted = equal[(p > 0) & (q > 0)] if alive else equal
         shares.append(counted.double().mean().item())
     return shares
-
-
-def statistics_shift(reference: torch.Tensor, other: torch.Tensor) -> float:
-    """How far the features of another encoder lie from those that a decoder knows; both (N, C, H, W).
-
-    The distance of the two means of a channel (over rooms and pixels) in standard deviations of the reference, averaged
-    over the channels; channels that are constant in the reference are left out. 0 says that the means agree.
-    """
-    mean, deviation = (statistic(reference.float(), (0, 2, 3)) for statistic in (torch.mean, torch.std))
-    varies = deviation > 1e-6
-    return ((other.float().mean((0, 2, 3)) - mean).abs() / deviation)[varies].mean().item()
 
 
 def _own_over_others(distances: torch.Tensor) -> float:

@@ -159,6 +159,11 @@ def test_the_table_by_hand(tmp_path, monkeypatch):
     for pair in (("ours", "not yet"), ("not yet", "ours")):
         with pytest.raises(ValueError, match="hand: no result of 'not yet'"):
             tables.ahead("hand", *pair, preset="p")
+    said = "ours: 50.0 ± 14.1 %, against 15.0 ± 7.1 % (baseline): +35.0 points, beyond the seeds' spread"
+    assert tables.difference("hand", "ours", "baseline", preset="p") == said
+    assert "+10.0 points, within" in tables.difference("hand", "as good", "ours", preset="p")
+    assert "−35.0 points, beyond" in tables.difference("hand", "baseline", "ours", preset="p")
+    assert "run `python -m mmlib experiment hand`" in tables.difference("hand", "ours", "not yet", preset="p")
 
 
 def test_examples_come_back_from_their_png(model, rooms):

@@ -23,12 +23,12 @@ def live() -> bool:
 def translation_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBox | Picture":
     """Choose source, target and room, take the pooling indices away, disturb the latent, and see the translation.
 
-    Still: all translations of one room.
+    A network whose decoders read no indices has no such box. Still: all translations of one room.
     """
     if not live():
         return plots.all_translations(model, rooms.batch([image]))
 
-    def draw(source: str, target: str, room: int, indices: bool, noise: float) -> Picture:
+    def draw(source: str, target: str, room: int, noise: float, indices: bool = True) -> Picture:
         disturbed = Disturbed(model, indices, noise)
         picture = plots.translations(disturbed, rooms.batch([room]), [source], [target])
         taken = "" if indices else ", pooling indices taken away"
@@ -41,9 +41,15 @@ def translation_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBo
         source=_modality("source", "depth"),
         target=_modality("target", "segmentation"),
         room=_room(rooms, image),
-        indices=ipywidgets.Checkbox(value=True, description="pooling indices"),
+        **({"indices": ipywidgets.Checkbox(value=True, description="pooling indices")} if _unpools(model) else {}),
         noise=_slider("latent noise", 0.0, 2.0, 0.1),
     )
+
+
+def _unpools(model) -> bool:
+    """Whether a decoder of a network reads pooling indices."""
+    decoders = getattr(model, "decoders", {}).values()
+    return any(getattr(decoder, "side_information", "none") == "pooling" for decoder in decoders)
 
 
 def pooling_explorer(values: torch.Tensor) -> "ipywidgets.VBox | Picture":

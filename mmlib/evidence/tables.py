@@ -74,6 +74,31 @@ def ahead(name: str, first: str, second: str, measure: str = "miou", preset: str
     return one - other > spread + other_spread
 
 
+def gain(one: Row, other: Row, measure: str = "miou", preset: str = "ablation", seeds: int = 3) -> str:
+    """How far a row is ahead of another, and whether to believe it: beyond both standard deviations together."""
+    found = [value(row, measure, preset, seeds) for row in (one, other)]
+    if None in found:
+        return MISSING
+    (first, spread, count), (second, other_spread, other_count) = found
+    factor, digits, unit = WRITTEN.get(measure, (100, 1, " points"))
+    ahead = f"{factor * (first - second):+.{digits}f}{unit}".replace("-", "−")
+    if min(count, other_count) < 2:
+        return f"{ahead}, one seed: perhaps chance"
+    beyond = abs(first - second) > spread + other_spread
+    return f"{ahead}, {'beyond' if beyond else 'within'} the seeds' spread"
+
+
+def difference(
+    name: str, first: str, second: str, measure: str = "miou", preset: str = "ablation", seeds: int = 3
+) -> str:
+    """A row of a grid against another, by their titles, in words: both numbers, and `gain`."""
+    rows = {row.title: row for row in GRIDS[name].rows}
+    one, other = (written(measure, value(rows[title], measure, preset, seeds)) for title in (first, second))
+    ahead = gain(rows[first], rows[second], measure, preset, seeds)
+    said = f"a result is missing, run `python -m mmlib experiment {name}`" if ahead == MISSING else ahead
+    return f"{first}: {one}, against {other} ({second}): {said}"
+
+
 def gap_closed(row: Row, grid: tuple[Row, ...], measure: str, preset: str, seeds: int) -> float | None:
     """(this row − best baseline) / (oracle − best baseline), best of the paper's own; None where one lacks."""
     baselines = [value(other, measure, preset, seeds) for other in grid if other.role == "baseline"]
