@@ -30,7 +30,7 @@ run: $(READY)  ## train for STEPS=1500 steps in notebook 04, headless, and leave
 	@mkdir -p "$(OUT)"
 	@echo "Training $(STEPS) steps. A stopped run goes on where it was; OUT=... names another folder."
 	$(BIN)/python -m papermill --kernel python3 --execution-timeout 14400 --no-progress-bar --log-output \
-	  -p steps $(STEPS) -p device $(DEVICE) -p out "$(OUT)" \
+	  -p steps 40 -p library_steps $(STEPS) -p device $(DEVICE) -p out "$(OUT)" \
 	  notebooks/04_zero_pair_training.ipynb "$(OUT)/04_zero_pair_training.ipynb"
 	@echo
 	@$(BIN)/python -c 'import json, sys; from mmlib import table; print(table(json.load(open(sys.argv[1]))))' \
@@ -49,7 +49,7 @@ html: $(READY)  ## make web pages of the executed notebooks, with a contents pag
 	$(BIN)/python -m mmlib html --out "$(OUT)"
 
 test: $(READY)  ## run the tests, and every notebook against its committed outputs, JOBS=2 files at a time
-	OMP_NUM_THREADS=$$($(BIN)/python -c 'import os; print(max(1, (os.cpu_count() or 1) // $(JOBS)))') \
+	MMLIB_STEPS=40 OMP_NUM_THREADS=$$($(BIN)/python -c 'import os; print(max(1, (os.cpu_count() or 1) // $(JOBS)))') \
 	  $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks
 
 test-browser: $(BROWSER)  ## open and run notebooks in JupyterLab in a real browser, Debian's chromium

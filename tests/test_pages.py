@@ -160,18 +160,6 @@ def test_update_instructors_changes_the_table_alone(notebooks):
     assert not headers.update_instructors(page, notebooks)
 
 
-def test_curves_are_those_of_one_preset(tmp_path):
-    for name, result in {
-        "a": {"curve": [{"step": 1}], "recipe": {"name": "course"}},
-        "b": {"curve": [{"step": 2}], "recipe": {"name": "ablation"}},
-        "c": {"recipe": {"name": "course"}},
-        "d": {"recipe": "course"},
-    }.items():
-        (tmp_path / f"{name}.json").write_text(json.dumps(result))
-    assert results.curves(results=tmp_path) == {"a": [{"step": 1}]}
-    assert results.curves("ablation", tmp_path) == {"b": [{"step": 2}]}
-
-
 @pytest.mark.parametrize("page", [pages.README, headers.NOTEBOOKS / "00_welcome.ipynb"], ids=lambda path: path.name)
 def test_the_course_is_mapped(page):
     """Every notebook has its row, in order, with its question, the same in both places."""

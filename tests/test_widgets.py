@@ -11,17 +11,10 @@ from mmlib import MixAndMatch, Triplets, preset
 from mmlib.course import plots, widgets
 
 IMAGE = torch.tensor([[1, 2, 0, 5], [3, 9, 4, 1], [7, 0, 2, 3], [6, 1, 8, 0]])
-CURVES = {
-    name: [{"step": step, "rgb/RR": scale / step, "latent/RS": scale + step} for step in range(1, 101)]
-    for name, scale in (("first", 1.0), ("second", 2.0))
-}
-
-
 EXPLORERS = {
     "translation": widgets.translation_explorer,
     "pooling": lambda model, rooms: widgets.pooling_explorer(IMAGE),
     "fusion": widgets.fusion_explorer,
-    "curves": lambda model, rooms: widgets.curves_explorer(CURVES),
 }
 
 
@@ -80,9 +73,8 @@ def test_the_pooling_explorer_follows_every_number(live):
     assert bytes(picture.value) != before and "their indices: [[5, 2], [8, 14]]" in picture.tooltip
 
 
-@pytest.mark.parametrize("name", ["fusion", "curves"])
-def test_other_explorers_follow_every_control(name, live, model, rooms):
-    controls, picture = parts(EXPLORERS[name](model, rooms))
+def test_the_fusion_explorer_follows_every_control(live, model, rooms):
+    controls, picture = parts(widgets.fusion_explorer(model, rooms))
     for control in controls:
         before = bytes(picture.value)
         change(control)
@@ -91,9 +83,7 @@ def test_other_explorers_follow_every_control(name, live, model, rooms):
 
 def change(control: ipywidgets.Widget) -> None:
     """Give a control a value that it does not have now."""
-    if isinstance(control, ipywidgets.SelectMultiple):
-        control.value = control.options[:1] if len(control.value) != 1 else control.options
-    elif isinstance(control, ipywidgets.Dropdown):
+    if isinstance(control, ipywidgets.Dropdown):
         control.index = (control.index + 1) % len(control.options)
     elif isinstance(control, ipywidgets.Checkbox):
         control.value = not control.value

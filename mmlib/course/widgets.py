@@ -3,7 +3,7 @@
 import gc
 import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import ipywidgets
@@ -119,27 +119,6 @@ def fusion_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBox | P
         room=_room(rooms, image),
         alpha=_slider("α (not RGB)", 0.2, 1.0, 0.05),
         indices=ipywidgets.Dropdown(options=[("RGB", "rgb"), ("the other", "other")], description="indices of"),
-    )
-
-
-def curves_explorer(curves: Mapping[str, list[dict]], term: str | None = None) -> "ipywidgets.VBox | Picture":
-    """Compare the training curves of finished runs, one loss term at a time; still: `term`, or the first, of all runs.
-
-    `curves`: name → the `curve` of a result in `data/results`.
-    """
-    terms = list(dict.fromkeys(key for curve in curves.values() for entry in curve for key in entry if "/" in key))
-    first = term if term in terms else terms[0]
-    if not live():
-        return plots.compared_curves(curves, first)
-
-    def draw(term: str, runs: tuple[str, ...], logarithmic: bool) -> Picture:
-        return plots.compared_curves({name: curves[name] for name in runs}, term, logarithmic)
-
-    return _explorer(
-        draw,
-        term=ipywidgets.Dropdown(options=terms, value=first, description="term"),
-        runs=ipywidgets.SelectMultiple(options=list(curves), value=list(curves), description="runs"),
-        logarithmic=ipywidgets.Checkbox(value=True, description="logarithmic"),
     )
 
 

@@ -110,15 +110,3 @@ def curve(log: str | Path, points: int = 100) -> list[dict]:
     """The training curve that `fit` wrote, thinned to about so many lines: step, learning rate and loss terms."""
     lines = Path(log).read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines[:: max(1, len(lines) // points)]]
-
-
-def curves(preset: str = "course", results: str | Path = RESULTS) -> dict[str, list[dict]]:
-    """The training curves of finished runs of a preset, by experiment; results without one are left out."""
-    found = {
-        path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(results).glob("course/*.json"))
-    }
-    return {
-        name: result["curve"]
-        for name, result in found.items()
-        if "curve" in result and result["recipe"]["name"] == preset
-    }

@@ -12,20 +12,21 @@ from .evidence import qualitative, scattered
 from .features import pooling
 from .fusion import fused, fusion_curves, mistakes
 from .images import all_translations, raw_images, recoloured, sheet, splits, translations
+from .live import Watch, seen_and_unseen
 from .networks import diagram
 from .picture import Picture, label
-from .results import compared_curves, headline, loss_curves, per_class_iou
+from .results import headline, loss_curves, per_class_iou
 from .scale import domain_costs, hours_by_share, memory_bars, network_costs, stage_shares
 from .side_information import agreement_by_stage, compared, index_maps, side_information_bars
 
 __all__ = [
     "Picture",
+    "Watch",
     "agreement_by_stage",
     "alignment_over_time",
     "all_translations",
     "cascaded",
     "compared",
-    "compared_curves",
     "confusion",
     "copies",
     "diagram",
@@ -51,6 +52,7 @@ __all__ = [
     "raw_images",
     "recoloured",
     "scattered",
+    "seen_and_unseen",
     "sheet",
     "side_information_bars",
     "splits",

@@ -54,17 +54,3 @@ def headline(rows: Mapping[str, dict]) -> Picture:
     axis.set(yticks=range(len(rows)), yticklabels=list(rows), xlim=(0, 100), xlabel="mIoU over 13 classes (%)")
     axis.invert_yaxis()
     return figure
-
-
-def compared_curves(curves: Mapping[str, Sequence[dict]], term: str, logarithmic: bool = True) -> Picture:
-    """One loss term over the steps, one line per run; `curves`: name → lines of a `log.jsonl` or a result's `curve`."""
-    figure = Picture(8, 4, f"curves of {term} over the steps: {', '.join(curves)}")
-    axis = figure.subplots()
-    for number, (name, curve) in enumerate(curves.items()):
-        points = [(entry["step"], entry[term]) for entry in curve if term in entry]
-        steps, values = [step for step, _ in points], [value for _, value in points]
-        axis.plot(steps, values, label=name, linewidth=1.5, **line(number))
-    axis.set(xlabel="step", ylabel=term, yscale="log" if logarithmic else "linear")
-    if curves:
-        axis.legend(frameon=False, fontsize=9)
-    return figure
