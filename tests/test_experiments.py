@@ -149,16 +149,22 @@ def test_the_table_by_hand(tmp_path, monkeypatch):
             text = json.dumps({"translations": {"depth_to_segmentation": row}})
             (tmp_path / f"p/{run}_{seed}.json").write_text(text)
     lines = tables.grid_table("hand", "p", 3).splitlines()
-    assert lines[2] == "| baseline (2 seeds) | 15.0 ± 7.1 % | 50.0 ± 0.0 % | 25.4 % | – |"
-    assert lines[3] == "| ours (2 seeds) | 50.0 ± 14.1 % | 50.0 ± 0.0 % | – | 47 % |"  # (0.5 − 0.15) / (0.9 − 0.15)
-    assert lines[4] == "| not yet | – | – | – | – |"
-    assert lines[6].endswith("| 100 % |")
-    assert tables.ahead("hand", "ours", "baseline", preset="p")  # 35 points, and the deviations are 14.1 and 7.1
-    behind = (("as good", "ours"), ("baseline", "ours"))
-    assert not any(tables.ahead("hand", first, second, preset="p") for first, second in behind)
-    for pair in (("ours", "not yet"), ("not yet", "ours")):
-        with pytest.raises(ValueError, match="hand: no result of 'not yet'"):
-            tables.ahead("hand", *pair, preset="p")
+    assert lines[2] == "| baseline | 2 | 15.0 ± 7.1 % | 50.0 ± 0.0 % | 25.4 % | – |"
+    assert lines[3] == "| ours | 2 | 50.0 ± 14.1 % | 50.0 ± 0.0 % | – | 47 % |"  # (0.5 − 0.15) / (0.9 − 0.15)
+    assert len(lines) == 2 + 4 and lines[5].endswith("| 100 % |"), "a row without a result is left out"
+    assert tables.grid_table("hand", "p", 3, ["ours"]).splitlines()[2:] == lines[3:4]
+    with pytest.raises(ValueError, match="hand has no row 'theirs': it has baseline, ours"):
+        tables.grid_table("hand", "p", 3, ["theirs"])
+
+    def said(first: str, second: str, seeds: int = 3) -> str | None:
+        return tables.compared("hand", first, second, preset="p", seeds=seeds)
+
+    # 35 points, and the deviations are 14.1 and 7.1
+    assert said("ours", "baseline").startswith("ours, 50.0 ± 14.1 %, is 35.0 points ahead of baseline, 15.0 ± 7.1 %")
+    assert "is 35.0 points behind ours" in said("baseline", "ours")
+    assert "is neither ahead of nor behind ours" in said("as good", "ours")
+    assert said("as good", "ours", 1) == "as good, 50.0 %, stands 10.0 points above ours, 40.0 % (1 and 1 seeds)"
+    assert said("ours", "not yet") is None
 
 
 def test_examples_come_back_from_their_png(model, rooms):
@@ -202,5 +208,24 @@ def test_figure_7_is_averaged_over_the_seeds(tmp_path, monkeypatch):
 
 
 def test_correlation_is_of_ranks():
-    assert points.correlation({"a": [(1, 10.0), (2, 20.0)], "b": [(3, 1000.0)]}) == pytest.approx(1)
-    assert points.correlation({"a": [(1, 3.0), (2, 2.0), (3, 1.0)]}) == pytest.approx(-1)
+    rising, falling = [(1, 1.0), (2, 20.0), (3, 1000.0), (4, 1001.0)], [(5, 3.0), (6, 2.0), (7, 1.0)]
+    assert points.correlation({"a": rising, "b": [(9, 1002.0)]}) == pytest.approx(1)
+    assert points.correlation({"a": rising, "b": falling}, ["b"]) is None, "three points are too few"
+    assert points.correlation({"a": [(1, 1.0)] * 4 + [(2, 2.0)]}) == pytest.approx(1), "ties share their rank"
+    assert points.correlation({"a": [(1, 1.0)] * 5}) is None
+
+
+def test_transfer_is_grouped_by_what_decoders_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(experiments, "RESULTS", tmp_path)
+    (tmp_path / "p").mkdir()
+    for run, kind, widths in (("none", "none", 3), ("pooling", "pooling", 3), ("pooling_deep", "pooling", 4)):
+        measured = {
+            "recipe": {"side_information": kind, "widths": [1] * widths},
+            "alignment": {"depth – segmentation": {"retrieval_at_1": 0.9, "index_agreement": [0.1, 0.2, 0.6]}},
+            "translations": {"depth_to_segmentation": {"miou": 0.4}},
+        }
+        (tmp_path / f"p/{run}_0.json").write_text(json.dumps(measured))
+    found = points.transfer_points("equal pooling indices, last stage", "p", 1)
+    assert found == {points.READS["none"]: [(0.6, 0.4)], points.READS["pooling"]: [(0.6, 0.4)] * 2}
+    fewer = points.transfer_points("equal pooling indices, mean of the stages", "p", 1, deeper=False)
+    assert fewer[points.READS["pooling"]] == [(pytest.approx(0.3), 0.4)]

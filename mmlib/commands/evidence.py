@@ -97,7 +97,7 @@ def speedrun(
 
 @app.command
 def readme(*, rooms: Annotated[int, about("Test rooms in the picture.")] = 3) -> None:
-    """Make the README's picture and tables, the model cards and the exercises' table anew."""
+    """Make the README's picture and tables, the page of all tables, the model cards and the exercises' table anew."""
     from ..course import headers, plots
     from ..evidence import cards, pages
 
@@ -107,6 +107,7 @@ def readme(*, rooms: Annotated[int, about("Test rooms in the picture.")] = 3) ->
     files.write(pages.PICTURE, picture.png())
     changed = pages.update_readme()
     print(f"wrote {pages.PICTURE}; the headline of {pages.README} {'is new' if changed else 'was up to date'}")
+    print(f"{pages.TABLES} {'is new' if pages.write_tables() else 'was up to date'}")
     cards.write_cards()
     print(f"wrote the model cards in {cards.CHECKPOINTS}")
     changed = headers.update_instructors()

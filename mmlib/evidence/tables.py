@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Collection
 from statistics import mean, stdev
 
 from ..data.shipped import RESULTS
@@ -60,18 +61,35 @@ def value(row: Row, measure: str, preset: str, seeds: int) -> tuple[float, float
     return _summary([result[measure] for result in results(row, preset, seeds)])
 
 
-def ahead(name: str, first: str, second: str, measure: str = "miou", preset: str = "ablation", seeds: int = 3) -> bool:
-    """Whether a row of a grid, by its title, is ahead of another by more than both standard deviations together.
+def compared(
+    name: str, first: str, second: str, measure: str = "miou", preset: str = "ablation", seeds: int = 3
+) -> str | None:
+    """Two rows of a grid, by their titles, in a sentence; None where one has no result.
 
-    `ValueError` names a row that has no result.
+    One is *ahead* where its mean is, by more than both standard deviations together. Where one has a single seed there
+    is no deviation, and the sentence only says by how many points it stands above or below.
     """
+    found = [value(row, measure, preset, seeds) for row in _rows(name, first, second)]
+    if None in found:
+        return None
+    (one, spread, count), (other, other_spread, other_count) = found
+    apart, higher = 100 * abs(one - other), one > other
+    if min(count, other_count) == 1:
+        place = f"stands {apart:.1f} points {'above' if higher else 'below'}"
+    elif abs(one - other) <= spread + other_spread:
+        place = "is neither ahead of nor behind"
+    else:
+        place = f"is {apart:.1f} points {'ahead of' if higher else 'behind'}"
+    one, other = (written(measure, values) for values in found)
+    return f"{first}, {one}, {place} {second}, {other} ({count} and {other_count} seeds)"
+
+
+def _rows(name: str, *titles: str) -> list[Row]:
+    """Rows of a grid by their titles."""
     rows = {row.title: row for row in GRIDS[name].rows}
-    found = [value(rows[title], measure, preset, seeds) for title in (first, second)]
-    for title, one in zip((first, second), found):
-        if one is None:
-            raise ValueError(f"{name}: no result of {title!r}: run `python -m mmlib experiment {name}` first")
-    (one, spread, _), (other, other_spread, _) = found
-    return one - other > spread + other_spread
+    if unknown := [title for title in titles if title not in rows]:
+        raise ValueError(f"{name} has no row {unknown[0]!r}: it has {', '.join(rows)}")
+    return [rows[title] for title in titles]
 
 
 def gap_closed(row: Row, grid: tuple[Row, ...], measure: str, preset: str, seeds: int) -> float | None:
@@ -85,21 +103,24 @@ def gap_closed(row: Row, grid: tuple[Row, ...], measure: str, preset: str, seeds
     return (mine[0] - best) / (oracle[0] - best)
 
 
-def grid_table(name: str, preset: str = "ablation", seeds: int = 3) -> str:
-    """A grid as a Markdown table: mean ± standard deviation over the seeds, the paper's figures, and the gap closed.
+def grid_table(name: str, preset: str = "ablation", seeds: int = 3, only: Collection[str] = ()) -> str:
+    """A grid, or `only` rows of these titles, as a Markdown table: how many seeds there are, mean ± standard deviation
+    over them, the paper's figures, and the gap closed. What has not been run is left out.
 
-    What has not been run is a dash; fewer seeds are said in the row.
+    `ValueError` names a title that the grid does not have.
     """
     grid, columns = GRIDS[name].rows, GRIDS[name].measures
+    _rows(name, *only)
     gaps = any(row.role == "oracle" for row in grid)
-    head = ["", *(TITLES[m] for m in columns)]
+    head = ["", "seeds", *(TITLES[m] for m in columns)]
     head += [f"{TITLES[m]} in the paper" for m in columns[:1]] if any(row.paper for row in grid) else []
     head += ["gap closed"] if gaps else []
     lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
     for row in grid:
         found = [value(row, measure, preset, seeds) for measure in columns]
-        count = found[0][2] if found[0] else 0
-        cells = [_title(row, count, seeds), *(written(measure, one) for measure, one in zip(columns, found))]
+        if found[0] is None or (only and row.title not in only):
+            continue
+        cells = [row.title, str(found[0][2]), *(written(measure, one) for measure, one in zip(columns, found))]
         if any(other.paper for other in grid):
             cells.append(_papers(columns[0], row))
         if gaps:
@@ -172,13 +193,11 @@ def fusion_table(preset: str = "ablation", seeds: int = 3) -> str:
     return "\n".join(lines)
 
 
-def pictures(name: str, preset: str = "ablation") -> dict[str, str]:
-    """What the rows of a grid, seed 0, make of the rooms `measure.EXAMPLES`, for `plots.qualitative`: title → PNG.
-
-    Results of other seeds keep no pictures.
-    """
+def pictures(name: str, preset: str = "ablation", only: Collection[str] = ()) -> dict[str, str]:
+    """What the rows of a grid, or `only` those of these titles, made with seed 0 of the rooms `measure.EXAMPLES`, for
+    `plots.qualitative`: title → PNG. Results of other seeds keep no pictures."""
     found = {}
-    for row in GRIDS[name].rows:
+    for row in _rows(name, *only) or GRIDS[name].rows:
         if result := stored(preset, row.run, 0):
             found[row.title] = result[PICTURED[row.measured]][row.translation]
     return found
@@ -208,6 +227,8 @@ def choice_table(name: str = "ideas", preset: str = "ablation", seeds: int = 3) 
     for row in GRIDS[name].rows:
         # runs of the tables were measured on both
         found = [result.get("validation", result) for result in load(preset, row.run, seeds)]
+        if not found:
+            continue
         cells = [_title(row, len(found), seeds)]
         for title, measured in CHOICES[name].items():
             measure = "psnr" if title.endswith("PSNR") else "share"
