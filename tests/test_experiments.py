@@ -155,16 +155,20 @@ def test_the_table_by_hand(tmp_path, monkeypatch):
     assert tables.grid_table("hand", "p", 3, ["ours"]).splitlines()[2:] == lines[3:4]
     with pytest.raises(ValueError, match="hand has no row 'theirs': it has baseline, ours"):
         tables.grid_table("hand", "p", 3, ["theirs"])
-
-    def said(first: str, second: str, seeds: int = 3) -> str | None:
-        return tables.compared("hand", first, second, preset="p", seeds=seeds)
-
-    # 35 points, and the deviations are 14.1 and 7.1
-    assert said("ours", "baseline").startswith("ours, 50.0 ± 14.1 %, is 35.0 points ahead of baseline, 15.0 ± 7.1 %")
-    assert "is 35.0 points behind ours" in said("baseline", "ours")
-    assert "is neither ahead of nor behind ours" in said("as good", "ours")
-    assert said("as good", "ours", 1) == "as good, 50.0 %, stands 10.0 points above ours, 40.0 % (1 and 1 seeds)"
-    assert said("ours", "not yet") is None
+    assert tables.ahead("hand", "ours", "baseline", preset="p")  # 35 points, and the deviations are 14.1 and 7.1
+    behind = (("as good", "ours"), ("baseline", "ours"))
+    assert not any(tables.ahead("hand", first, second, preset="p") for first, second in behind)
+    for pair in (("ours", "not yet"), ("not yet", "ours")):
+        with pytest.raises(ValueError, match="hand: no result of 'not yet'"):
+            tables.ahead("hand", *pair, preset="p")
+    said = "ours: 50.0 ± 14.1 %, against 15.0 ± 7.1 % (baseline): +35.0 points, beyond the seeds' spread"
+    assert tables.difference("hand", "ours", "baseline", preset="p") == said
+    assert "+10.0 points, within" in tables.difference("hand", "as good", "ours", preset="p")
+    assert "−35.0 points, beyond" in tables.difference("hand", "baseline", "ours", preset="p")
+    assert "run `python -m mmlib experiment hand`" in tables.difference("hand", "ours", "not yet", preset="p")
+    lines = tables.differences("hand", ("ours", "baseline"), ("ours", "not yet"), preset="p")
+    assert lines == f"{said} (2 and 2 seeds)"
+    assert tables.differences("hand", ("ours", "not yet"), preset="p") == "no result of these rows yet"
 
 
 def test_examples_come_back_from_their_png(model, rooms):

@@ -61,27 +61,56 @@ def value(row: Row, measure: str, preset: str, seeds: int) -> tuple[float, float
     return _summary([result[measure] for result in results(row, preset, seeds)])
 
 
-def compared(
-    name: str, first: str, second: str, measure: str = "miou", preset: str = "ablation", seeds: int = 3
-) -> str | None:
-    """Two rows of a grid, by their titles, in a sentence; None where one has no result.
+def ahead(name: str, first: str, second: str, measure: str = "miou", preset: str = "ablation", seeds: int = 3) -> bool:
+    """Whether a row of a grid, by its title, is ahead of another by more than both standard deviations together.
 
-    One is *ahead* where its mean is, by more than both standard deviations together. Where one has a single seed there
-    is no deviation, and the sentence only says by how many points it stands above or below.
+    `ValueError` names a row that has no result.
     """
-    found = [value(row, measure, preset, seeds) for row in _rows(name, first, second)]
+    rows = {row.title: row for row in GRIDS[name].rows}
+    found = [value(rows[title], measure, preset, seeds) for title in (first, second)]
+    for title, one in zip((first, second), found):
+        if one is None:
+            raise ValueError(f"{name}: no result of {title!r}: run `python -m mmlib experiment {name}` first")
+    (one, spread, _), (other, other_spread, _) = found
+    return one - other > spread + other_spread
+
+
+def gain(one: Row, other: Row, measure: str = "miou", preset: str = "ablation", seeds: int = 3) -> str:
+    """How far a row is ahead of another, and whether to believe it: beyond both standard deviations together."""
+    found = [value(row, measure, preset, seeds) for row in (one, other)]
     if None in found:
-        return None
-    (one, spread, count), (other, other_spread, other_count) = found
-    apart, higher = 100 * abs(one - other), one > other
-    if min(count, other_count) == 1:
-        place = f"stands {apart:.1f} points {'above' if higher else 'below'}"
-    elif abs(one - other) <= spread + other_spread:
-        place = "is neither ahead of nor behind"
-    else:
-        place = f"is {apart:.1f} points {'ahead of' if higher else 'behind'}"
-    one, other = (written(measure, values) for values in found)
-    return f"{first}, {one}, {place} {second}, {other} ({count} and {other_count} seeds)"
+        return MISSING
+    (first, spread, count), (second, other_spread, other_count) = found
+    factor, digits, unit = WRITTEN.get(measure, (100, 1, " points"))
+    ahead = f"{factor * (first - second):+.{digits}f}{unit}".replace("-", "−")
+    if min(count, other_count) < 2:
+        return f"{ahead}, one seed: perhaps chance"
+    beyond = abs(first - second) > spread + other_spread
+    return f"{ahead}, {'beyond' if beyond else 'within'} the seeds' spread"
+
+
+def difference(
+    name: str, first: str, second: str, measure: str = "miou", preset: str = "ablation", seeds: int = 3
+) -> str:
+    """A row of a grid against another, by their titles, in words: both numbers, and `gain`."""
+    rows = {row.title: row for row in GRIDS[name].rows}
+    one, other = (written(measure, value(rows[title], measure, preset, seeds)) for title in (first, second))
+    ahead = gain(rows[first], rows[second], measure, preset, seeds)
+    said = f"a result is missing, run `python -m mmlib experiment {name}`" if ahead == MISSING else ahead
+    return f"{first}: {one}, against {other} ({second}): {said}"
+
+
+def differences(
+    name: str, *pairs: tuple[str, str], measure: str = "miou", preset: str = "ablation", seeds: int = 3
+) -> str:
+    """`difference` of pairs of rows, a line each, with the number of seeds; pairs that lack a result are left out."""
+    lines = []
+    for pair in pairs:
+        found = [value(row, measure, preset, seeds) for row in _rows(name, *pair)]
+        if None not in found:
+            counts = " and ".join(str(count) for _, _, count in found)
+            lines.append(f"{difference(name, *pair, measure, preset, seeds)} ({counts} seeds)")
+    return "\n".join(lines) or "no result of these rows yet"
 
 
 def _rows(name: str, *titles: str) -> list[Row]:
