@@ -45,7 +45,7 @@ src="data:image/png;base64,{{ output.data['image/png'] | escape_html }}">
 
 def notebooks() -> list[Path]:
     """The course's notebooks in their order."""
-    return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    return sorted(NOTEBOOKS.glob("[0-9][0-9]*_*.ipynb"))
 
 
 def execute(path: str | Path) -> int:

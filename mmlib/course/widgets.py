@@ -21,14 +21,14 @@ def live() -> bool:
 
 
 def translation_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBox | Picture":
-    """Choose source, target and room, take the pooling indices away, disturb the latent, and see the translation.
+    """Choose source, target and room, disturb the latent, and see the translation.
 
-    Still: all translations of one room.
+    Of a network with pooling indices they can be taken away, too. Still: all translations of one room.
     """
     if not live():
         return plots.all_translations(model, rooms.batch([image]))
 
-    def draw(source: str, target: str, room: int, indices: bool, noise: float) -> Picture:
+    def draw(source: str, target: str, room: int, noise: float, indices: bool = True) -> Picture:
         disturbed = Disturbed(model, indices, noise)
         picture = plots.translations(disturbed, rooms.batch([room]), [source], [target])
         taken = "" if indices else ", pooling indices taken away"
@@ -36,13 +36,15 @@ def translation_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBo
         picture.alt = f"{label(source)} to {label(target)} of {rooms.split} room {room}{taken}{added}"
         return picture
 
+    pooling = any(getattr(part, "side_information", "") == "pooling" for part in model.decoders.values())
+    indices = {"indices": ipywidgets.Checkbox(value=True, description="pooling indices")} if pooling else {}
     return _explorer(
         draw,
         source=_modality("source", "depth"),
         target=_modality("target", "segmentation"),
         room=_room(rooms, image),
-        indices=ipywidgets.Checkbox(value=True, description="pooling indices"),
         noise=_slider("latent noise", 0.0, 2.0, 0.1),
+        **indices,
     )
 
 
