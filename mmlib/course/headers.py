@@ -10,7 +10,9 @@ from ..files import put
 
 NOTEBOOKS = SHIPPED.parents[1] / "notebooks"
 INSTRUCTORS = NOTEBOOKS / "instructors.md"
+README = NOTEBOOKS.parent / "README.md"
 EXERCISES_BEGIN, EXERCISES_END = "<!-- exercises:begin -->", "<!-- exercises:end -->"
+OUTLINE_BEGIN, OUTLINE_END = "<!-- outline:begin -->", "<!-- outline:end -->"
 QUESTIONS = {
     "00": "Can a network translate between two kinds of image that it never saw together?",
     "01": "If three networks describe the same rooms, each for itself, can one read another's description?",
@@ -31,6 +33,11 @@ SPEED = 120  # words of the text that a reader takes in per minute, figures incl
 def update_instructors(page: str | Path = INSTRUCTORS, notebooks: str | Path = NOTEBOOKS) -> bool:
     """Put the table of exercises between the markers of the instructors' page; return whether anything changed."""
     return put(page, EXERCISES_BEGIN, EXERCISES_END, f"\n{exercise_table(notebooks)}\n")
+
+
+def update_outline(page: str | Path = README, notebooks: str | Path = NOTEBOOKS) -> bool:
+    """Put the outline between the README's markers; return whether anything changed."""
+    return put(page, OUTLINE_BEGIN, OUTLINE_END, f"\n{outline('notebooks/', notebooks)}\n")
 
 
 def times(notebooks: str | Path = NOTEBOOKS) -> dict[str, tuple[float, float]]:
@@ -61,7 +68,8 @@ def outline(folder: str = "", notebooks: str | Path = NOTEBOOKS) -> str:
         sums = [total + one for total, one in zip(sums, minutes)]
         cells = [f"{minute:g}" if minute else "" for minute in minutes]
         lines.append(f"| [{number} {name.strip()}]({folder}{path.name}) | {QUESTIONS[number]} | {' | '.join(cells)} |")
-    lines.append(f"| all | in minutes; together {sum(sums) / 60:.1f} hours | {' | '.join(f'{one:g}' for one in sums)} |")
+    whole = " | ".join(f"{total:g}" for total in sums)
+    lines.append(f"| all | in minutes; together {sum(sums) / 60:.1f} hours | {whole} |")
     return "\n".join(lines)
 
 
