@@ -10,6 +10,7 @@ from conftest import rooms_of
 from mmlib import MODALITIES, DepthPairs, MixAndMatch, SegmentationPairs, open_split, preset
 from mmlib.course import plots
 from mmlib.course.plots.evidence import unpacked
+from mmlib.data.shipped import read
 from mmlib.evidence import experiments, ingredients, measure, points, tables
 from mmlib.evidence.experiments import run_grid
 from mmlib.evidence.grids import FUSED_SEGMENTATION, GRIDS, SHARE, Grid, Row
@@ -161,13 +162,14 @@ def test_the_table_by_hand(tmp_path, monkeypatch):
     for pair in (("ours", "not yet"), ("not yet", "ours")):
         with pytest.raises(ValueError, match="hand: no result of 'not yet'"):
             tables.ahead("hand", *pair, preset="p")
-    said = "ours: 50.0 ± 14.1 %, against 15.0 ± 7.1 % (baseline): +35.0 points, beyond the seeds' spread"
-    assert tables.difference("hand", "ours", "baseline", preset="p") == said
-    assert "+10.0 points, within" in tables.difference("hand", "as good", "ours", preset="p")
-    assert "−35.0 points, beyond" in tables.difference("hand", "baseline", "ours", preset="p")
-    assert "run `python -m mmlib experiment hand`" in tables.difference("hand", "ours", "not yet", preset="p")
-    lines = tables.differences("hand", ("ours", "baseline"), ("ours", "not yet"), preset="p")
-    assert lines == f"{said} (2 and 2 seeds)"
+    pairs = (("ours", "baseline"), ("as good", "ours"), ("baseline", "ours"), ("ours", "not yet"))
+    assert tables.differences("hand", *pairs, preset="p").splitlines() == [
+        "+35.0 points: ours 50.0 ± 14.1 %, against baseline 15.0 ± 7.1 % (2 and 2 seeds: beyond the seeds' spread)",
+        "+10.0 points: as good 60.0 ± 14.1 %, against ours 50.0 ± 14.1 % (2 and 2 seeds: within the seeds' spread)",
+        "−35.0 points: baseline 15.0 ± 7.1 %, against ours 50.0 ± 14.1 % (2 and 2 seeds: beyond the seeds' spread)",
+    ]
+    (line,) = tables.differences("hand", ("as good", "ours"), preset="p", seeds=1).splitlines()
+    assert line == "+10.0 points: as good 50.0 %, against ours 40.0 % (1 and 1 seeds: no spread is known)"
     assert tables.differences("hand", ("ours", "not yet"), preset="p") == "no result of these rows yet"
 
 
@@ -224,12 +226,24 @@ def test_transfer_is_grouped_by_what_decoders_read(tmp_path, monkeypatch):
     (tmp_path / "p").mkdir()
     for run, kind, widths in (("none", "none", 3), ("pooling", "pooling", 3), ("pooling_deep", "pooling", 4)):
         measured = {
-            "recipe": {"side_information": kind, "widths": [1] * widths},
+            "recipe": {"side_information": kind, "widths": [1] * widths, "seed": 0},
             "alignment": {"depth – segmentation": {"retrieval_at_1": 0.9, "index_agreement": [0.1, 0.2, 0.6]}},
             "translations": {"depth_to_segmentation": {"miou": 0.4}},
         }
         (tmp_path / f"p/{run}_0.json").write_text(json.dumps(measured))
-    found = points.transfer_points("equal pooling indices, last stage", "p", 1)
+    trainings = points.trainings("p", 1)
+    assert [(one["run"], one["stages"]) for one in trainings] == [("none", 3), ("pooling", 3), ("pooling_deep", 4)]
+    found = points.transfer_points(trainings, "equal pooling indices, last stage")
     assert found == {points.READS["none"]: [(0.6, 0.4)], points.READS["pooling"]: [(0.6, 0.4)] * 2}
-    fewer = points.transfer_points("equal pooling indices, mean of the stages", "p", 1, deeper=False)
-    assert fewer[points.READS["pooling"]] == [(pytest.approx(0.3), 0.4)]
+    found = points.transfer_points(trainings[:1], "equal pooling indices, mean of the stages")
+    assert found == {points.READS["none"]: [(pytest.approx(0.3), 0.4)]}
+
+
+def test_an_earlier_recipe_is_kept_with_all_it_is_compared_by():
+    earlier = read("earlier/ablation")
+    assert all(len(seeds) == 3 for seeds in earlier["miou"].values()) and len(earlier["trainings"]) == 48
+    assert {one["run"] for one in earlier["trainings"]} >= {"none", "pooling", "skip", "pseudo_pairs_none"}
+    table = tables.earlier_table("p", 3).splitlines()
+    assert len(table) == 2 + len(tables.EARLIER) <= 8 and table[2].startswith(
+        "| M&MNet D → S, no indices | 25.6 ± 0.9 % |  | –"
+    )

@@ -1,40 +1,49 @@
 """Alignment against transfer: does a training whose encoders agree translate the unseen pair better?"""
 
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import mean
 
 from .grids import GRIDS
 from .tables import load
 
 ALIGNMENT = {
-    "retrieval@1": lambda found: found["retrieval_at_1"],
-    "equal pooling indices, mean of the stages": lambda found: mean(found["index_agreement"]),
-    "equal pooling indices, last stage": lambda found: found["index_agreement"][-1],
+    "retrieval@1": lambda training: training["retrieval_at_1"],
+    "equal pooling indices, mean of the stages": lambda training: mean(training["index_agreement"]),
+    "equal pooling indices, last stage": lambda training: training["index_agreement"][-1],
 }
-"""Measures of alignment of the unseen pair, depth and segmentation, from a run's `alignment`."""
+"""Measures of alignment of the unseen pair, depth and segmentation, of one of `trainings`."""
 READS = {"none": "decoders read no indices", "pooling": "decoders read indices", "skip": "decoders read features"}
 """Groups of trainings by the side information of their decoders."""
 
 
-def transfer_points(
-    measure: str, preset: str = "ablation", seeds: int = 3, deeper: bool = True
-) -> dict[str, list[tuple[float, float]]]:
-    """(alignment of depth and segmentation, zero-pair mIoU) for each seed of each run of tables 1 to 3 whose alignment
-    was measured, by the group of `READS` that the run belongs to.
-
-    `measure` is a key of `ALIGNMENT`; without `deeper`, networks of a stage more than the others are left out.
-    """
-    points: dict[str, list[tuple[float, float]]] = {}
+def trainings(preset: str = "ablation", seeds: int = 3) -> list[dict]:
+    """Each seed of each run of tables 1 to 3 that has all encoders: its side information and stages, the alignment of
+    depth and segmentation, and the zero-pair mIoU. `data/results/earlier` keeps those of an earlier recipe."""
     rows = (row for name in ("table1", "table2", "table3") for row in GRIDS[name].rows)
-    runs = dict.fromkeys(
-        row.run for row in rows if (row.measured, row.translation) == ("translations", "depth_to_segmentation")
-    )
-    for result in (result for run in runs for result in load(preset, run, seeds) if "alignment" in result):
-        if deeper or len(result["recipe"]["widths"]) == 3:
-            aligned = ALIGNMENT[measure](result["alignment"]["depth – segmentation"])
-            group = points.setdefault(READS[result["recipe"]["side_information"]], [])
-            group.append((aligned, result["translations"]["depth_to_segmentation"]["miou"]))
+    shown = (row.run for row in rows if (row.measured, row.translation) == ("translations", "depth_to_segmentation"))
+    return [
+        {
+            "run": run,
+            "seed": result["recipe"]["seed"],
+            "side_information": result["recipe"]["side_information"],
+            "stages": len(result["recipe"]["widths"]),
+            "retrieval_at_1": result["alignment"]["depth – segmentation"]["retrieval_at_1"],
+            "index_agreement": result["alignment"]["depth – segmentation"]["index_agreement"],
+            "miou": result["translations"]["depth_to_segmentation"]["miou"],
+        }
+        for run in dict.fromkeys(shown)
+        for result in load(preset, run, seeds)
+        if "alignment" in result
+    ]
+
+
+def transfer_points(found: Iterable[dict], measure: str) -> dict[str, list[tuple[float, float]]]:
+    """(alignment, zero-pair mIoU) of `trainings`, by their group of `READS`; `measure` is a key of `ALIGNMENT`."""
+    points: dict[str, list[tuple[float, float]]] = {}
+    for training in found:
+        group = points.setdefault(READS[training["side_information"]], [])
+        group.append((ALIGNMENT[measure](training), training["miou"]))
     return points
 
 
@@ -46,6 +55,8 @@ def correlation(points: Mapping[str, Sequence[tuple[float, float]]], groups: Col
     pairs = [point for group, found in points.items() if not groups or group in groups for point in found]
     if len(pairs) < 5:
         return None
-    ranks = [[mean(place for place, other in enumerate(sorted(axis)) if other == one) for one in axis]
-             for axis in zip(*pairs)]  # fmt: skip
+    ranks = [
+        [mean(place for place, other in enumerate(sorted(axis)) if other == one) for one in axis]
+        for axis in zip(*pairs)
+    ]  # fmt: skip
     return None if any(len(set(axis)) == 1 for axis in ranks) else statistics.correlation(*ranks)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Collection
 from statistics import mean, stdev
 
-from ..data.shipped import RESULTS
+from ..data.shipped import RESULTS, read
 from ..evaluation import seen
 from .experiments import stored
 from .grids import DEPTH_MEASURES, GRIDS, GROUPS, SEGMENTATION_MEASURES, SHARE, Row
@@ -75,42 +75,29 @@ def ahead(name: str, first: str, second: str, measure: str = "miou", preset: str
     return one - other > spread + other_spread
 
 
-def gain(one: Row, other: Row, measure: str = "miou", preset: str = "ablation", seeds: int = 3) -> str:
-    """How far a row is ahead of another, and whether to believe it: beyond both standard deviations together."""
-    found = [value(row, measure, preset, seeds) for row in (one, other)]
-    if None in found:
-        return MISSING
-    (first, spread, count), (second, other_spread, other_count) = found
-    factor, digits, unit = WRITTEN.get(measure, (100, 1, " points"))
-    ahead = f"{factor * (first - second):+.{digits}f}{unit}".replace("-", "−")
-    if min(count, other_count) < 2:
-        return f"{ahead}, one seed: perhaps chance"
-    beyond = abs(first - second) > spread + other_spread
-    return f"{ahead}, {'beyond' if beyond else 'within'} the seeds' spread"
-
-
-def difference(
-    name: str, first: str, second: str, measure: str = "miou", preset: str = "ablation", seeds: int = 3
-) -> str:
-    """A row of a grid against another, by their titles, in words: both numbers, and `gain`."""
-    rows = {row.title: row for row in GRIDS[name].rows}
-    one, other = (written(measure, value(rows[title], measure, preset, seeds)) for title in (first, second))
-    ahead = gain(rows[first], rows[second], measure, preset, seeds)
-    said = f"a result is missing, run `python -m mmlib experiment {name}`" if ahead == MISSING else ahead
-    return f"{first}: {one}, against {other} ({second}): {said}"
-
-
 def differences(
     name: str, *pairs: tuple[str, str], measure: str = "miou", preset: str = "ablation", seeds: int = 3
 ) -> str:
-    """`difference` of pairs of rows, a line each, with the number of seeds; pairs that lack a result are left out."""
+    """Rows of a grid against others, by their titles, a line for each pair: both numbers, their distance in points, and
+    whether that is beyond both standard deviations together. Pairs that lack a result are left out."""
     lines = []
     for pair in pairs:
         found = [value(row, measure, preset, seeds) for row in _rows(name, *pair)]
-        if None not in found:
-            counts = " and ".join(str(count) for _, _, count in found)
-            lines.append(f"{difference(name, *pair, measure, preset, seeds)} ({counts} seeds)")
+        if None in found:
+            continue
+        (one, spread, count), (other, other_spread, other_count) = found
+        beyond = "beyond" if abs(one - other) > spread + other_spread else "within"
+        spreads = f"{beyond} the seeds' spread" if min(count, other_count) > 1 else "no spread is known"
+        first, second = (f"{title} {written(measure, values)}" for title, values in zip(pair, found))
+        lines.append(
+            f"{_points(one - other)} points: {first}, against {second} ({count} and {other_count} seeds: {spreads})"
+        )
     return "\n".join(lines) or "no result of these rows yet"
+
+
+def _points(share: float) -> str:
+    """A difference of shares in points, with its sign."""
+    return f"{100 * share:+.1f}".replace("-", "−")
 
 
 def _rows(name: str, *titles: str) -> list[Row]:
@@ -230,6 +217,37 @@ def pictures(name: str, preset: str = "ablation", only: Collection[str] = ()) ->
         if result := stored(preset, row.run, 0):
             found[row.title] = result[PICTURED[row.measured]][row.translation]
     return found
+
+
+EARLIER = {
+    "none": "M&MNet D → S, no indices",
+    "pooling": "M&MNet D → S",
+    "pooling_lent": "M&MNet D → S, RGB's indices",
+    "pseudo_pairs": "M&MNet D → S, no indices, pseudo-pairs",
+    "depth_student": "pseudo-label student D → S",
+    "rgb_to_segmentation": "RGB → segmentation alone (seen)",
+}
+"""What `data/results/earlier` keeps of the earlier recipe's Table 3, with the titles of the rows."""
+
+
+def earlier_table(preset: str = "ablation", seeds: int = 3) -> str:
+    """mIoU by the earlier recipe and by the one of now, each with its distance in points from the plain method."""
+    kept = read("earlier/ablation")["miou"]
+    rows = dict(zip(EARLIER, _rows("table3", *EARLIER.values())))
+    plain: list = []
+    lines = [
+        "|  | earlier recipe | over the first row | this recipe | over the first row | seeds |",
+        "| --- " * 6 + "|",
+    ]
+    for name, row in rows.items():
+        found = (_summary(kept[name]), value(row, "miou", preset, seeds))
+        plain = plain or list(found)
+        cells = [row.title]
+        for one, first in zip(found, plain):
+            apart = "" if one is first or None in (one, first) else _points(one[0] - first[0])
+            cells += [written("miou", one), apart]
+        lines.append(f"| {' | '.join(cells)} | 3, {found[1][2] if found[1] else 0} |")
+    return "\n".join(lines)
 
 
 CHOICES = {
