@@ -97,6 +97,15 @@ def confusion_by_room(
     return torch.stack([metric.confusion for metric in metrics])
 
 
+def rooms_by_rank(confusions: torch.Tensor, shares: Sequence[float] = (0.9, 0.5, 0.1)) -> list[int]:
+    """Rooms to show by a rule: for each share, the position of the room that this share of the rooms is worse than.
+
+    Rooms are in the order of their own mIoU; `confusions` (rooms, K, K) as from `confusion_by_room`.
+    """
+    order = iou(confusions).nanmean(-1).argsort(stable=True)
+    return [int(order[min(int(share * len(order)), len(order) - 1)]) for share in shares]
+
+
 def bootstrap(confusions: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
     """mIoU, float64 (draws,), of rooms drawn with replacement: how much a result depends on the rooms that were there.
 

@@ -47,7 +47,7 @@ def test_a_headless_run_that_a_notebook_started_is_still(live, monkeypatch, comm
 
 
 def test_the_translation_explorer_follows_every_control(live, model, rooms):
-    (source, target, room, indices, noise), picture = parts(widgets.translation_explorer(model, rooms))
+    (source, target, room, noise, indices), picture = parts(widgets.translation_explorer(model, rooms))
     assert room.max == 5 and (source.value, target.value) == ("depth", "segmentation")
     seen = [bytes(picture.value)]
     for control, value in ((indices, False), (noise, 1.5), (target, "depth"), (source, "rgb"), (room, 3)):

@@ -48,7 +48,7 @@ def notebooks() -> list[Path]:
     """The course's notebooks in their order; `FileNotFoundError` where mmlib is installed without them."""
     if not NOTEBOOKS.exists():
         raise FileNotFoundError(WITHOUT_REPOSITORY)
-    return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    return sorted(NOTEBOOKS.glob("[0-9][0-9]*_*.ipynb"))
 
 
 def execute(path: str | Path) -> int:
