@@ -65,10 +65,11 @@ $(BROWSER): $(READY) tests/browser/requirements.txt
 notebooks: $(READY)  ## execute NOTEBOOKS=notebooks/*.ipynb in place, as they are committed
 	$(BIN)/python -m mmlib execute $(NOTEBOOKS)
 
-lint: $(READY)  ## check style, formatting, and that imports point down
+lint: $(READY)  ## check style, formatting, English, and that imports point down
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python tests/language.py
 
 gpu: OUT = runs/gpu
 gpu:  ## what only a GPU can say, in nine minutes, with PYTHON=python3 as it is; SMOKE=1 tries it in a minute on a CPU

@@ -1,6 +1,6 @@
 """Mix and match networks (Wang, van de Weijer, Herranz, CVPR 2018): zero-pair image translation.
 
-The files beside this one are the paper, a file a section:
+The files beside this one are the paper, one file per section:
 
     modalities     what the networks read and write     objectives    what they minimise (section 4.3)
     losses         the terms of section 4.3             training      one step, and `fit`

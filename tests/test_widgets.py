@@ -81,6 +81,13 @@ def test_the_fusion_explorer_follows_every_control(live, model, rooms):
         assert bytes(picture.value) != before, control
 
 
+def test_the_fusion_explorer_asks_for_indices_only_where_a_decoder_reads_them(live, rooms):
+    model = MixAndMatch.from_recipe(preset("smoke", side_information="none")).eval()
+    controls, picture = parts(widgets.fusion_explorer(model, rooms))
+    assert [control.description for control in controls] == ["sources", "room", "α (not RGB)"]
+    assert "indices" not in picture.tooltip
+
+
 def change(control: ipywidgets.Widget) -> None:
     """Give a control a value that it does not have now."""
     if isinstance(control, ipywidgets.Dropdown):

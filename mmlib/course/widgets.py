@@ -16,6 +16,7 @@ from ..methods.disturbed import Disturbed
 from ..modalities import MODALITIES
 from . import plots
 from .plots import Picture, label
+from .plots.fusion import reads_indices
 
 HEADLESS = ("papermill", "nbconvert", "jupyter-nbconvert", "jupyter-execute", "pytest", "-m mmlib", "-m pytest")
 
@@ -101,27 +102,29 @@ def pooling_explorer(values: torch.Tensor) -> "ipywidgets.VBox | Picture":
 
 
 def fusion_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBox | Picture":
-    """Mix the latent of RGB with that of depth or of segmentation by α, with the pooling indices of either.
+    """Mix the latent of RGB with that of depth or of segmentation by α; with the pooling indices of either, if any.
 
     Still: (RGB, depth) → segmentation for five α.
     """
     if not live():
         return plots.fused(model, rooms.batch([image]), "rgb", "depth", "segmentation", (0.0, 0.2, 0.5, 0.8, 1.0))
 
-    def draw(pair: tuple[str, str], room: int, alpha: float, indices: str) -> Picture:
+    def draw(pair: tuple[str, str], room: int, alpha: float, indices: str = "rgb") -> Picture:
         second, target = pair
         source = "rgb" if indices == "rgb" else second
         return plots.fused(model, rooms.batch([room]), "rgb", second, target, (alpha,), source)
 
     pairs = [("depth", "segmentation"), ("segmentation", "depth")]
     options = [(f"(RGB, {label(second)}) → {label(target)}", (second, target)) for second, target in pairs]
-    return _explorer(
-        draw,
-        pair=ipywidgets.Dropdown(options=options, description="sources", layout={"width": "340px"}),
-        room=_room(rooms, image),
-        alpha=_slider("α (not RGB)", 0.2, 1.0, 0.05),
-        indices=ipywidgets.Dropdown(options=[("RGB", "rgb"), ("the other", "other")], description="indices of"),
-    )
+    controls = {
+        "pair": ipywidgets.Dropdown(options=options, description="sources", layout={"width": "340px"}),
+        "room": _room(rooms, image),
+        "alpha": _slider("α (not RGB)", 0.2, 1.0, 0.05),
+    }
+    if any(reads_indices(model, target) for _, target in pairs):
+        lenders = [("RGB", "rgb"), ("the other", "other")]
+        controls["indices"] = ipywidgets.Dropdown(options=lenders, description="indices of")
+    return _explorer(draw, **controls)
 
 
 def domain_explorer(

@@ -27,7 +27,7 @@ LOSSY = ("JPEG", "MPO", "WEBP")
 
 
 def image_bytes(size: int) -> int:
-    """The most that the file of a square image may have: 8 bytes a pixel, and 1 MB for profile and comments."""
+    """The most that the file of a square image may have: 8 bytes per pixel, and 1 MB for profile and comments."""
     return 8 * size**2 + 2**20
 
 

@@ -308,7 +308,7 @@ def five(source: str, target: str, preset: str = "ablation", seeds: int = 3) -> 
 
 
 def five_table(preset: str = "ablation", seeds: int = 3) -> str:
-    """All translations of five modalities: a line a source, a column a target; unseen pairs in bold.
+    """All translations of five modalities: one line per source, one column per target; unseen pairs in bold.
 
     A cell says: trained jointly / plugged in / alone, on true pairs.
     """

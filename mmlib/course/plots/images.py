@@ -173,9 +173,16 @@ def all_translations(model, batch: dict[str, torch.Tensor], trained: Callable[[s
     return _grid(rows, _farthest(batch["depth"][:1]) if "depth" in batch else 1.0, model.records)
 
 
-def recoloured(model, batch: dict[str, torch.Tensor], source: str, trained: Callable[[str, str], bool]) -> Picture:
-    """The images of a raw batch of one domain in all others, two rows per image: the translations, and the truth."""
-    others = [name for name in model.modalities if name != source]
+def recoloured(
+    model,
+    batch: dict[str, torch.Tensor],
+    source: str,
+    trained: Callable[[str, str], bool],
+    targets: Sequence[str] = (),
+) -> Picture:
+    """The images of a raw batch of one domain in `targets`, or in all others, two rows per image: what the model makes
+    of them, and the truth."""
+    others = targets or [name for name in model.modalities if name != source]
     columns = _translate(model, batch, source, others, trained)
     rows = []
     for place in range(len(batch[source])):
