@@ -103,8 +103,8 @@ def readme() -> None:
 
     model = checkpoints.load(shipped.CHECKPOINT)
     test = shipped.shipped("test", model.recipe.size)
-    places = evaluation.rooms_by_rank(evaluation.confusion_by_room(model, test, "depth"))
-    files.write(pages.PICTURE, plots.gallery(model, test, places).png())
+    middle = evaluation.rooms_by_rank(evaluation.confusion_by_room(model, test, "depth"), (0.5,))
+    files.write(pages.PICTURE, plots.gallery(model, test, middle).png())
     cards.write_cards()
     print(f"wrote {pages.PICTURE} and the model cards in {cards.CHECKPOINTS}")
     changed = pages.update() + (["the page of all tables"] if pages.write_tables() else [])

@@ -15,7 +15,8 @@ WHAT = {
         "The network of the notebooks",
         "Three encoders and three decoders that share one latent space: RGB, depth and segmentation of rooms, all nine "
         "translations between them. Depth → segmentation and segmentation → depth are *zero-pair*: no training pair "
-        "had both. For learning and for comparison.",
+        "had both. It is the paper's method alone, in a slim form: latent consistency of the last stage, autoencoders "
+        "and noise, without pooling indices, GAN and pseudo-pairs. It is made for learning and for comparison.",
         "`mmlib.checkpoints.load('FILE').translate(x, 'depth', 'segmentation')`",
         "It knows rooms of one generator, seen by one kind of camera at 96 × 96 pixels, and has met no photograph. "
         "What is small, thin or rare (chairs, objects, books) it finds badly; its RGB is blurred. Nothing that matters "
