@@ -70,17 +70,18 @@ def folder_domains(folder: str | Path, size: int, anchor: str = "", part: str = 
         files = sorted(file for file in path.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
         if len(files) < 2:
             raise ValueError(f"{path} holds {len(files)} images (.jpg, .png): a domain needs at least 2")
-        images = torch.stack([_square(file, size) for file in files])
+        images = torch.stack([square_image(file, size) for file in files])
         domains.append(Domain.of({name: images}, range(start, start + len(files)), name))
         start += len(files)
     return tuple(sorted(domains, key=lambda rooms: rooms.split != (anchor or names[0])))
 
 
-def _square(file: Path, size: int) -> torch.Tensor:
+def square_image(file: Path, size: int) -> torch.Tensor:
+    """An image file (JPEG or PNG) of any shape as RGB uint8 (3, size, size): upright, and cut square in the middle."""
     try:
         require_file(file, FILE_BYTES)
         with opened_image(file) as image:
-            pixels = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
+            pixels = ImageOps.fit(ImageOps.exif_transpose(image).convert("RGB"), (size, size), Image.Resampling.LANCZOS)
     except (OSError, ValueError) as error:
         raise ValueError(f"{file} cannot be read ({error}): delete it, or copy it again") from None
     return torch.from_numpy(np.array(pixels)).permute(2, 0, 1).contiguous()
