@@ -7,7 +7,8 @@ Three forms of an image appear in this library:
   0 = no hit, segmentation `int64` class ids (N, 1, H, W) with 0 = Unknown;
 * *network*: the `float32` tensors that encoders read (`to_input`) and decoders write (`to_raw` goes back).
 
-A new modality is one more record. Data sets and networks hold the records of their modalities, by name (`records`).
+A new modality is one more record: `segmentation` makes that of a class map, `numbers` that of one number per pixel.
+Data sets and networks hold the records of their modalities, by name (`records`).
 """
 
 import colorsys
@@ -207,6 +208,43 @@ def segmentation(
         classes=tuple(classes),
         soft_target=lambda output: output.softmax(1),
         raw_dtype=torch.int64,  # kept in memory as the stored uint8
+        problem=problem,
+    )
+
+
+def numbers(name: str, letter: str, folder: str, largest: float) -> Modality:
+    """The record of one number per pixel, float32 from 0 to `largest`: a height, a temperature, a grey level.
+
+    All pixels count. Files are 16-bit grey, in which white is `largest`.
+    """
+
+    def problem(raw: torch.Tensor) -> str | None:
+        low, high = raw.min().item(), raw.max().item()
+        return None if 0 <= low <= high <= largest else f"it holds {low:g} to {high:g}, expected 0 to {largest:g}"
+
+    def colours(raw: torch.Tensor, end: float) -> np.ndarray:
+        from matplotlib import colormaps  # noqa: PLC0415 - only pictures need it
+
+        return colormaps["viridis"](raw[0].numpy() / largest)[..., :3]
+
+    return Modality(
+        name=name,
+        letter=letter,
+        channels=1,
+        folder=folder,
+        suffix=".png",
+        to_input=lambda raw: raw.float() * (2 / largest) - 1,
+        to_raw=lambda output: ((output.float() + 1) * (largest / 2)).clamp(0, largest),
+        valid=lambda raw: torch.ones_like(raw, dtype=torch.bool),
+        loss=losses.l2,
+        metric=metrics.NumberMetrics,
+        weight=lambda phase: phase.lambda_depth,
+        colours=colours,
+        resample="nearest",
+        pixels=GREY_16,
+        from_stored=lambda pixels: pixels.float() * (largest / 65535),
+        to_stored=lambda raw: (raw * (65535 / largest)).round(),
+        raw_dtype=torch.float32,
         problem=problem,
     )
 

@@ -219,7 +219,7 @@ COURSE = Recipe(
     mirrored_rgb_decoder=True,
     phases=(Phase(steps=900, lambda_latent=10.0, lambda_l2=10.0, lambda_gan=0.0),),
 )
-"""The same method, slim, for CPU minutes; every choice was made by seen translations (README). It differs from the
+"""The same method, slim, for CPU minutes; every choice was made by seen translations. It differs from the
 paper in three stages, which keep the detail of small things; batch normalization in f_R, which starts from nothing; an
 RGB decoder that mirrors the encoder; no side information and no GAN; consistency that does not move f_R, with λ_latent
 10; Muon and a one-cycle learning rate; mirrored images, changed light; and balanced classes."""

@@ -78,13 +78,14 @@ def folder_domains(folder: str | Path, size: int, anchor: str = "", part: str = 
         files = image_files(path, PHOTOS)
         if len(files) < 2:
             raise ValueError(f"{path} holds {len(files)} images: a domain needs at least 2")
-        images = torch.stack([_square(file, size) for file in files])
+        images = torch.stack([square_image(file, size) for file in files])
         domains.append(Domain.of({name: images}, range(start, start + len(files)), name))
         start += len(files)
     return tuple(sorted(domains, key=lambda rooms: rooms.split != (anchor or names[0])))
 
 
-def _square(file: Path, size: int) -> torch.Tensor:
+def square_image(file: Path, size: int) -> torch.Tensor:
+    """An image file of any shape as RGB uint8 (3, size, size): upright, and cut square in the middle."""
     image = Image.fromarray(photo(file).permute(1, 2, 0).numpy())
     pixels = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(pixels)).permute(2, 0, 1).contiguous()

@@ -51,7 +51,13 @@ class Rooms:
 
     @classmethod
     def of(cls, images: dict[str, torch.Tensor], rooms: Sequence[int], split: str = "memory") -> Self:
-        """A set of raw images (N, C, H, W), square; `rooms` are the numbers of their rooms, none twice."""
+        """A set of raw images (N, C, H, W), square; `rooms` are the numbers of their rooms, none twice.
+
+        `ValueError` names what is wrong: the shape, the kind of numbers, or what a record calls a `problem`.
+        """
+        for name, raw in images.items():
+            if problem := _misfit(raw, cls.records.get(name)):
+                raise ValueError(f"{split}: {name} cannot be used: {problem}")
         sizes = {tuple(raw.shape[2:]) for raw in images.values()} | {(raw.shape[-1],) * 2 for raw in images.values()}
         counts = {len(raw) for raw in images.values()} | {len(rooms), len(set(rooms))}
         if set(images) != set(cls.modalities) or len(sizes) != 1 or len(counts) != 1:
@@ -133,6 +139,18 @@ def common(entry: dict, rooms: Rooms) -> str:
             f"{entry['role']}, the first is {min(shared)}: if they are the same, this measures what it saw"
         )
     return ""
+
+
+def _misfit(raw: torch.Tensor, record: Modality | None) -> str | None:
+    """What keeps raw images in memory from being those of a record."""
+    if record is None:
+        return None  # another set's: `of` names those that it takes
+    channels = 1 if record.classes else record.channels
+    if raw.dim() != 4 or raw.shape[1] != channels:
+        return f"its shape is {tuple(raw.shape)}, expected (N, {channels}, H, W)"
+    if raw.is_floating_point() != record.raw_dtype.is_floating_point:
+        return f"it holds {str(raw.dtype)[6:]}, expected {str(record.raw_dtype)[6:]}"
+    return next(filter(None, map(record.problem, raw)), None)
 
 
 def ranges(rooms: Iterable[int]) -> list[list[int]]:
