@@ -17,7 +17,7 @@ class Pix2Pix(OnZeroPairs):
     Recipe: `widths` of the U-Net, `discriminator_widths`; λ_GAN weighs the GANs.
     """
 
-    pairs = (("rgb", "segmentation"), ("depth", "rgb"))  # a pair for each set
+    translations = (("rgb", "segmentation"), ("depth", "rgb"))  # a pair for each set
 
     def networks(self, recipe: Recipe) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
@@ -25,20 +25,20 @@ class Pix2Pix(OnZeroPairs):
             channels = {name: record.channels for name, record in self.records.items()}
             generators = {
                 f"{source}_to_{target}": UNetGenerator(channels[source], channels[target], recipe.widths)
-                for source, target in self.pairs
+                for source, target in self.translations
             }
             return initialise(Pairwise(generators, self.records))
 
     def discriminators(self, recipe: Recipe) -> dict[str, Discriminator]:
         judges = {}
-        for source, target in self.pairs:
+        for source, target in self.translations:
             channels = self.records[source].channels + self.records[target].channels
             judges[target] = initialise(PatchGAN(channels, recipe.discriminator_widths, nn.BatchNorm2d))
         return judges
 
     def terms(self, model: Pairwise, batches, recipe: Recipe, phase: Phase, random, average=None):
         terms, judged = {}, {}
-        for (source, target), pair in zip(self.pairs, batches):
+        for (source, target), pair in zip(self.translations, batches):
             x, y = pair.images[source], pair.images[target]
             y_hat = model.translate(x, source, target)
             record = self.records[target]

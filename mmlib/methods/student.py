@@ -21,6 +21,7 @@ class Student(Objective):
         require(f"split {pairs.split}", pairs.modalities, (source, "rgb"))
         self.sets: tuple[Rooms, ...] = (pairs,)
         self.teacher, self.source, self.target = teacher.eval(), source, target
+        self.translations = ((source, target),)
 
     @property
     def records(self) -> dict[str, Modality]:

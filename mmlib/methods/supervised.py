@@ -18,6 +18,7 @@ class Supervised(Objective):
         require(f"split {pairs.split}", pairs.modalities, (source, target))
         self.sets: tuple[Rooms, ...] = (pairs,)
         self.source, self.target = source, target
+        self.translations = ((source, target),)
 
     def terms(self, model: MixAndMatch, batches, recipe: Recipe, phase: Phase, random, average=None):
         """The target's loss; nothing to judge."""
