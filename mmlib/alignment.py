@@ -12,14 +12,7 @@ from .networks import Encoding
 
 @torch.inference_mode()
 def fusion(
-    model,
-    rooms: Rooms,
-    first: str,
-    second: str,
-    target: str,
-    alphas: Sequence[float],
-    indices: str = "",
-    batch_size: int = 25,
+    model, rooms: Rooms, first: str, second: str, target: str, alphas: Sequence[float], indices="", batch_size: int = 25
 ) -> list[dict]:
     """(`first`, `second`) → `target` for each α, the weight of the latent of `second` (section 5.4, Figure 7).
 

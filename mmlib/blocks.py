@@ -1,5 +1,7 @@
 """The bricks of networks: SegNet's convolution, pooling and unpooling; discriminators; CycleGAN's residual halves."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -140,9 +142,7 @@ def group_norm(width: int) -> nn.Module:
     return nn.GroupNorm(max(1, width // 4), width)
 
 
-def resnet_down(
-    inputs: int, widths: tuple[int, ...], residuals: int, normalization=nn.InstanceNorm2d
-) -> list[nn.Module]:
+def resnet_down(inputs: int, widths: Sequence[int], residuals: int, normalization=nn.InstanceNorm2d) -> list[nn.Module]:
     """The first half of CycleGAN's generator (appendix 7.2): (N, inputs, H, W) → (N, widths[-1], H / 4, W / 4).
 
     `widths`, here three: of the first 7×7 convolution and of each strided one; then residual blocks. `normalization`: a
@@ -155,9 +155,7 @@ def resnet_down(
     return layers + [Residual(widths[-1], normalization) for _ in range(residuals)]
 
 
-def resnet_up(
-    outputs: int, widths: tuple[int, ...], residuals: int = 0, normalization=nn.InstanceNorm2d
-) -> list[nn.Module]:
+def resnet_up(outputs: int, widths: Sequence[int], residuals=0, normalization=nn.InstanceNorm2d) -> list[nn.Module]:
     """The other half, residual blocks first, with a linear output."""
     layers: list[nn.Module] = [Residual(widths[-1], normalization) for _ in range(residuals)]
     for wide, narrow in zip(widths[:0:-1], widths[-2::-1]):

@@ -41,12 +41,7 @@ def in_batches(
 
 @torch.inference_mode()
 def evaluate(
-    model,
-    rooms: Rooms,
-    batch_size: int = 25,
-    device: torch.device | str | None = None,
-    sources: Sequence[str] | None = None,
-    targets: Sequence[str] | None = None,
+    model, rooms: Rooms, batch_size: int = 25, device=None, sources: Sequence[str] = (), targets: Sequence[str] = ()
 ) -> dict:
     """Measure every translation of a model on `Triplets`, or some of them on any rooms that hold what they need.
 

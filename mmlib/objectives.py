@@ -35,8 +35,7 @@ class Objective:
 
     `sets`: the training sets; each gives a batch to every step. `inherited`: the records of data that frozen parts were
     trained on before. `partly`: some weights have no part in some steps. `translations`: what it trains, where
-    that is not all that its networks can do. A subclass writes `terms`, and overrides the
-    rest where it differs.
+    that is not all that its networks can do. A subclass writes `terms`, and overrides the rest where it differs.
     """
 
     sets: tuple[Rooms, ...]
@@ -64,13 +63,7 @@ class Objective:
             encoder.train(not phase.freeze_rgb_encoder)
 
     def terms(
-        self,
-        model: nn.Module,
-        batches: list[Pair],
-        recipe: Recipe,
-        phase: Phase,
-        random: torch.Generator,
-        average: nn.Module | None = None,
+        self, model: nn.Module, batches: list[Pair], recipe: Recipe, phase: Phase, random: torch.Generator, average=None
     ) -> tuple[Terms, Judged]:
         """All loss terms of the networks but the GANs', and what each discriminator judges.
 
@@ -95,11 +88,10 @@ class Objective:
 
     def loss(self, target: str, prediction: torch.Tensor, pair: Pair, class_balance: float = 0.0) -> torch.Tensor:
         """The loss of translations into `target` against a pair's images; each class weighs frequency ** −balance."""
-        record, weights = self.records[target], None
+        record, options = self.records[target], {}
         if record.classes and class_balance > 0:
             rooms = next(rooms for rooms in self.sets if target in rooms.modalities)
-            weights = class_weights(rooms, class_balance, target)
-        options = {} if weights is None else {"class_weights": weights}
+            options = {"class_weights": class_weights(rooms, class_balance, target)}
         return record.loss(prediction, pair.images[target], pair.valid[target], joint=JOINT, **options)
 
     def weights(self, phase: Phase) -> dict[str, float]:

@@ -314,14 +314,7 @@ class Room(Shell):
         return self.stand(model, piece.wall, along, front=0.1, scale=1.0)
 
     def before(
-        self,
-        piece: Piece,
-        role: str,
-        gap: float,
-        facing: float = 0.0,
-        shift: float = 0.0,
-        jitter: float = 0.1,
-        **limits,
+        self, piece: Piece, role: str, gap: float, facing: float = 0, shift: float = 0, jitter: float = 0.1, **limits
     ) -> Piece | None:
         """Stand a model `gap` metres before a piece's front; facing is added to the piece's yaw."""
         for _ in range(4):
