@@ -70,32 +70,6 @@ def upsample(features: torch.Tensor) -> torch.Tensor:
     return F.interpolate(features, scale_factor=2, mode="nearest")
 
 
-class ImagePool(nn.Module):
-    """The last images made, of which a discriminator is shown an older one every other time (CycleGAN, section 4).
-
-    `shape`: (C, H, W) of an image; its buffers are part of the training state.
-    """
-
-    def __init__(self, shape: tuple[int, int, int], size: int = 50):
-        super().__init__()
-        self.register_buffer("images", torch.zeros(size, *shape))
-        self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
-
-    def forward(self, made: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-        """The images to show in place of `made` (N, C, H, W), which the pool remembers."""
-        shown = made.clone()
-        for index, image in enumerate(made):
-            filled, size = int(self.filled), len(self.images)
-            if filled < size:
-                self.images[filled] = image
-                self.filled += 1
-            elif torch.rand((), generator=random, device=random.device) < 0.5:
-                older = int(torch.randint(size, (), generator=random, device=random.device))
-                shown[index] = self.images[older]
-                self.images[older] = image
-        return shown
-
-
 class Discriminator(nn.Module):
     """What judges images: scores (N, 1, h, w) that should be 1 for real images and 0 for made ones.
 
@@ -103,7 +77,7 @@ class Discriminator(nn.Module):
     """
 
     compiles = True
-    pool: ImagePool | None = None
+    pool: nn.Module | None = None
 
     def shown(self, made: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         """The made images that a step of its own training judges."""

@@ -20,7 +20,7 @@ RUNS = int(os.environ.get("HEADLESS_RUNS", "1"))  # .ci/run asks for 20
 EXPLORERS = """
 import torch
 from mmlib import MixAndMatch, preset, shipped
-from mmlib.course.widgets import curves_explorer, fusion_explorer, pooling_explorer, translation_explorer
+from mmlib.course.widgets import fusion_explorer, pooling_explorer, translation_explorer
 model, rooms = MixAndMatch.from_recipe(preset("smoke")).eval(), shipped("test", 32)
 ---
 translation_explorer(model, rooms)
@@ -28,8 +28,6 @@ translation_explorer(model, rooms)
 pooling_explorer(torch.arange(16.0).view(4, 4) % 10)
 ---
 fusion_explorer(model, rooms)
----
-curves_explorer({"a run": [{"step": step, "rgb/RR": 1 / step} for step in range(1, 9)]})
 """
 
 
@@ -46,12 +44,12 @@ def test_explorers_never_hang_a_headless_run(tmp_path):
     notebook, out = write(tmp_path / "explorers.ipynb", *EXPLORERS.split("---")), tmp_path / "out.ipynb"
     options = ["-k", "python3", "--execution-timeout", "60", "--no-progress-bar"]
     command = [sys.executable, "-m", "papermill", *options, str(notebook), str(out)]
-    environment = {name: value for name, value in os.environ.items() if name != "JPY_SESSION_NAME"}
+    environment = {**os.environ, "JPY_SESSION_NAME": "the notebook that started papermill"}
     for _ in range(RUNS):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         outputs = [cell["outputs"] for cell in json.loads(out.read_text())["cells"] if cell["outputs"]]
-        assert [list(output["data"]) for (output,) in outputs] == [["image/png", "text/plain"]] * 4
+        assert [list(output["data"]) for (output,) in outputs] == [["image/png", "text/plain"]] * 3
         out.unlink()
 
 

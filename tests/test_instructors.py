@@ -39,9 +39,10 @@ def test_the_sweep_runs_as_the_page_says(rooms_dir, tmp_path):
     """The very lines of the page, in a folder of their own, but for two seeds and two steps on a few small rooms."""
     (loop,) = re.findall(r"^```sh\n(for seed .+?)^```", PAGE, re.M | re.S)
     (table,) = re.findall(r"^```python\n(.+?)^```", PAGE, re.M | re.S)
-    assert "-p steps 200 " in loop and "runs/sweep" in loop and "runs/sweep" in table
+    assert "-p steps 40 -p library_steps 200 " in loop and "runs/sweep" in loop and "runs/sweep" in table
     assert "for seed in 0 1 2;" in loop
-    loop = loop.replace("0 1 2;", "0 1;").replace("-p steps 200 ", f"-p steps 2 -p data {rooms_dir} ")
+    short = f"-p steps 2 -p library_steps 2 -p data {rooms_dir} "
+    loop = loop.replace("0 1 2;", "0 1;").replace("-p steps 40 -p library_steps 200 ", short)
     loop, table = (text.replace("runs/sweep", str(tmp_path)) for text in (loop, table))
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-e", "-c", loop], cwd=ROOT, env=environment, capture_output=True, text=True)

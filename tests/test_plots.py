@@ -144,14 +144,12 @@ def test_the_map_joins_the_same_room():
     assert "% of the variance" in figure.axes[0].get_xlabel() and "before" in figure.alt
 
 
-def test_alignment_is_drawn_over_steps_and_by_stage():
+def test_alignment_is_drawn_over_steps():
     curve = [{"step": 0, **ALIGNED}, {"step": 10, **ALIGNED}]
     figure = plots.alignment_over_time({"depth – segmentation": curve, "RGB – depth": curve}, rooms=100)
     assert [axis.get_xlabel() for axis in figure.axes] == ["training step"] * 3
     assert figure.axes[0].lines[0].get_ydata().tolist() == [50, 50]
     assert figure.axes[1].lines[0].get_ydata().tolist() == [0.5, 0.5]  # the latent's, the last stage
-    figure = plots.alignment_by_stage({"latent": {"RGB – depth": ALIGNED}, "all": {"RGB – depth": ALIGNED}})
-    assert figure.axes[2].lines[1].get_ydata().tolist() == pytest.approx([30, 60])
     assert figure.png().startswith(PNG)
 
 
@@ -197,3 +195,11 @@ def test_histogram_has_its_marks():
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("metres (m)", "rooms")
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["median", "end"]
     assert "median, end" in figure.alt
+
+
+def test_networks_that_had_the_pairs_are_not_framed_as_unseen(model, rooms):
+    figure = plots.compared(
+        {"zero-pair": model, "oracle": model}, rooms.batch([0]), "depth", "segmentation", ["oracle"]
+    )
+    framed = [title for axis in figure.axes if (title := axis.get_title()) and axis.spines["top"].get_linewidth() > 1]
+    assert framed == ["depth → segmentation\nzero-pair"] and "oracle" in " ".join(titles(figure))

@@ -3,11 +3,10 @@
 import math
 from types import SimpleNamespace
 
-import pytest
 import torch
 
 from mmlib import MODALITIES
-from mmlib.alignment import index_agreement, statistics_shift
+from mmlib.alignment import index_agreement
 from mmlib.blocks import pool
 from mmlib.course import plots
 from mmlib.methods.disturbed import Disturbed
@@ -29,15 +28,6 @@ def test_index_agreement_by_hand():
     nothing = stage([[0] * 4] * 2, [[0] * 4] * 2)
     assert index_agreement(nothing, nothing) == [1.0]  # all upper left: equal, and they say nothing
     assert math.isnan(index_agreement(nothing, nothing, alive=True)[0])
-
-
-def test_statistics_shift_by_hand():
-    reference = torch.tensor([[[[0.0, 2.0]], [[5.0, 5.0]]], [[[0.0, 2.0]], [[5.0, 5.0]]]])  # (2, 2, 1, 2)
-    deviation = reference[:, 0].std().item()
-    assert statistics_shift(reference, reference) == 0
-    # the constant channel is left out
-    assert statistics_shift(reference, reference + 3) == pytest.approx(3 / deviation)
-    assert statistics_shift(reference, reference[:1] - 3) == pytest.approx(3 / deviation)
 
 
 def test_models_are_compared_beside_input_and_truth(model, rooms):
@@ -86,8 +76,3 @@ def test_measures_of_side_information_are_drawn_with_units():
     assert figure.png().startswith(PNG)
     figure = plots.agreement_by_stage({"RGB – depth": {"same room": [0.5, 0.6], "another room": [0.3, 0.2]}})
     assert "%" in figure.axes[0].get_ylabel() and "same room 50 60 %" in figure.alt
-    features = {name: [torch.rand(2, 3, 4, 4), torch.rand(2, 5, 2, 2)] for name in ("rgb", "depth", "segmentation")}
-    figure = plots.feature_statistics(features)
-    assert [axis.get_title() for axis in figure.axes[:2]] == ["stage 1: 3 channels", "stage 2: 5 channels"]
-    assert figure.axes[2].get_xlabel() == "standard deviation, RGB encoder"
-    assert figure.png().startswith(PNG)

@@ -4,107 +4,93 @@ import torch
 import torch.nn.functional as F
 
 from ...alignment import cka
-from ...networks import Encoding
-from . import checker, close, generator, number, require, tensor
+from . import checker, generator, number, require, tensor
 
 # ── Latent consistency ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _consistency(first, second, distance=F.mse_loss):
-    return sum(map(distance, first, second)) / len(first)
+def _consistency(anchor, other):
+    """The form that the course trains with: it does not move the anchor."""
+    return ((anchor.detach() - other) ** 2).mean()
 
 
-def _sum(first, second):
-    return sum(F.mse_loss(a, b, reduction="sum") for a, b in zip(first, second))
+def _lengths(anchor, other):
+    """The root of the sum of squares of each room."""
+    return (anchor - other).flatten(1).norm(dim=1)
 
 
 CONSISTENCY = [
-    ("It compares the last stage alone. That is the form the paper writes; here every stage should count.",
-     lambda first, second: F.mse_loss(first[-1], second[-1])),
-    ("The stages are added up: divide by their number, so that λ means the same whatever the depth.",
-     lambda first, second: len(first) * _consistency(first, second)),
     ("A sum over all numbers is left where a mean should be: a larger image or batch would weigh more.",
-     _sum,
-     lambda first, second: _sum(first, second) / len(first[0]),
-     lambda first, second: _sum(first, second) / len(first[0]) / len(first)),
-    ("All numbers are thrown into one mean, so the first stage, which has the most, decides. Take a mean for each "
-     "stage, then the mean of those.",
-     lambda first, second: torch.cat([((a - b) ** 2).flatten() for a, b in zip(first, second)]).mean()),
-    ("These are absolute differences; the distance here is of squares.",
-     lambda first, second: _consistency(first, second, F.l1_loss),
-     lambda first, second: len(first) * _consistency(first, second, F.l1_loss)),
-    ("There is a square root too many: the course, like the authors' code, uses the mean squared difference "
-     "itself.",
-     lambda first, second: _consistency(first, second).sqrt(),
-     lambda first, second: _consistency(first, second, lambda a, b: F.mse_loss(a, b).sqrt())),
+     lambda a, b: ((a - b) ** 2).sum(),
+     lambda a, b: ((a - b) ** 2).sum() / len(a),
+     lambda a, b: (_lengths(a, b) ** 2).sum()),
+    ("The differences are not squared: positive and negative ones cancel out.",
+     lambda a, b: (a - b).mean(), lambda a, b: (b - a).mean()),
+    ("These are absolute differences; the distance here is of squares.", lambda a, b: (a - b).abs().mean()),
+    ("There is a square root too many: the course, like the authors' code, uses the mean squared difference itself.",
+     lambda a, b: ((a - b) ** 2).mean().sqrt(),
+     lambda a, b: _lengths(a, b).mean(),
+     lambda a, b: _lengths(a, b).sum()),
+    ("The latents are averaged over their pixels first: then only the sums must agree, and *where* things are is free.",
+     lambda a, b: ((a.mean((2, 3)) - b.mean((2, 3))) ** 2).mean()),
+    ("There is a factor of one half: leave the weight to λ_A.", lambda a, b: ((a - b) ** 2).mean() / 2),
 ]  # fmt: skip
 
 
 @checker(_consistency, CONSISTENCY)
 def your_latent_consistency(answer) -> str:
-    def stages(number: int, gradient: bool = False) -> list[torch.Tensor]:
-        """Three pooled stages of 3 images, each of its own size and spread."""
-        shapes = ((3, 2, 4, 4), (3, 4, 2, 2), (3, 5, 1, 1))
-        drawn = [k * torch.randn(s, generator=generator(10 * number + k)) for k, s in enumerate(shapes, start=1)]
-        return [stage.requires_grad_(gradient) for stage in drawn]
+    anchor, other = (torch.randn(3, 4, 2, 5, generator=generator(seed)) for seed in (1, 2))
 
     def value(f) -> torch.Tensor:
-        result = f(stages(1), stages(2))
+        result = f(anchor, other)
         require(isinstance(result, torch.Tensor), "Return a tensor, not a number: a gradient must flow through it.")
         return tensor(result, ()).detach()
 
     answer.expect(
         value,
-        "For stages drawn at random it gives {found:.4f}, expected {right:.4f}: for each stage the mean of the squared "
-        "differences, then the mean over the stages.",
+        "For latents drawn at random it gives {found:.4f}, expected {right:.4f}: the mean, over all numbers, of the "
+        "squared differences.",
     )
-    for side, name in enumerate(("first", "second")):
-        sides = [stages(k + 1, gradient=k == side) for k in range(2)]
-        loss = tensor(answer(*sides), ())
-        gradients = torch.autograd.grad(loss, sides[side], allow_unused=True) if loss.requires_grad else (None,)
-        require(
-            all(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients),
-            f"No gradient reaches the {name} encoder at every stage: then only the other one moves. Both should come "
-            "towards each other.",
-        )
-    return "Squared, averaged stage by stage, and both encoders move towards each other."
+    anchor.requires_grad_()
+    other.requires_grad_()
+    loss = tensor(answer(anchor, other), ())
+    wanted = (anchor, other)
+    gradients = torch.autograd.grad(loss, wanted, allow_unused=True) if loss.requires_grad else (None, None)
+    to_anchor, to_other = (gradient is not None and bool(gradient.abs().sum() > 0) for gradient in gradients)
+    require(to_other, "No gradient reaches `other`: its encoder would never come nearer. Detach the anchor or nothing.")
+    if to_anchor:
+        return "Mean squared difference, and both encoders move towards each other: the paper's form."
+    return "Mean squared difference, and the anchor stands still while the other encoder moves: the course's form."
 
 
 # ── Noise ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _feature_maps(gradient: bool = False) -> Encoding:
-    """Two pooled stages of 4 images after a ReLU: half of the numbers are 0."""
-    shapes = ((4, 8, 16, 16), (4, 16, 8, 8))
-    stages = [F.relu(2 * torch.randn(shape, generator=generator(seed))) for seed, shape in enumerate(shapes)]
-    stages = [stage.requires_grad_(gradient) for stage in stages]
-    indices = tuple(torch.zeros_like(stage, dtype=torch.int64) for stage in stages)
-    return Encoding(stages[-1], tuple(stages), indices, ())
+def _noise(latent, sigma, generator):
+    return latent + sigma * torch.randn(latent.shape, generator=generator, device=latent.device)
 
 
-@checker()
+def _latent() -> torch.Tensor:
+    """Of 4 images after a ReLU: half of the numbers are 0."""
+    return F.relu(2 * torch.randn(4, 16, 8, 8, generator=generator(1)))
+
+
+@checker(_noise)
 def your_noise(answer) -> str:
-    encoding, untouched = _feature_maps(), _feature_maps()
-    result = answer(encoding, 0.5, generator(7))
+    latent = _latent()
+    result = tensor(answer(latent, 0.5, generator(7)), tuple(latent.shape))
+    answer.function(latent, 0.5, generator(7))  # not on a copy
     require(
-        isinstance(result, Encoding),
-        f"Return an Encoding, not a {type(result).__name__}: `encoding.with_latent(…)` makes one around a new latent.",
+        torch.equal(latent, _latent()),
+        "It changes the latent that it was given, in place; but latent consistency compares it without noise. Make a "
+        "new tensor.",
     )
-    require(
-        close((encoding.latent, encoding.pooled, encoding.indices), (untouched.latent, *_stages(untouched))),
-        "It changes the encoding that it was given, in place. The latent there is also the last pooled stage, which "
-        "latent consistency compares without noise: make a new tensor.",
-    )
-    require(
-        close(_stages(result), _stages(untouched)),
-        "The pooled stages or the pooling indices are disturbed as well: the noise belongs to the latent alone.",
-    )
-    noise = (tensor(result.latent, tuple(untouched.latent.shape)) - untouched.latent).detach().float()
+    noise = (result - latent).detach().float()
     mean, spread, far = noise.mean().item(), noise.std().item(), (noise.abs() > 1.0).float().mean().item()
     for holds, hint in (
         (noise.abs().sum() > 0, "The latent comes out as it went in: nothing was added."),
         (
-            noise[untouched.latent == 0].abs().mean() > 0.01,
+            noise[latent == 0].abs().mean() > 0.01,
             "Where the latent is 0 no noise arrives: it is multiplied onto the latent. Add it.",
         ),
         (
@@ -117,8 +103,8 @@ def your_noise(answer) -> str:
         ),
         (
             abs(spread - 0.25) > 0.01 and abs(spread - 0.5**0.5) > 0.01,
-            f"Asked for a standard deviation of 0.5, the noise has {spread:.2f}: is a variance involved? `deviation` "
-            "is the factor itself, neither its square nor its root.",
+            f"Asked for a standard deviation of 0.5, the noise has {spread:.2f}: is a variance involved? `sigma` is "
+            "the factor itself, neither its square nor its root.",
         ),
         (abs(spread - 0.5) < 0.02, f"Asked for a standard deviation of 0.5, the noise has {spread:.2f}."),
         (
@@ -127,26 +113,20 @@ def your_noise(answer) -> str:
         ),
     ):
         require(bool(holds), hint)
-    for deviation, latent, hint in (
+    for sigma, expected, hint in (
         (
             0.5,
-            result.latent,
-            "The same generator gives other noise each time: draw from `random`, or no run can be repeated.",
+            result,
+            "The same generator gives other noise each time: draw from `generator`, or no run can be repeated.",
         ),
-        (0.0, untouched.latent, "With deviation 0 the latent should come out as it went in."),
+        (0.0, latent, "With sigma 0 the latent should come out as it went in."),
     ):
-        again = answer(_feature_maps(), deviation, generator(7))
-        require(isinstance(again, Encoding) and torch.equal(again.latent, latent), hint)
-    learning = answer(_feature_maps(gradient=True), 0.5, generator(7))
+        require(torch.equal(tensor(answer(latent, sigma, generator(7))), expected), hint)
     require(
-        isinstance(learning, Encoding) and learning.latent.requires_grad,
+        answer(_latent().requires_grad_(), 0.5, generator(7)).requires_grad,
         "The gradient ends at the noise: the encoder would learn nothing from any translation.",
     )
-    return "Gaussian, on the latent alone, repeatable, and the gradient passes."
-
-
-def _stages(encoding: Encoding) -> tuple:
-    return encoding.pooled, encoding.indices
+    return "Gaussian, added to a new latent, repeatable, and the gradient passes."
 
 
 # ── Retrieval ──────────────────────────────────────────────────────────────────────────────────────────────────────

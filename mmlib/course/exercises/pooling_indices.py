@@ -2,10 +2,10 @@
 
 import torch
 
-from ...alignment import index_agreement, statistics_shift
+from ...alignment import index_agreement
 from ...blocks import ConvolutionBlock, pool, unpool, upper_left, upsample
 from ...networks import Encoding
-from . import checker, close, explained, generator, number, require, tensor
+from . import checker, explained, generator, number, require, tensor
 
 
 def _random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -220,49 +220,3 @@ def your_index_agreement(answer) -> str:
 
     answer.expect(shares, "Not the share of windows, over rooms, channels and pixels, with equal indices.")
     return "A share for each stage, as mmlib.alignment.index_agreement computes it."
-
-
-# ── your_statistics_shift ──────────────────────────────────────────────────────────────────────────────────────────
-
-ACROSS = (0, 2, 3)
-
-
-def _shift(reference, other, across=ACROSS, distance=torch.abs, unit=lambda reference, other: reference.std(ACROSS)):
-    return (distance(other.mean(across) - reference.mean(across)) / unit(reference, other)).mean()
-
-
-def _wrong_shift(**changes):
-    return lambda reference, other: _shift(reference, other, **changes)
-
-
-STATISTICS_SHIFT = [
-    ("Channels that rise and channels that fall cancel out: take each channel's distance, without its sign.",
-     _wrong_shift(distance=lambda difference: difference)),
-    ("The distances are in the features' own units: divide each by the standard deviation of its channel.",
-     _wrong_shift(unit=lambda reference, other: 1)),
-    ("You divide by the standard deviation of the other encoder: the decoder knows the reference.",
-     _wrong_shift(unit=lambda reference, other: other.std(ACROSS))),
-    ("You divide by the variance: take its root.", _wrong_shift(unit=lambda reference, other: reference.var(ACROSS))),
-    ("You take one mean over all channels: a decoder reads each channel for itself.",
-     lambda reference, other: (other.mean() - reference.mean()).abs() / reference.std()),
-    ("You average over rooms alone: a channel's mean is over rooms and pixels.",
-     _wrong_shift(across=0, unit=lambda reference, other: reference.std(0))),
-]  # fmt: skip
-
-
-@checker(statistics_shift, STATISTICS_SHIFT)
-def your_statistics_shift(answer) -> str:
-    scale = torch.tensor([1.0, 4.0, 0.5]).view(1, 3, 1, 1)
-    reference = scale * _random(5, 3, 4, 6, seed=6)
-    other = 2 * scale * _random(3, 3, 4, 6, seed=7) + torch.tensor([-1.0, 2.0, 0.25]).view(1, 3, 1, 1)
-    biased = _shift(reference, other, unit=lambda reference, _: reference.std(ACROSS, unbiased=False)).item()
-
-    def shift(f) -> float:
-        result = f(reference, other)
-        every = isinstance(result, torch.Tensor) and tuple(result.shape) == (3,)
-        require(not every, "That is a number for each channel: return their mean.")
-        return number(result)
-
-    if not close(shift(answer), biased):  # as right as the unbiased deviation
-        answer.expect(shift, "Not the mean over channels of |difference of means| / deviation.")
-    return "The mean shift of a channel, in standard deviations of what the decoder was trained with."

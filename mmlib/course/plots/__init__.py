@@ -5,33 +5,32 @@ Lines and bars use Okabe and Ito's colours, which colour-blind readers can tell 
 shows (`alt`).
 """
 
-from .alignment import alignment_by_stage, alignment_over_time, latent_map
+from .alignment import alignment_over_time, latent_map
 from .autoencoders import copies, functions, latent_channels
 from .evaluation import cascaded, confusion, gallery, histogram
 from .evidence import qualitative, scattered
 from .features import pooling
 from .fusion import fused, fusion_curves, mistakes
-from .images import all_translations, raw_images, recoloured, splits, translations
+from .images import all_translations, raw_images, recoloured, sheet, splits, translations
+from .live import Watch, seen_and_unseen
 from .networks import diagram
 from .picture import Picture, label
-from .results import compared_curves, headline, loss_curves, per_class_iou
+from .results import headline, loss_curves, per_class_iou
 from .scale import domain_costs, hours_by_share, memory_bars, network_costs, stage_shares
-from .side_information import agreement_by_stage, compared, feature_statistics, index_maps, side_information_bars
+from .side_information import agreement_by_stage, compared, index_maps, side_information_bars
 
 __all__ = [
     "Picture",
+    "Watch",
     "agreement_by_stage",
-    "alignment_by_stage",
     "alignment_over_time",
     "all_translations",
     "cascaded",
     "compared",
-    "compared_curves",
     "confusion",
     "copies",
     "diagram",
     "domain_costs",
-    "feature_statistics",
     "functions",
     "fused",
     "fusion_curves",
@@ -53,6 +52,8 @@ __all__ = [
     "raw_images",
     "recoloured",
     "scattered",
+    "seen_and_unseen",
+    "sheet",
     "side_information_bars",
     "splits",
     "stage_shares",

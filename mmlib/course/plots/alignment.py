@@ -1,4 +1,4 @@
-"""How well encoders agree: a map of their latents, and alignment over the steps and stage by stage."""
+"""How well encoders agree: a map of their latents, and alignment over the steps."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from .picture import COLOURS, MARKERS, Picture, label, line
 
-LIMITS = {"retrieval_at_1": (-4, 104), "distance": (0, 1.15), "cka": (-0.1, 1.05), "index_agreement": (0, 104)}
+LIMITS = {"retrieval_at_1": (-4, 104), "distance": (0, 1.15), "cka": (-0.1, 1.05)}
 """Of the axes, by measure, the same in all pictures; shares in per cent."""
 
 
@@ -75,30 +75,4 @@ def alignment_over_time(curves: Mapping[str, Sequence[dict]], rooms: int | None 
     if rooms:
         axes[0].axhline(100 / rooms, color="black", linestyle=":", linewidth=1)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(curves), frameon=False)
-    return figure
-
-
-def alignment_by_stage(runs: Mapping[str, Mapping[str, dict]]) -> Picture:
-    """Alignment at every pooled stage: one row per pair of encoders, one panel per measure, one line per run.
-
-    `runs`: run → pair → result of `mmlib.alignment`. The last stage is the latent; a dotted line marks chance for
-    pooling indices, a quarter.
-    """
-    pairs = list(next(iter(runs.values())))
-    alt = f"distance, CKA and index agreement by stage of {', '.join(runs)}; pairs {', '.join(pairs)}"
-    figure = Picture(11, 2.7 * len(pairs) + 0.7, alt)
-    axes = figure.subplots(len(pairs), 3, squeeze=False, sharex=True)
-    titles = {"distance": "distance: own / other rooms", "cka": "CKA", "index_agreement": "equal indices (%)"}
-    for row, pair in zip(axes, pairs):
-        for axis, (measure, title) in zip(row, titles.items()):
-            for number, (run, results) in enumerate(runs.items()):
-                values = [100 * v if measure == "index_agreement" else v for v in results[pair][measure]]
-                look = line(number) | {"marker": MARKERS[number % 6]}
-                axis.plot(range(1, len(values) + 1), values, label=run, **look)
-            axis.set(ylabel=title, xticks=range(1, len(values) + 1), ylim=LIMITS[measure])
-            axis.set_title(pair, fontsize=10)
-        row[2].axhline(25, color="black", linestyle=":", linewidth=1)
-    for axis in axes[-1]:
-        axis.set_xlabel("pooled stage (the last is the latent)")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(runs), frameon=False)
     return figure

@@ -11,7 +11,7 @@ from .picture import Picture, bar, bar_of_pair, grouped_bars, line
 
 def loss_curves(log: str | Path, phase_ends: Sequence[int] = ()) -> Picture:
     """The loss terms that `fit` wrote into `log.jsonl`, one panel per kind; dotted lines mark the ends of phases."""
-    entries = [json.loads(line) for line in Path(log).read_text().splitlines()]
+    entries = [json.loads(line) for line in Path(log).read_text(encoding="utf-8").splitlines()]
     names = list(dict.fromkeys(key for entry in entries for key in entry if "/" in key))
     kinds = list(dict.fromkeys(name.split("/")[0] for name in names))
     rows = -(-len(kinds) // 3)
@@ -53,18 +53,4 @@ def headline(rows: Mapping[str, dict]) -> Picture:
         axis.text(100 * row["miou"] + 1, place, f"{100 * row['miou']:.1f} %", va="center")
     axis.set(yticks=range(len(rows)), yticklabels=list(rows), xlim=(0, 100), xlabel="mIoU over 13 classes (%)")
     axis.invert_yaxis()
-    return figure
-
-
-def compared_curves(curves: Mapping[str, Sequence[dict]], term: str, logarithmic: bool = True) -> Picture:
-    """One loss term over the steps, one line per run; `curves`: name → lines of a `log.jsonl` or a result's `curve`."""
-    figure = Picture(8, 4, f"curves of {term} over the steps: {', '.join(curves)}")
-    axis = figure.subplots()
-    for number, (name, curve) in enumerate(curves.items()):
-        points = [(entry["step"], entry[term]) for entry in curve if term in entry]
-        steps, values = [step for step, _ in points], [value for _, value in points]
-        axis.plot(steps, values, label=name, linewidth=1.5, **line(number))
-    axis.set(xlabel="step", ylabel=term, yscale="log" if logarithmic else "linear")
-    if curves:
-        axis.legend(frameon=False, fontsize=9)
     return figure

@@ -1,12 +1,13 @@
 """What an encoder tells a decoder beside the latent (pooling indices or features), and its effect."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
 from ...evaluation import seen
+from ...networks import Translator
 from .images import _columns, _farthest, _show
 from .picture import COLOURS, MARKERS, NO_HIT, Picture, bar_of_pair, grouped_bars, label, line
 
@@ -15,15 +16,24 @@ _CORNER_COLOURS = (COLOURS[0], COLOURS[4], COLOURS[5], COLOURS[1], NO_HIT)
 
 
 @torch.inference_mode()
-def compared(models: Mapping[str, object], batch: dict[str, torch.Tensor], source: str, target: str) -> Picture:
-    """One translation by several models, one row per image of the raw batch: input, one column per model, truth."""
+def compared(
+    models: Mapping[str, Translator],
+    batch: dict[str, torch.Tensor],
+    source: str,
+    target: str,
+    given_pairs: Collection[str] = (),
+) -> Picture:
+    """One translation by several models, one row per image of the raw batch: input, one column per model, truth.
+
+    `given_pairs` are the names of models that had true pairs of both, in training, or that need none.
+    """
     columns = [(f"input:\n{label(source)}", source, batch[source], False)]
     for name, model in models.items():
         output = model.decode(model.encode(model.records[source].to_input(batch[source]), source), target)
         raw, title = model.records[target].to_raw(output), f"{label(source)} → {label(target)}\n{name}"
-        columns.append((title, target, raw, not seen(source, target)))
+        columns.append((title, target, raw, not seen(source, target) and name not in given_pairs))
     columns.append((f"truth:\n{label(target)}", target, batch[target], False))
-    return _columns(columns, batch)
+    return _columns(columns, batch, model.records)
 
 
 @torch.inference_mode()
@@ -61,7 +71,7 @@ def index_maps(model, batch: dict[str, torch.Tensor], stage: int = 0, channels: 
 
 
 def agreement_by_stage(measured: Mapping[str, Mapping[str, Sequence[float]]]) -> Picture:
-    """Shares of equal pooling indices by stage: one panel per pair, one line per condition; dotted: chance, 25 %.
+    """Shares of equal pooling indices by stage: one panel per pair, one line per condition; dotted: a quarter.
 
     `measured`: pair → condition → shares (0 to 1), from the first stage to the last.
     """
@@ -87,44 +97,11 @@ def agreement_by_stage(measured: Mapping[str, Mapping[str, Sequence[float]]]) ->
     return figure
 
 
-def feature_statistics(features: Mapping[str, Sequence[torch.Tensor]], reference: str = "rgb") -> Picture:
-    """Mean and standard deviation of every channel in other encoders against those in the reference encoder.
-
-    `features`: modality → features of each stage (N, C, H, W), what a skip connection passes on. There is one column
-    per stage, means above, standard deviations below, and one point per channel. On the diagonal the encoders agree.
-    """
-    stages = len(features[reference])
-    others = [name for name in features if name != reference]
-    compared = f"the features of {' and '.join(map(label, others))} against those of {label(reference)}"
-    alt = f"mean and standard deviation by channel of {compared}, a column for each of {stages} stages"
-    figure = Picture(3.2 * stages, 6.4, alt)
-    axes = figure.subplots(2, stages, squeeze=False)
-    for row, (name, statistic) in enumerate((("mean", torch.mean), ("standard deviation", torch.std))):
-        for stage in range(stages):
-            axis = axes[row, stage]
-            x = statistic(features[reference][stage].float(), (0, 2, 3)).cpu().numpy()
-            largest = x.max().item()
-            for number, other in enumerate(others):
-                y = statistic(features[other][stage].float(), (0, 2, 3)).cpu().numpy()
-                largest = max(largest, y.max().item())
-                style = {"color": COLOURS[1 - number], "marker": MARKERS[1 - number]}
-                axis.plot(x, y, linestyle="", markersize=5, alpha=0.8, label=label(other), **style)
-            axis.plot([0, 1.05 * largest], [0, 1.05 * largest], color="black", linewidth=1, linestyle=":")
-            axis.set(xlabel=f"{name}, {label(reference)} encoder", box_aspect=1)
-            if row == 0:
-                axis.set_title(f"stage {stage + 1}: {len(x)} channels", fontsize=11)
-        axes[row, 0].set_ylabel(f"{name}, other encoder")
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    names = [f"{name} encoder" for name in names]
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
-    return figure
-
-
 def side_information_bars(measured: Mapping[str, Mapping[str, float]], quoted: Mapping[str, float]) -> Picture:
     """Table 1 in bars: mIoU of the seen and the unseen translation for each kind of side information, ours and quoted.
 
     `measured`: kind → translation (as `depth_to_segmentation`) → mIoU (0 to 1); `quoted`: kind → the paper's for
-    depth → segmentation. Two panels with scales of their own: data, sizes and steps differ, only the order compares.
+    depth → segmentation. Data, sizes and steps differ, so only the order compares.
     """
     kinds, translations = list(measured), list(next(iter(measured.values())))
     words = "; ".join(
@@ -132,15 +109,16 @@ def side_information_bars(measured: Mapping[str, Mapping[str, float]], quoted: M
         for kind, row in measured.items()
     )
     paper = ", ".join(f"{kind} {100 * share:.1f} %" for kind, share in quoted.items())
-    figure = Picture(10, 3.9, f"bars of mIoU by side information. here: {words}. paper, depth → segmentation: {paper}")
-    ours, theirs = figure.subplots(1, 2, width_ratios=(2, 1))
+    alt = f"bars of mIoU by side information. here: {words}. paper, depth → segmentation: {paper}"
+    figure = Picture(10, 3.9, alt.replace("\n", " "))
+    ours, theirs = figure.subplots(1, 2, width_ratios=(2, 1), sharey=True)
     pairs = [seen(*name.split("_to_")) for name in translations]
     rows = {
         f"{_arrow(name)} ({'seen' if pair else 'unseen'})": [100 * measured[kind][name] for kind in kinds]
         for name, pair in zip(translations, pairs)
     }
     grouped_bars(ours, kinds, rows, map(bar_of_pair, pairs), write=True)
-    ours.set(title="the networks above", ylabel="mIoU over 13 classes (%)")
+    ours.set(title="three shipped networks", ylabel="mIoU over 13 classes (%)")
     theirs.bar(range(len(quoted)), [100 * share for share in quoted.values()], 0.5, **bar_of_pair(False))
     for x, share in enumerate(quoted.values()):
         theirs.text(x, 100 * share, f"{100 * share:.1f}", ha="center", va="bottom", fontsize=9)
