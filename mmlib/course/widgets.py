@@ -21,9 +21,9 @@ def live() -> bool:
 
 
 def translation_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBox | Picture":
-    """Choose source, target and room, take the pooling indices away, disturb the latent, and see the translation.
+    """Choose source, target and room, disturb the latent, and see the translation.
 
-    A network whose decoders read no indices has no such box. Still: all translations of one room.
+    Of a network with pooling indices they can be taken away, too. Still: all translations of one room.
     """
     if not live():
         return plots.all_translations(model, rooms.batch([image]))
@@ -36,20 +36,16 @@ def translation_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBo
         picture.alt = f"{label(source)} to {label(target)} of {rooms.split} room {room}{taken}{added}"
         return picture
 
+    pooling = any(getattr(part, "side_information", "") == "pooling" for part in model.decoders.values())
+    indices = {"indices": ipywidgets.Checkbox(value=True, description="pooling indices")} if pooling else {}
     return _explorer(
         draw,
         source=_modality("source", "depth"),
         target=_modality("target", "segmentation"),
         room=_room(rooms, image),
-        **({"indices": ipywidgets.Checkbox(value=True, description="pooling indices")} if _unpools(model) else {}),
         noise=_slider("latent noise", 0.0, 2.0, 0.1),
+        **indices,
     )
-
-
-def _unpools(model) -> bool:
-    """Whether a decoder of a network reads pooling indices."""
-    decoders = getattr(model, "decoders", {}).values()
-    return any(getattr(decoder, "side_information", "none") == "pooling" for decoder in decoders)
 
 
 def pooling_explorer(values: torch.Tensor) -> "ipywidgets.VBox | Picture":
