@@ -58,7 +58,7 @@ def alignment(model, rooms: Rooms, first: str, second: str) -> dict:
     between features of one room over that between features of different rooms; 0 is perfect, 1 says that the room makes
     no difference. `cka`: for each stage, centred kernel alignment with a linear kernel (Kornblith et al. 2019), without
     the bias of few rooms; 1 says that rooms resemble each other alike in both, whatever the axes, 0 that nothing is
-    shared. `index_agreement`: for each stage, the share of equal pooling indices, as in `index_agreement` below.
+    shared. `index_agreement`: for each stage, the share of equal pooling indices; chance is what different rooms give.
     """
     if len(rooms) < 4:
         raise ValueError(f"split {rooms.split}: alignment compares rooms, at least 4, and has only {len(rooms)}")

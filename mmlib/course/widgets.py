@@ -71,12 +71,6 @@ def translation_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBo
     )
 
 
-def _unpools(model) -> bool:
-    """Whether a decoder of a network reads pooling indices."""
-    decoders = getattr(model, "decoders", {}).values()
-    return any(getattr(decoder, "side_information", "none") == "pooling" for decoder in decoders)
-
-
 def pooling_explorer(values: torch.Tensor) -> "ipywidgets.VBox | Picture":
     """Change the numbers of a 4 × 4 image, and see pooling, indices and unpooling follow; still: the image given."""
     if not live():
