@@ -99,7 +99,8 @@ def side_information_bars(measured: Mapping[str, Mapping[str, float]], quoted: M
         for kind, row in measured.items()
     )
     paper = ", ".join(f"{kind} {100 * share:.1f} %" for kind, share in quoted.items())
-    figure = Picture(10, 3.9, f"bars of mIoU by side information. here: {words}. paper, depth → segmentation: {paper}")
+    alt = f"bars of mIoU by side information. here: {words}. paper, depth → segmentation: {paper}"
+    figure = Picture(10, 3.9, alt.replace("\n", " "))
     ours, theirs = figure.subplots(1, 2, width_ratios=(2, 1), sharey=True)
     pairs = [seen(*name.split("_to_")) for name in translations]
     rows = {
