@@ -126,10 +126,11 @@ def domain_explorer(
 ) -> "ipywidgets.VBox | Picture":
     """Choose the source and the target among a network's domains, and a scene, and compare with the truth.
 
-    `trained` says whether training had pairs of two domains. Still: a scene of `source` in all other domains.
+    `trained` says whether training had pairs of two domains. Still: a scene of `source` in the first four others.
     """
     if not live():
-        return plots.recoloured(model, scenes.batch([image]), source, trained)
+        others = [name for name in model.modalities if name != source]
+        return plots.recoloured(model, scenes.batch([image]), source, trained, others[:4])
 
     def draw(source: str, target: str, scene: int) -> Picture:
         return plots.translations(model, scenes.batch([scene]), [source], [target], trained=trained)
