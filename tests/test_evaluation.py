@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmlib import MODALITIES, DepthPairs, evaluate, modality, table
-from mmlib.evaluation import bootstrap, confusion_by_room, seen
+from mmlib.evaluation import bootstrap, confusion_by_room, rooms_by_rank, seen
 from mmlib.files import write_json
 from mmlib.methods.cascade import Cascade
 from mmlib.metrics import iou
@@ -64,6 +64,15 @@ def test_mode_is_restored_when_a_model_fails(rooms):
     with pytest.raises(TypeError):
         evaluate(model, rooms)
     assert model.training
+
+
+def test_rooms_to_show_are_chosen_by_their_place_in_the_order():
+    right = torch.randperm(10, generator=torch.Generator().manual_seed(0))  # of ten pixels each, so many are right
+    confusions = torch.zeros(10, 3, 3, dtype=torch.int64)
+    confusions[:, 1, 1], confusions[:, 1, 2], confusions[:, 2, 2] = right, 10 - right, 1
+    shown = rooms_by_rank(confusions, (1.0, 0.9, 0.5, 0.1, 0.0))
+    assert right[shown].tolist() == [9, 9, 5, 1, 0]
+    assert rooms_by_rank(confusions) == shown[1:4]
 
 
 def test_confusion_by_room_sums_to_what_evaluate_measures(rooms):

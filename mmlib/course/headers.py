@@ -24,9 +24,10 @@ QUESTIONS = {
     "06": "Can a network use two images at once, without another step of training, and is the answer better?",
     "07": "Does everything have to be trained anew for each newcomer, or can it be plugged into what is there?",
     "08": "What would it take to train at the paper's scale: how much arithmetic, memory and time?",
-    "09": "Does it work with three kinds of image of your own?",
+    "09": "Which translation between images of your own can a network learn that never sees the two of one scene?",
+    "09_example": "What does a finished project look like?",
 }
-"""By the number of a notebook: its question, as one understands it before one has read the notebook."""
+"""By the number of a notebook, or how its name begins: its question, as one understands it before one has read it."""
 SPEED = 120  # words of the text that a reader takes in per minute, figures included
 
 
@@ -59,7 +60,8 @@ def outline(folder: str = "", notebooks: str | Path = NOTEBOOKS) -> str:
     running, done, sums = times(notebooks), exercises(notebooks), [0.0, 0.0, 0.0]
     for path in sorted(Path(notebooks).glob("[0-9][0-9]*_*.ipynb")):
         prose = "\n\n".join(source for kind, source in _cells(path) if kind == "markdown")
-        number, name = re.search(r"^# (\w+) · ([^:\n]+)", prose, re.M).groups()
+        number, name, rest = re.search(r"^# (\w+) · ([^:\n]+)(.*)$", prose, re.M).groups()
+        name = name.strip() + (rest if "example" in path.stem else "")
         minutes = (
             5 * math.ceil(len(prose.split()) / SPEED / 5),
             running.get(path.stem, (0.0,))[0],
@@ -67,10 +69,16 @@ def outline(folder: str = "", notebooks: str | Path = NOTEBOOKS) -> str:
         )
         sums = [total + one for total, one in zip(sums, minutes)]
         cells = [f"{minute:g}" if minute else "" for minute in minutes]
-        lines.append(f"| [{number} {name.strip()}]({folder}{path.name}) | {QUESTIONS[number]} | {' | '.join(cells)} |")
+        lines.append(f"| [{number} {name}]({folder}{path.name}) | {question(path.stem)} | {' | '.join(cells)} |")
     whole = " | ".join(f"{total:g}" for total in sums)
     lines.append(f"| all | in minutes; together {sum(sums) / 60:.1f} hours | {whole} |")
     return "\n".join(lines)
+
+
+def question(notebook: str) -> str:
+    """The question of a notebook, by its name without the ending; `KeyError` where `QUESTIONS` has none."""
+    example = re.match(r"\w+?_example", notebook)
+    return QUESTIONS[example[0] if example else notebook.split("_")[0]]
 
 
 def exercises(notebooks: str | Path = NOTEBOOKS) -> list[dict]:
