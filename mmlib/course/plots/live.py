@@ -71,8 +71,9 @@ class Watch:
         axis = figure.add_axes((left / width, 0.95 / height, (width - left - 0.2) / width, (height - 1.35) / height))
         _curve(axis, self.curve, self.last)
         axis.set_title(said, fontsize=9)
+        count = len(self.made[-1])
         figure.alt = (
-            f"{len(self.made[-1])} rooms after {now['step']} training steps: {label(self.source)}, its {self.target}, "
+            f"{count} room{'s' * (count > 1)} after {now['step']} training steps: {label(self.source)}, its {self.target}, "
             f"the truth; beside them the curves over the steps, now {said}"
         )
         return figure
