@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-NUMBER = r"(?:\d+(?:[.,]\d+)*|an?|one|two|three|four|five|six|eight|ten|eleven|half|hundred|thousand|many|few)"
+NUMBER = r"(?:\d+(?:[.,]\d+)*|two|three|four|five|six|eight|ten|eleven|half|hundred|thousand|many|few)"
 NO_NOUN = (
     r"a|about|across|after|again|ago|all|along|also|always|an|and|another|are|around|as|at|be|became|because|"
     r"become|becomes|before|beside|both|but|by|call|called|calls|can|comes|does|during|each|even|ever|every|"
@@ -26,7 +26,10 @@ SUBJECT = r"(?:it|they|he|she|we|you|there|nobody|everybody|somebody|nothing|eve
 DETERMINER = r"(?:the|an?|its|their|our|his|your|this|that|these|those|all|every|each|no|both|one|here|what)"
 FINITE = r"(?:is|are|was|were|has|have|had|can|cannot|could|may|might|must|will|would|do|does|did)"
 RULES = {
-    "per": rf"\b{NUMBER} (?:[\w-]+ )?(?!(?:{NO_NOUN})\b)[\w%-]+ an? (?!few\b|little\b|lot\b)\w+",
+    "per": (
+        rf"(?<!\bof )(?<!\bat )(?<!\bin )(?<!\bfor )(?<!× )\b(?:(?:an?|one) |{NUMBER} (?:[\w-]+ )?)"
+        rf"(?!(?:{NO_NOUN})\b)[\w%-]+ an? (?!few\b|little\b|lot\b)\w+"
+    ),
     "because": (
         rf"[,;:)] for (?:{SUBJECT} (?!to\b|and\b|or\b|alone\b|too\b)\w+"
         rf"|{DETERMINER} (?:(?!that |which |who )[\w-]+ ){{1,4}}?{FINITE}\b)"

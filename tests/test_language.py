@@ -29,6 +29,7 @@ def test_a_habit_is_found(text, instead):
         "One is a row, and a row is a room.",
         "It is the same for the decoder, for a room, and for it alone.",
         "`one encoder a modality` is code, and so is\n\n```python\nfor it in a, for it is: ...\n```",
+        "Then a decoder understands an encoder. At the edge of a table a network is unsure.",
         "A network for all, for rooms that were never seen.",
     ],
 )
