@@ -10,7 +10,7 @@ from PIL import Image
 from mmlib import MixAndMatch, checkpoints, fit, preset
 from mmlib.__main__ import main
 from mmlib.data.domains import COLOURS, Domain, folder_domains, square_image
-from mmlib.evidence import experiments, measure, tables
+from mmlib.evidence import experiments, ingredients, measure, tables
 from mmlib.evidence.grids import GRIDS
 from mmlib.evidence.runs import ANCHORS, COLOUR_PAIRS, runs
 from mmlib.hardware.compute import Machine
@@ -253,7 +253,7 @@ def test_a_run_of_colours_end_to_end(tmp_path, monkeypatch):
     held = scenes(2)
     monkeypatch.setattr(experiments, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(
-        experiments, "shipped_colours", lambda size: [noise(name, 10 * n) for n, name in enumerate(COLOURS)]
+        ingredients, "shipped_colours", lambda size: [noise(name, 10 * n) for n, name in enumerate(COLOURS)]
     )
     monkeypatch.setitem(measure.TEST, "colours", lambda size=None: held)
     result = experiments.train_run("smoke", "colours_mixed", 0, tmp_path / "runs", "cpu")

@@ -12,28 +12,19 @@ import torch
 
 from .. import checkpoints
 from ..checkpoints import saved_run
-from ..data.domains import Domain, shipped_colours
-from ..data.sets import OraclePairs, Rooms
-from ..data.shipped import CHECKPOINTS, RESULTS, SHIPPED, open_split
+from ..data.shipped import CHECKPOINTS, RESULTS, SHIPPED
 from ..files import write_json
 from ..hardware.compute import choose_device
-from ..methods.cyclegan import CycleGAN
-from ..methods.mixed_cycles import MixedCycles
-from ..methods.pix2pix import Pix2Pix
-from ..methods.plug_in import PlugIn
-from ..methods.student import Student
-from ..methods.styles import PHOTO, style_domains
-from ..methods.supervised import Supervised
 from ..objectives import ZeroPair
-from ..recipes import PRESETS, Recipe, from_dict, preset
+from ..recipes import PRESETS, from_dict, preset
 from ..training import fit
 from .grids import GRIDS
+from .ingredients import Ingredients
 from .measure import measure, measured_on, selection_pairs, sha256_of
 from .results import curve
-from .runs import FIVE, runs
+from .runs import runs
 
 RGB_ENCODER = CHECKPOINTS / "rgb_encoder.safetensors"  # distilled from VGG-16 by `distil`
-ORACLE_ROOMS = 5  # the seed of the rooms that are rendered for the oracles alone
 
 # what `distil` trains: an RGB encoder whose first stages are that of `ablation`
 DISTILLATION = preset(
@@ -57,67 +48,7 @@ def _report(name: str, measured: dict, record: dict, folder: Path) -> dict:
     return {"experiment": name, **measured, **made, "curve": curve(folder / "log.jsonl")}
 
 
-def _oracle_rooms(data: Path, folder: Path) -> OraclePairs:
-    """Rooms with true depth–segmentation pairs: `data/oracle.zip`, or 1,200 that are rendered into `folder`."""
-    known = data / "oracle.zip"
-    return OraclePairs(known, ("depth", "segmentation")) if known.exists() else _rendered(folder, "oracle")
-
-
-def _rendered(folder: Path, split: str, modalities: tuple[str, ...] = ("depth", "segmentation")) -> OraclePairs:
-    from ..rooms.render import render
-
-    render(1200, ORACLE_ROOMS, 96, folder, modalities)
-    pairs = OraclePairs(folder, modalities)
-    pairs.split = split
-    return pairs
-
-
-def _pairs(pair: tuple[str, str], data: Path, folder: Path) -> Rooms:
-    """True pairs of two modalities: a training set's where one is RGB, else of the oracles' rooms."""
-    if "rgb" in pair:
-        (other,) = set(pair) - {"rgb"}
-        return open_split(data, ANCHORED[other])
-    rooms = _rendered(folder.with_name("surface_rooms"), "oracle", tuple(name for name in FIVE if name != "rgb"))
-    return rooms.narrowed(pair)
-
-
-def _domains(recipe: Recipe) -> list[Domain]:
-    """The recipe's colours or styles."""
-    sets = (style_domains if PHOTO in recipe.modalities else shipped_colours)(recipe.size)
-    return [rooms for rooms in sets if rooms.modalities[0] in recipe.modalities]
-
-
 # ── Grids: the paper's tables and figures ──────────────────────────────────────────────────────────────────────────
-
-OBJECTIVES = {
-    "zero_pair": lambda run, teacher, data, rooms: ZeroPair(open_split(data, "d1"), open_split(data, "d2")),
-    "rgb_to_segmentation": lambda run, teacher, data, rooms: Supervised(open_split(data, "d1"), "rgb", "segmentation"),
-    "rgb_to_depth": lambda run, teacher, data, rooms: Supervised(open_split(data, "d2"), "rgb", "depth"),
-    "depth_student": lambda run, teacher, data, rooms: Student(
-        open_split(data, "d2"), teacher, "depth", "segmentation"
-    ),
-    "segmentation_student": lambda run, teacher, data, rooms: Student(
-        open_split(data, "d1"), teacher, "segmentation", "depth"
-    ),
-    "depth_oracle": lambda run, teacher, data, rooms: Supervised(_oracle_rooms(data, rooms), "depth", "segmentation"),
-    "segmentation_oracle": lambda run, teacher, data, rooms: Supervised(
-        _oracle_rooms(data, rooms), "segmentation", "depth"
-    ),
-    "cyclegan": lambda run, teacher, data, rooms: CycleGAN(open_split(data, "d1"), open_split(data, "d2")),
-    "pix2pix": lambda run, teacher, data, rooms: Pix2Pix(open_split(data, "d1"), open_split(data, "d2")),
-    "five_jointly": lambda run, teacher, data, rooms: ZeroPair(
-        *(open_split(data, split) for split in ANCHORED.values())
-    ),
-    "plug_in": lambda run, teacher, data, rooms: PlugIn(open_split(data, ANCHORED[run.pair[1]]), teacher),
-    "alone": lambda run, teacher, data, rooms: Supervised(_pairs(run.pair, data, rooms), *run.pair),
-    "mixed_cycles": lambda run, teacher, data, rooms: MixedCycles(_domains(run.recipe)),
-    "combogan": lambda run, teacher, data, rooms: MixedCycles(_domains(run.recipe), "all"),
-}
-"""By name, what makes an objective of a run, its trained teacher, or None, a folder with the training sets, and one for
-the oracles' rooms."""
-
-ANCHORED = {"segmentation": "d1", "depth": "d2", "normals": "normals", "albedo": "albedo"}
-"""The split that pairs a modality with RGB."""
 
 
 def result_path(preset_name: str, run: str, seed: int) -> Path:
@@ -201,13 +132,13 @@ def train_run(
         if not network.exists():
             train_run(preset_name, run.teacher, seed, folder, device, data)
         teacher = checkpoints.load(network)
-    objective = OBJECTIVES[run.objective](run, teacher, Path(data), folder / "oracle_rooms")
+    objective = run.objective(Ingredients(recipe, Path(data), teacher, folder / "oracle_rooms"))
     weights = RGB_ENCODER if run.pretrained else None
     state = place / "state.safetensors"
     if state.exists() and saved_run(state)[0] != recipe:
         shutil.rmtree(place)  # of an earlier declaration
     ship = run.ship and seed == 0
-    tuned_on = selection_pairs(recipe.size) if ship and run.objective == "zero_pair" else ()
+    tuned_on = selection_pairs(recipe.size) if ship and isinstance(objective, ZeroPair) else ()
     model = fit(
         recipe, objective, place, device=device, resume=True, progress=False, half=bool(ship), rgb_weights=weights,
         tuned_on=tuned_on,

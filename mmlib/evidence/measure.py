@@ -3,6 +3,7 @@
 import base64
 import functools
 import io
+import itertools
 from collections.abc import Collection
 
 import torch
@@ -16,10 +17,12 @@ from ..evaluation import evaluate
 from ..methods.cascade import Cascade
 from ..methods.colours import measure_colours, shipped_scenes
 from ..methods.styles import PHOTO, measure_styles
+from ..methods.supervised import Supervised
 from ..modalities import GREY_8, GREY_16
 from ..objectives import Objective
 from .grids import ALPHA, SHARE, Row
-from .runs import FIVE, Run
+from .ingredients import FIVE
+from .runs import Run
 
 
 def selection_pairs(size: int) -> tuple[SegmentationPairs, DepthPairs]:
@@ -65,6 +68,7 @@ def select(model, *sets: Rooms, pairs: Collection[tuple[str, str]] | None = None
     return measured
 
 
+UNSEEN = (("depth", "segmentation"), ("segmentation", "depth"))
 ALPHAS = tuple(k / 10 for k in range(11))
 EXAMPLES = (0, 1, 2, 3)  # the test rooms of the qualitative figures
 PICTURED = {
@@ -72,18 +76,6 @@ PICTURED = {
     "lent": "examples_lent",
 }  # fmt: skip
 """By the part of a result that a row measures, the part that keeps pictures of it."""
-
-MEASURED = {
-    "rgb_to_segmentation": (("rgb", "segmentation"),),
-    "rgb_to_depth": (("rgb", "depth"),),
-    "depth_student": (("depth", "segmentation"),),
-    "segmentation_student": (("segmentation", "depth"),),
-    "depth_oracle": (("depth", "segmentation"),),
-    "segmentation_oracle": (("segmentation", "depth"),),
-    "cyclegan": (("depth", "segmentation"), ("segmentation", "depth")),
-    "pix2pix": (("rgb", "segmentation"), ("depth", "rgb")),
-}
-"""The translations that an objective trains, where it is not all of them."""
 
 
 def measured_on(run: Run) -> str:
@@ -113,70 +105,61 @@ def sha256_of(name: str) -> str:
 
 def measure(model, run: Run, objective: Objective, pictured: Collection[Row]) -> dict:
     """All that tables and figures ask of a run's networks, on the test split, and pictures of what `pictured` show."""
-    kind = measured_on(run)
-    if kind in ("colours", "styles", "five"):
-        test = TEST[kind](model.recipe.size)
-        if kind == "five":
-            return measure_five(model, run, test)
-        if kind == "styles":
-            return measure_styles(model, test)
-        return measure_colours(model, test, {frozenset(pair) for pair in objective.pairs}, COLOURS[0])
-    validation = select(model, *selection_pairs(model.recipe.size), pairs=MEASURED.get(run.objective))
+    kind, size = measured_on(run), model.recipe.size
     if run.selects:
-        return validation
-    test, device = shipped("test", model.recipe.size), next(model.parameters()).device
-    if run.objective in MEASURED:
-        pairs = MEASURED[run.objective]
-        parts = [evaluate(model, test, sources=[source], targets=[target]) for source, target in pairs]
-        result = {**parts[0], "translations": translations_of(parts)}
-        if run.objective.endswith("oracle"):
-            for row in result["translations"].values():
-                row["seen"] = True  # by the oracle, on its own rooms
-    else:
-        result = evaluate(model, test)
+        return select(model, *selection_pairs(size), pairs=objective.translations)
+    test = TEST[kind](size)
+    if kind == "styles":
+        return measure_styles(model, test)
+    if kind == "colours":
+        return measure_colours(model, test, {frozenset(pair) for pair in objective.pairs}, COLOURS[0])
+    result = _translated(model, test, objective.translations)
+    if isinstance(objective, Supervised):
+        for row in result["translations"].values():
+            row["seen"] = True  # an oracle's, too, on rooms of its own
+    if kind == "five":
+        return result
+    if not objective.translations:
         hundred = test.subset(0, 100)
         result["alignment"] = {
             f"{first} – {second}": alignment(model, hundred, first, second)
             for first, second in (("rgb", "segmentation"), ("rgb", "depth"), ("depth", "segmentation"))
         }
-    if validation:
+    if validation := select(model, *selection_pairs(size), pairs=objective.translations):
         result["validation"] = validation
-    through = Cascade(model) if "rgb" in model.modalities else None
-    if run.objective in ("zero_pair", "pix2pix"):
-        ways = (("depth", "segmentation"), ("segmentation", "depth"))[: 1 if run.objective == "pix2pix" else 2]
-        parts = [evaluate(through, test, sources=[s], targets=[t], device=device) for s, t in ways]
-        result["through_rgb"] = translations_of(parts)
+    known = objective.translations or tuple(itertools.permutations(model.modalities, 2))
+    ways = [(s, t) for s, t in UNSEEN if {(s, "rgb"), ("rgb", t)} <= set(known)]
+    if ways:
+        result["through_rgb"] = _translated(Cascade(model), test, ways)["translations"]
     if run.fuses:
         result["fused"] = {
             f"rgb+{second}_to_{target}": {
                 lender: fusion(model, test, "rgb", second, target, ALPHAS, lender) for lender in ("rgb", second)
             }
-            for second, target in (("depth", "segmentation"), ("segmentation", "depth"))
+            for second, target in UNSEEN
         }
     for part, kept in PICTURED.items():
         if pairs := {tuple(row.translation.split("_to_")) for row in pictured if row.measured == part}:
-            shown = through if part == "through_rgb" else model
-            result[kept] = examples(shown, test, sorted(pairs), device, SHARE.get(part, ALPHA))
+            shown = Cascade(model) if part == "through_rgb" else model
+            result[kept] = examples(shown, test, sorted(pairs), SHARE.get(part, ALPHA))
     return result
 
 
-def measure_five(model, run: Run, test: Rooms) -> dict:
-    """The translations of a network of more than three modalities, or the one that it was trained for."""
-    if run.objective != "alone":
-        return evaluate(model, test)
-    source, target = run.pair
-    result = evaluate(model, test, sources=[source], targets=[target])
-    result["translations"][f"{source}_to_{target}"]["seen"] = True  # on pairs of its own
-    return result
+def _translated(model, rooms: Rooms, translations: Collection[tuple[str, str]]) -> dict:
+    """`evaluate` of these translations, or of all where there are none."""
+    if not translations:
+        return evaluate(model, rooms)
+    parts = [evaluate(model, rooms, sources=[source], targets=[target]) for source, target in translations]
+    return {**parts[0], "translations": translations_of(parts)}
 
 
-def examples(model, rooms: Rooms, pairs, device: torch.device, alpha: float = ALPHA) -> dict[str, str]:
+def examples(model, rooms: Rooms, pairs, alpha: float = ALPHA) -> dict[str, str]:
     """What a model makes of the rooms of the qualitative figures, by translation: PNGs in base64, rooms side by side.
 
     Only of targets that are stored as grey pixels: class ids, and millimetres. A source `rgb+depth` is fused with
     weight `alpha` on the second, and has the first one's indices.
     """
-    batch, made = rooms.batch(EXAMPLES[: len(rooms)]), {}
+    batch, made, device = rooms.batch(EXAMPLES[: len(rooms)]), {}, next(model.parameters()).device
     for source, target in pairs:
         kind = {GREY_8: (1, torch.uint8), GREY_16: (1000, torch.uint16)}.get(rooms.records[target].pixels)
         if kind:

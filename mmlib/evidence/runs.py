@@ -8,23 +8,33 @@ from dataclasses import dataclass
 from ..data.domains import COLOURS
 from ..methods.styles import PHOTO, STYLES
 from ..recipes import SIDE_INFORMATION, Phase, Recipe, preset
+from .ingredients import (
+    FIVE,
+    Maker,
+    combogan,
+    cyclegan,
+    mixed_cycles,
+    pix2pix,
+    plugged_in,
+    student,
+    supervised,
+    zero_pair,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Run:
     """One training of a grid, repeated over seeds.
 
-    `objective` is a key of `experiments.OBJECTIVES`. `teacher` names the run whose network, of the same seed, labels
-    for this one, or is the network that a modality is plugged into. `pair`: source and target of a supervised run; or
-    RGB and the modality that is plugged in. `fuses`: Figure 7 is measured of it, too. `pretrained`: the RGB encoder
-    starts from `RGB_ENCODER`. `selects`: a choice rests on it, so it is measured on `selection_pairs` alone, never on
-    the test. `ship`: the name under which the network of seed 0 goes to `data/checkpoints`, in half precision.
+    `objective` makes what is trained. `teacher` names the run whose network, of the same seed, labels for this one, or
+    is the network that a modality is plugged into. `fuses`: Figure 7 is measured of it, too. `pretrained`: the RGB
+    encoder starts from `RGB_ENCODER`. `selects`: a choice rests on it, so it is measured on `selection_pairs` alone,
+    never on the test. `ship`: the name under which the network of seed 0 goes to `data/checkpoints`, in half precision.
     """
 
     recipe: Recipe
-    objective: str = "zero_pair"
+    objective: Maker = zero_pair
     teacher: str = ""
-    pair: tuple[str, str] | None = None
     fuses: bool = False
     pretrained: bool = False
     selects: bool = False
@@ -71,18 +81,22 @@ def runs(name: str) -> dict[str, Run]:
         # as many steps as the student and its teacher have together
         "none_long": Run(none.with_steps(long), fuses=True),
         "pseudo_pairs_long": Run(taught.with_steps(long), fuses=True),
-        "rgb_to_segmentation": Run(first, "rgb_to_segmentation"),
-        "rgb_to_depth": Run(first, "rgb_to_depth"),
-        "depth_student": Run(first, "depth_student", teacher="rgb_to_segmentation"),
-        "segmentation_student": Run(first, "segmentation_student", teacher="rgb_to_depth"),
-        "rgb_to_segmentation_long": Run(first.with_steps(long), "rgb_to_segmentation"),
-        "rgb_to_depth_long": Run(first.with_steps(long), "rgb_to_depth"),
-        "depth_student_long": Run(first.with_steps(long), "depth_student", teacher="rgb_to_segmentation_long"),
-        "segmentation_student_long": Run(first.with_steps(long), "segmentation_student", teacher="rgb_to_depth_long"),
-        "depth_oracle": Run(first, "depth_oracle"),
-        "segmentation_oracle": Run(first, "segmentation_oracle"),
-        "depth_oracle_long": Run(first.with_steps(long), "depth_oracle"),
-        "segmentation_oracle_long": Run(first.with_steps(long), "segmentation_oracle"),
+        "rgb_to_segmentation": Run(first, supervised("rgb", "segmentation")),
+        "rgb_to_depth": Run(first, supervised("rgb", "depth")),
+        "depth_student": Run(first, student("depth", "segmentation"), teacher="rgb_to_segmentation"),
+        "segmentation_student": Run(first, student("segmentation", "depth"), teacher="rgb_to_depth"),
+        "rgb_to_segmentation_long": Run(first.with_steps(long), supervised("rgb", "segmentation")),
+        "rgb_to_depth_long": Run(first.with_steps(long), supervised("rgb", "depth")),
+        "depth_student_long": Run(
+            first.with_steps(long), student("depth", "segmentation"), teacher="rgb_to_segmentation_long"
+        ),
+        "segmentation_student_long": Run(
+            first.with_steps(long), student("segmentation", "depth"), teacher="rgb_to_depth_long"
+        ),
+        "depth_oracle": Run(first, supervised("depth", "segmentation")),
+        "segmentation_oracle": Run(first, supervised("segmentation", "depth")),
+        "depth_oracle_long": Run(first.with_steps(long), supervised("depth", "segmentation")),
+        "segmentation_oracle_long": Run(first.with_steps(long), supervised("segmentation", "depth")),
         **_many_modalities(none),
         **_domains(base),
         **_rivals(first),
@@ -94,15 +108,11 @@ def _many_modalities(none: Recipe) -> dict[str, Run]:
     alone, on pairs of its own."""
     plugged = _weighted(none, lambda_pseudo=1.0)
     return {
-        "five_jointly": Run(none.replace(modalities=FIVE), "five_jointly"),
-        "normals_plugged": Run(
-            plugged.replace(modalities=FIVE[:4]), "plug_in", teacher="none", pair=("rgb", "normals")
-        ),
-        "albedo_plugged": Run(
-            plugged.replace(modalities=FIVE), "plug_in", teacher="normals_plugged", pair=("rgb", "albedo")
-        ),
+        "five_jointly": Run(none.replace(modalities=FIVE)),
+        "normals_plugged": Run(plugged.replace(modalities=FIVE[:4]), plugged_in("normals"), teacher="none"),
+        "albedo_plugged": Run(plugged.replace(modalities=FIVE), plugged_in("albedo"), teacher="normals_plugged"),
         **{
-            f"alone_{source}_to_{target}": Run(none.replace(modalities=FIVE), "alone", pair=(source, target))
+            f"alone_{source}_to_{target}": Run(none.replace(modalities=FIVE), supervised(source, target))
             for source, target in itertools.permutations(FIVE, 2)
         },
     }
@@ -119,18 +129,17 @@ def _domains(base: Recipe) -> dict[str, Run]:
     ships = base.name == "domains"  # other presets are for trying
     colours, styles = {"modalities": COLOURS}, {"modalities": (PHOTO, *STYLES)}
     return {
-        "colours_mixed": Run(base.replace(**colours), "mixed_cycles", ship="colours" if ships else ""),
-        "colours_apart": Run(apart.replace(**colours), "mixed_cycles"),
-        "colours_combogan": Run(base.replace(**colours), "combogan"),
+        "colours_mixed": Run(base.replace(**colours), mixed_cycles, ship="colours" if ships else ""),
+        "colours_apart": Run(apart.replace(**colours), mixed_cycles),
+        "colours_combogan": Run(base.replace(**colours), combogan),
         **{  # each with twice the steps that a pair with the anchor has
-            f"colours_{a}_{b}": Run(base.replace(modalities=(a, b)).with_steps(base.steps // 5), "combogan")
+            f"colours_{a}_{b}": Run(base.replace(modalities=(a, b)).with_steps(base.steps // 5), combogan)
             for a, b in COLOUR_PAIRS
         },
-        "styles_mixed": Run(base.replace(**styles), "mixed_cycles", ship="styles" if ships else ""),
+        "styles_mixed": Run(base.replace(**styles), mixed_cycles, ship="styles" if ships else ""),
     }
 
 
-FIVE = ("rgb", "depth", "segmentation", "normals", "albedo")
 ANCHORS = (COLOURS[0], PHOTO)
 COLOUR_PAIRS = (("red", "green"), ("white", "black"), ("orange", "purple"))
 """The unseen pairs that are trained by themselves, too, for comparison."""
@@ -180,9 +189,9 @@ def _rivals(first: Recipe) -> dict[str, Run]:
     unet = base.replace(widths=(*resnet.widths, 2 * wide), convolutions=(1,) * 4)
     muon = {"optimizer": "muon", "learning_rate": 2e-3}
     return {
-        "cyclegan": Run(resnet, "cyclegan"),
-        "pix2pix": Run(unet.replace(learning_rate=2e-3), "pix2pix"),
-        "pix2pix_adam_0.0002": Run(unet, "pix2pix", selects=True),
-        "pix2pix_muon_0.02": Run(unet.replace(**muon, muon_rate=0.02), "pix2pix", selects=True),
-        "pix2pix_muon_0.06": Run(unet.replace(**muon, muon_rate=0.06), "pix2pix", selects=True),
+        "cyclegan": Run(resnet, cyclegan),
+        "pix2pix": Run(unet.replace(learning_rate=2e-3), pix2pix),
+        "pix2pix_adam_0.0002": Run(unet, pix2pix, selects=True),
+        "pix2pix_muon_0.02": Run(unet.replace(**muon, muon_rate=0.02), pix2pix, selects=True),
+        "pix2pix_muon_0.06": Run(unet.replace(**muon, muon_rate=0.06), pix2pix, selects=True),
     }

@@ -21,6 +21,8 @@ class CycleGAN(OnZeroPairs):
     `discriminator_widths`; λ_GAN weighs the GANs.
     """
 
+    translations = (("depth", "segmentation"), ("segmentation", "depth"))
+
     def networks(self, recipe: Recipe) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)

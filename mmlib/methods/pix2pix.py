@@ -18,7 +18,7 @@ class Pix2Pix(OnZeroPairs):
     Recipe: `widths` of the U-Net, `discriminator_widths`; λ_GAN weighs the GANs.
     """
 
-    pairs = (("rgb", "segmentation"), ("depth", "rgb"))  # a pair for each set
+    translations = (("rgb", "segmentation"), ("depth", "rgb"))  # a pair for each set
 
     def networks(self, recipe: Recipe) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
@@ -27,7 +27,7 @@ class Pix2Pix(OnZeroPairs):
                 f"{source}_to_{target}": UNetGenerator(
                     self.records[source].channels, self.records[target].channels, recipe.widths
                 )
-                for source, target in self.pairs
+                for source, target in self.translations
             }
             return initialise(Pairwise(generators, self.records))
 
@@ -40,12 +40,12 @@ class Pix2Pix(OnZeroPairs):
                     nn.BatchNorm2d,
                 )
             )
-            for source, target in self.pairs
+            for source, target in self.translations
         }
 
     def terms(self, model: Pairwise, batches, recipe: Recipe, phase: Phase, random, average=None):
         terms, judged = {}, {}
-        for (source, target), pair in zip(self.pairs, batches):
+        for (source, target), pair in zip(self.translations, batches):
             x, y = pair.images[source], pair.images[target]
             y_hat = model.translate(x, source, target)
             record = self.records[target]

@@ -22,6 +22,7 @@ class Student(Objective):
                 raise ValueError(f"split {pairs.split} holds {', '.join(pairs.modalities)}, not {name}")
         self.sets: tuple[Rooms, ...] = (pairs,)
         self.teacher, self.source, self.target, self.anchor = teacher.eval(), source, target, anchor
+        self.translations = ((source, target),)
 
     @property
     def records(self) -> dict[str, Modality]:

@@ -19,6 +19,7 @@ class Supervised(Objective):
                 raise ValueError(f"split {pairs.split} holds {', '.join(pairs.modalities)}, not {name}")
         self.sets: tuple[Rooms, ...] = (pairs,)
         self.source, self.target = source, target
+        self.translations = ((source, target),)
 
     def terms(self, model: MixAndMatch, batches, recipe: Recipe, phase: Phase, random, average=None):
         """The target's loss; nothing to judge."""

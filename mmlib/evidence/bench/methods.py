@@ -8,13 +8,12 @@ from ...methods.mixed_cycles import MixedCycles
 from ...networks import MixAndMatch
 from ...recipes import preset
 from ...training import Trainer, probe
-from ..experiments import OBJECTIVES
+from ..ingredients import Ingredients
 from ..runs import runs
 from .timing import step_seconds, where
 
 METHODS = (
-    "cyclegan", "pix2pix", "rgb_to_segmentation", "depth_student", "pooling", "pseudo_pairs", "pseudo_pairs_none",
-    "pseudo_pairs_long",
+    "cyclegan", "pix2pix", "rgb_to_segmentation", "depth_student", "pooling", "none", "pseudo_pairs", "none_long",
 )  # fmt: skip
 
 
@@ -30,7 +29,7 @@ def bench_methods(preset_name: str = "ablation", steps: int = 5, device: str = "
         teacher = MixAndMatch.from_recipe(run.recipe) if run.teacher else None
         for phase in run.recipe.phases:
             recipe = run.recipe.replace(phases=(phase,))
-            trainers[name, phase] = Trainer(recipe, OBJECTIVES[run.objective](run, teacher, None), machine)
+            trainers[name, phase] = Trainer(recipe, run.objective(Ingredients(recipe, teacher=teacher)), machine)
     seconds = step_seconds(trainers, steps)
     minutes = {
         name: sum(phase.steps * seconds[name, phase] for phase in declared[name].recipe.phases) / 60 for name in METHODS
