@@ -1,7 +1,7 @@
 # The course and its tests. `make` alone lists what there is.
 PYTHON ?= python3
 VENV ?= .venv
-STEPS ?= 1500
+STEPS ?= 900
 DEVICE ?= auto
 OUT ?= runs/zero_pair
 JOBS ?= 2
@@ -26,27 +26,27 @@ $(READY): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.txt
 	@touch $@
 
-run: $(READY)  ## train for STEPS=1500 steps in notebook 04, headless, and leave all results in OUT=runs/zero_pair
-	@mkdir -p $(OUT)
+run: $(READY)  ## train for STEPS=900 steps in notebook 04, headless, and leave all results in OUT=runs/zero_pair
+	@mkdir -p "$(OUT)"
 	@echo "Training $(STEPS) steps. A stopped run goes on where it was; OUT=... names another folder."
 	$(BIN)/python -m papermill --kernel python3 --execution-timeout 14400 --no-progress-bar --log-output \
-	  -p steps 40 -p library_steps $(STEPS) -p device $(DEVICE) -p out $(OUT) \
-	  notebooks/04_zero_pair_training.ipynb $(OUT)/04_zero_pair_training.ipynb
+	  -p steps 40 -p library_steps $(STEPS) -p device $(DEVICE) -p out "$(OUT)" \
+	  notebooks/04_zero_pair_training.ipynb "$(OUT)/04_zero_pair_training.ipynb"
 	@echo
 	@$(BIN)/python -c 'import json, sys; from mmlib import table; print(table(json.load(open(sys.argv[1]))))' \
-	  $(OUT)/metrics.json
+	  "$(OUT)/metrics.json"
 	@echo "Everything is in $(OUT): the executed notebook, checkpoint, log, metrics.json and figures."
 
 course: OUT = runs/course
 course: $(READY)  ## run all notebooks in order, headless, into OUT=runs/course
-	$(BIN)/python -m mmlib course --out $(OUT) -p device $(DEVICE)
+	$(BIN)/python -m mmlib course --out "$(OUT)" -p device $(DEVICE)
 
 lab: $(READY)  ## open the notebooks in JupyterLab
 	$(BIN)/python -m jupyter lab --notebook-dir=notebooks
 
 html: OUT = runs/html
 html: $(READY)  ## make web pages of the executed notebooks, with a contents page, in OUT=runs/html
-	$(BIN)/python -m mmlib html --out $(OUT)
+	$(BIN)/python -m mmlib html --out "$(OUT)"
 
 test: $(READY)  ## run the tests, and every notebook against its committed outputs, JOBS=2 files at a time
 	MMLIB_STEPS=40 OMP_NUM_THREADS=$$($(BIN)/python -c 'import os; print(max(1, (os.cpu_count() or 1) // $(JOBS)))') \
@@ -65,14 +65,15 @@ $(BROWSER): $(READY) tests/browser/requirements.txt
 notebooks: $(READY)  ## execute NOTEBOOKS=notebooks/*.ipynb in place, as they are committed
 	$(BIN)/python -m mmlib execute $(NOTEBOOKS)
 
-lint: $(READY)  ## check style, formatting, and that imports point down
+lint: $(READY)  ## check style, formatting, English, and that imports point down
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python tests/language.py
 
 gpu: OUT = runs/gpu
 gpu:  ## what only a GPU can say, in nine minutes, with PYTHON=python3 as it is; SMOKE=1 tries it in a minute on a CPU
-	$(PYTHON) tests/gpu.py $(OUT)
+	$(PYTHON) tests/gpu.py "$(OUT)"
 
 speedrun: $(READY)  ## from nothing to a zero-pair mIoU of 0.40, three seeds on a clock
 	$(BIN)/python -m mmlib speedrun --device $(DEVICE)

@@ -1,6 +1,6 @@
 """Mix and match networks (Wang, van de Weijer, Herranz, CVPR 2018): zero-pair image translation.
 
-The files beside this one are the paper, a file a section:
+The files beside this one are the paper, one file per section:
 
     modalities     what the networks read and write     objectives    what they minimise (section 4.3)
     losses         the terms of section 4.3             training      one step, and `fit`
@@ -9,7 +9,7 @@ The files beside this one are the paper, a file a section:
     blocks         the bricks of Tables 5 to 8          audit         was it really zero-pair?
     networks       encoders, decoders, `MixAndMatch`    checkpoints   weights and their records
 
-`muon` is an optimiser, `pretrained` reads VGG-16, `state` keeps the folder of a run, `files` reads and writes files.
+`pretrained` starts the RGB encoder from VGG-16, `state` keeps the folder of a run, `files` reads and writes files.
 The wings: `data` for whoever brings data, `hardware` for whoever runs a training, `methods` for whoever compares,
 `evidence` for maintainers, `course` for learners and instructors, `rooms` for whoever renders more, `commands` for
 whoever types. Imports point down only:

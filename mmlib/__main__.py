@@ -10,6 +10,9 @@ from .commands import app
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; what a user can mend is one sentence on standard error and exit status 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a file gets UTF-8, and a terminal what it can show
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
     try:
         if not arguments:
             raise ValueError("name a COMMAND: python -m mmlib --help lists them")
@@ -23,6 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (MemoryError, RuntimeError) as error:
         from .hardware.guards import out_of_memory
 
+        if "DataLoader worker" in str(error):
+            print("mmlib: a worker process was killed (out of memory, or /dev/shm too small): take fewer --workers, or "
+                  "docker run --shm-size=2g; go on with --resume", file=sys.stderr)  # fmt: skip
+            return 2
         if not out_of_memory(error):
             raise
         less = "not enough memory for this: a smaller batch, size or widths needs less"

@@ -9,15 +9,17 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from .data.sets import ranges
+from .data.sets import Rooms, ranges
 from .data.shipped import SHIPPED
 from .evaluation import aligned
 from .files import fitted
 from .modalities import KNOWN
 
 
-def audit(record: dict) -> list[str]:
+def audit(record: dict, test: Rooms | None = None) -> list[str]:
     """Problems of a checkpoint's claim to be zero-pair, one sentence each; an empty list is a clean record.
+
+    `test`: the rooms that were kept for the evaluation; without it, those of the shipped test split.
 
     The record lists every data set that training or model selection was given: its modalities, rooms and hash. A clean
     audit proves that, as recorded, no room gave two modalities besides RGB, in one data set or across two, and that
@@ -30,10 +32,11 @@ def audit(record: dict) -> list[str]:
     names = _names(record)
     if bad := [index for index, entry in enumerate(entries) if not _well_formed(entry, names)]:
         return [f"entry {index} of the record's data is incomplete or malformed" for index in bad]
+    kept = _test_rooms() if test is None else ranges(test.rooms)
     problems = [
         f"the test split was used for {entry['role']}"
         for entry in entries
-        if entry["split"] == "test" or _shared(entry["rooms"], _test_rooms())
+        if entry["split"] == "test" or _shared(entry["rooms"], kept)
     ]
     if not any(entry["role"] == "training" for entry in entries):
         problems.append("the record lists no training data: what this checkpoint was trained on cannot be told")
@@ -91,9 +94,9 @@ def _shared(left: list[list[int]], right: list[list[int]]) -> list[list[int]]:
     return sorted([first, last] for first, last in both if first <= last)
 
 
-def describe_audit(record: dict) -> str:
-    """The data that a record lists as a table for people, and under it the verdict."""
-    verdict = audit(record)
+def describe_audit(record: dict, test: Rooms | None = None) -> str:
+    """The data that a record lists as a table for people, and under it the verdict; `test` as in `audit`."""
+    verdict = audit(record, test)
     rows = [("role", "split", "modalities", "rooms", "sha256")]
     entries, names = (record.get("data") or [], _names(record)) if isinstance(record, dict) else ([], set())
     for entry in (entry for entry in entries if _well_formed(entry, names)):

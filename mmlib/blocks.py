@@ -1,5 +1,7 @@
 """The bricks of networks: SegNet's convolution, pooling and unpooling; discriminators; CycleGAN's residual halves."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -70,32 +72,6 @@ def upsample(features: torch.Tensor) -> torch.Tensor:
     return F.interpolate(features, scale_factor=2, mode="nearest")
 
 
-class ImagePool(nn.Module):
-    """The last images made, of which a discriminator is shown an older one every other time (CycleGAN, section 4).
-
-    `shape`: (C, H, W) of an image; its buffers are part of the training state.
-    """
-
-    def __init__(self, shape: tuple[int, int, int], size: int = 50):
-        super().__init__()
-        self.register_buffer("images", torch.zeros(size, *shape))
-        self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
-
-    def forward(self, made: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-        """The images to show in place of `made` (N, C, H, W), which the pool remembers."""
-        shown = made.clone()
-        for index, image in enumerate(made):
-            filled, size = int(self.filled), len(self.images)
-            if filled < size:
-                self.images[filled] = image
-                self.filled += 1
-            elif torch.rand((), generator=random, device=random.device) < 0.5:
-                older = int(torch.randint(size, (), generator=random, device=random.device))
-                shown[index] = self.images[older]
-                self.images[older] = image
-        return shown
-
-
 class Discriminator(nn.Module):
     """What judges images: scores (N, 1, h, w) that should be 1 for real images and 0 for made ones.
 
@@ -103,7 +79,7 @@ class Discriminator(nn.Module):
     """
 
     compiles = True
-    pool: ImagePool | None = None
+    pool: nn.Module | None = None
 
     def shown(self, made: torch.Tensor, random: torch.Generator) -> torch.Tensor:
         """The made images that a step of its own training judges."""
@@ -166,9 +142,7 @@ def group_norm(width: int) -> nn.Module:
     return nn.GroupNorm(max(1, width // 4), width)
 
 
-def resnet_down(
-    inputs: int, widths: tuple[int, ...], residuals: int, normalization=nn.InstanceNorm2d
-) -> list[nn.Module]:
+def resnet_down(inputs: int, widths: Sequence[int], residuals: int, normalization=nn.InstanceNorm2d) -> list[nn.Module]:
     """The first half of CycleGAN's generator (appendix 7.2): (N, inputs, H, W) → (N, widths[-1], H / 4, W / 4).
 
     `widths`, here three: of the first 7×7 convolution and of each strided one; then residual blocks. `normalization`: a
@@ -181,9 +155,7 @@ def resnet_down(
     return layers + [Residual(widths[-1], normalization) for _ in range(residuals)]
 
 
-def resnet_up(
-    outputs: int, widths: tuple[int, ...], residuals: int = 0, normalization=nn.InstanceNorm2d
-) -> list[nn.Module]:
+def resnet_up(outputs: int, widths: Sequence[int], residuals=0, normalization=nn.InstanceNorm2d) -> list[nn.Module]:
     """The other half, residual blocks first, with a linear output."""
     layers: list[nn.Module] = [Residual(widths[-1], normalization) for _ in range(residuals)]
     for wide, narrow in zip(widths[:0:-1], widths[-2::-1]):

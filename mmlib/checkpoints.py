@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch.overrides import TorchFunctionMode
 
 from .files import DIMENSIONS, FILE_BYTES, JSON_BYTES, brief, fitted, json_object, read_file, require_file, write
-from .modalities import Modality
+from .modalities import KNOWN, Modality, classified
 from .networks import MixAndMatch
 from .recipes import Recipe, from_dict
 
@@ -80,6 +80,10 @@ def load(path: str | Path, recipe: Recipe | None = None, records: Collection[Mod
     path, record = _named(path).with_suffix(".safetensors"), verified_record(path)
     try:
         trained = from_dict(record.get("recipe") or {})
+        own = fitted(
+            record.get("classes", {}), dict[str, Annotated[tuple[str, ...], Meta(min_length=2, max_length=256)]]
+        )
+        records = (*(classified(name, classes) for name, classes in own.items() if name in KNOWN), *records)
         expected = _shapes(trained, records)
     except ValueError as error:
         raise ValueError(f"{path.with_suffix('.json')}: {brief(error)}") from error
@@ -113,14 +117,32 @@ def _shapes(recipe: Recipe, records: Collection[Modality]) -> dict[str, torch.Te
 
 
 def _named(path: str | Path) -> Path:
-    """The path, if it names a file at all."""
+    """The path, if it names a file at all; that of the checkpoint in the folder of a run."""
+    if Path(path).is_dir() and (Path(path) / "checkpoint.json").exists():
+        return Path(path) / "checkpoint"
     if not Path(path).name:
         raise ValueError(f"{str(path)!r} is not a checkpoint: give the path of NAME.safetensors")
     return Path(path)
 
 
+def start_from(model: torch.nn.Module, path: str | Path) -> str:
+    """Give networks the weights of a checkpoint; returns their hash. `ValueError` names a network that differs."""
+    trained = load(path)
+    weights, wanted = trained.state_dict(), model.state_dict()
+    shapes = [{(name, tensor.shape) for name, tensor in held.items()} for held in (weights, wanted)]
+    if differ := sorted(name for name, _ in shapes[0] ^ shapes[1]):
+        raise ValueError(f"{path}: its networks have other tensors, the first is {differ[0]}: give its recipe, too")
+    model.load_state_dict(weights)
+    return trained.record["weights_sha256"]
+
+
 def require_same(saved: Recipe, asked: Recipe, path: str | Path) -> None:
     """`ValueError` naming each key in which two recipes differ."""
+    if saved.steps != asked.steps and saved == asked.with_steps(saved.steps):
+        raise ValueError(
+            f"{path}: a run of {saved.steps} steps, not of {asked.steps}; its learning rate was planned to end there. "
+            "To train on from its weights, start another folder with --from THIS_FOLDER"
+        )
     saved_keys, asked_keys = saved.to_dict(), asked.to_dict()
     differ = [f"{key} ({brief(saved_keys[key])} there, {brief(asked_keys[key])} here)" for key in saved_keys
               if saved_keys[key] != asked_keys[key]]  # fmt: skip

@@ -6,16 +6,13 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from .data.sets import Rooms
+from .data.sources import require
 from .metrics import iou
 
 
 def seen(source: str, target: str, anchor: str = "rgb") -> bool:
     """Whether training had pairs of these: each is paired with the anchor alone, so depth ↔ segmentation never is."""
     return source == target or anchor in (source, target)
-
-
-def device_of(model) -> torch.device | None:
-    return next((p.device for p in model.parameters()), None) if isinstance(model, torch.nn.Module) else None
 
 
 @contextlib.contextmanager
@@ -31,33 +28,35 @@ def eval_mode(model) -> Iterator[None]:
             part.training = training
 
 
+def in_batches(
+    model, rooms: Rooms, batch_size: int, device: torch.device | str | None = None
+) -> Iterator[tuple[range, dict[str, torch.Tensor]]]:
+    """Positions and raw images of all rooms, batch by batch, on a device, or where the model is."""
+    if device is None and isinstance(model, torch.nn.Module):
+        device = next((weight.device for weight in model.parameters()), None)
+    for start in range(0, len(rooms), batch_size):
+        positions = range(start, min(start + batch_size, len(rooms)))
+        yield positions, {name: raw.to(device) for name, raw in rooms.batch(positions).items()}
+
+
 @torch.inference_mode()
 def evaluate(
-    model,
-    rooms: Rooms,
-    batch_size: int = 25,
-    device: torch.device | str | None = None,
-    sources: Sequence[str] | None = None,
-    targets: Sequence[str] | None = None,
+    model, rooms: Rooms, batch_size: int = 25, device=None, sources: Sequence[str] = (), targets: Sequence[str] = ()
 ) -> dict:
     """Measure every translation of a model on `Triplets`, or some of them on any rooms that hold what they need.
 
-    `model` has what a `Translator` has; a module is put in eval mode,
-    and each part of it back in the mode it had. Images go to `device`, or to where the module is. Each input is encoded
-    once and decoded into every target. `sources` and `targets` narrow the table. Returns {"rooms", "size", "split",
+    `model` has what a `Translator` has; a module is put in eval mode, and each part of it back in the mode it had.
+    Images go to `device`, or to where the module is. Each input is encoded once and decoded into every target.
+    `sources` and `targets` narrow the table. Returns {"rooms", "size", "split",
     "data_sha256", "translations": {"depth_to_segmentation": {…, "seen": False}, …}}.
     """
     sources = tuple(sources or model.modalities)
     targets = tuple(targets or model.modalities)
-    if absent := [name for name in dict.fromkeys(sources + targets) if name not in rooms.modalities]:
-        raise ValueError(f"{rooms.split} holds {', '.join(rooms.modalities)}; {', '.join(absent)} was asked for")
+    require(rooms.split, rooms.modalities, dict.fromkeys(sources + targets))
     anchor = "rgb" if "rgb" in rooms.modalities else model.modalities[0]
     metrics = {(source, target): rooms.records[target].metric() for source in sources for target in targets}
-    device = device or device_of(model)
     with eval_mode(model):
-        for start in range(0, len(rooms), batch_size):
-            batch = rooms.batch(range(start, min(start + batch_size, len(rooms))))
-            batch = {name: raw.to(device) for name, raw in batch.items()}
+        for _, batch in in_batches(model, rooms, batch_size, device):
             for source in sources:
                 encoding = model.encode(rooms.records[source].to_input(batch[source]), source)
                 for target in targets:
@@ -85,14 +84,21 @@ def confusion_by_room(
     """
     record = rooms.records["segmentation"]
     metrics = [record.metric() for _ in rooms.rooms]
-    for start in range(0, len(rooms), batch_size):
-        indices = range(start, min(start + batch_size, len(rooms)))
-        batch = rooms.batch(indices)
-        image = rooms.records[source].to_input(batch[source].to(device or device_of(model)))
-        prediction = record.to_raw(model.decode(model.encode(image, source), "segmentation"))
-        for index, p, t in zip(indices, prediction, batch["segmentation"]):
-            metrics[index].update(p, t)
+    for positions, batch in in_batches(model, rooms, batch_size, device):
+        encoding = model.encode(rooms.records[source].to_input(batch[source]), source)
+        prediction = record.to_raw(model.decode(encoding, "segmentation"))
+        for position, p, t in zip(positions, prediction, batch["segmentation"]):
+            metrics[position].update(p, t)
     return torch.stack([metric.confusion for metric in metrics])
+
+
+def rooms_by_rank(confusions: torch.Tensor, shares: Sequence[float] = (0.9, 0.5, 0.1)) -> list[int]:
+    """Rooms to show by a rule: for each share, the position of the room that this share of the rooms is worse than.
+
+    Rooms are in the order of their own mIoU; `confusions` (rooms, K, K) as from `confusion_by_room`.
+    """
+    order = iou(confusions).nanmean(-1).argsort(stable=True)
+    return [int(order[min(int(share * len(order)), len(order) - 1)]) for share in shares]
 
 
 def bootstrap(confusions: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
@@ -112,8 +118,7 @@ def table(result: dict) -> str:
     rows = []
     for name, row in result["translations"].items():
         source, target = name.split("_to_")
-        measures = {key: value for key, value in row.items() if isinstance(value, float)}
-        cells = [f"{key} {value:.3f}" for key, value in measures.items()]
+        cells = [f"{key} {value:.3f}" for key, value in row.items() if isinstance(value, float)]
         rows.append((f"{source} → {target}", "" if row["seen"] else "*", "  ".join(cells)))
     head = f"{result['rooms']} rooms of {result['split']}, {result['size']} × {result['size']} (* unseen pair)"
     return f"{head}\n{aligned(rows)}"

@@ -40,11 +40,6 @@ PIXELS = 2**33  # of all images of a modality in a data set, which are kept in m
 DIMENSIONS = 8  # of a tensor; with thousands of them PyTorch overflows the stack
 
 
-def image_bytes(size: int) -> int:
-    """The most that the file of a square image may have: 8 bytes a pixel, and 1 MB for profile and comments."""
-    return 8 * size**2 + 2**20
-
-
 # ── Readers ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -71,7 +66,7 @@ def json_object(content: bytes) -> dict:
     if content.count(b"[") + content.count(b"{") > JSON_BRACKETS:
         raise ValueError(f"it has more than {JSON_BRACKETS:,} lists and objects")
     try:
-        value = json.loads(content.decode())
+        value = json.loads(content.decode("utf-8-sig"))
     except RecursionError:
         raise ValueError("its lists or objects are nested too deeply") from None
     if not isinstance(value, dict):
@@ -94,24 +89,6 @@ def fitted(value: object, kind: type[T], strict: bool = True) -> T:
             problem = f"must be one of {', '.join(get_args(kind))}"
         field = field.strip("`.")
         raise ValueError(brief(f"{field} {problem}".strip())) from None
-
-
-def index_object(content: bytes, where: str | Path, form: str, kind: type, made: str, advice: str) -> dict:
-    """The index of a data set: a JSON object that says format `form` and has what `kind` asks for.
-
-    `ValueError` names the file `where`, what is wrong, and `made` or `advice`: what alone is read, or what to do.
-    """
-    try:
-        index = json_object(content)
-    except ValueError as error:
-        raise ValueError(f"{where} is not JSON ({brief(error)}): {advice}") from None
-    if index.get("format") != form:
-        raise ValueError(f"{where} does not say format {form!r}: only {made} are read")
-    try:
-        fitted(index, kind)
-    except ValueError as error:
-        raise ValueError(f"{where} is no index ({error}): {advice}") from None
-    return index
 
 
 def fit_fields(record: object) -> None:
@@ -186,9 +163,8 @@ def write_json(result: dict, path: str | Path) -> None:
     text = json.dumps(_rounded(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if str(path) == "-":
         sys.stdout.write(text)
-        return
-    with written_whole(path) as stream:
-        stream.write(text.encode())
+    else:
+        write(path, text.encode())
 
 
 def _rounded(value):
@@ -219,6 +195,5 @@ def put(page: str | Path, begin: str, end: str, text: str) -> bool:
         raise ValueError(f"{page} lacks the markers {begin} and {end}: put them where the table belongs")
     new = old[: old.index(begin)] + f"{begin}\n{text}\n" + old[old.index(end) :]
     if new != old:
-        with written_whole(page) as stream:
-            stream.write(new.encode())
+        write(page, new.encode())
     return new != old

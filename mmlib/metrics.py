@@ -98,6 +98,26 @@ class RGBMetrics:
         return {"psnr": 20 * math.log10(255 / rmse) if rmse else None, "rmse": rmse}
 
 
+class NumberMetrics:
+    """Maps of numbers in which all pixels count: `mae`, the mean absolute error, and `rmse`, in the map's own unit."""
+
+    headline = "mae"
+
+    def __init__(self):
+        self.values = 0
+        self.absolute = self.square = 0.0
+
+    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
+        prediction, target = _same_shape(prediction, target)
+        error = prediction.double() - target.double()
+        self.absolute += error.abs().sum().item()
+        self.square += (error**2).sum().item()
+        self.values += error.numel()
+
+    def compute(self) -> dict:
+        return {"mae": _ratio(self.absolute, self.values), "rmse": _root(_ratio(self.square, self.values))}
+
+
 class NormalsMetrics:
     """The angle between unit vectors, in degrees, where the target is a hit: `mean`, `median`, and `within11`,
     `within22`, `within30`, the shares of pixels within 11.25°, 22.5° and 30° (Fouhey et al. 2013)."""

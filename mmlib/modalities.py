@@ -7,9 +7,11 @@ Three forms of an image appear in this library:
   0 = no hit, segmentation `int64` class ids (N, 1, H, W) with 0 = Unknown;
 * *network*: the `float32` tensors that encoders read (`to_input`) and decoders write (`to_raw` goes back).
 
-A new modality is one more record. Data sets and networks hold the records of their modalities, by name (`records`).
+A new modality is one more record: `segmentation` makes that of a class map, `numbers` that of one number per pixel.
+Data sets and networks hold the records of their modalities, by name (`records`).
 """
 
+import colorsys
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence
@@ -66,8 +68,9 @@ class Modality:
     pseudo-pairs. `resample` is how its pixels may be interpolated, `mirrored(raw)` what else a mirror does to them,
     besides moving them, and `zoomed(raw, share)` what else it does to show a share (N, 1, 1, 1) of the image's side as
     all of it. Files lie in `folder` and end in `suffix`. `from_stored` turns stored pixels (channels, H, W) into raw
-    ones, which a batch holds as `raw_dtype`, and `to_stored` goes back where it can; `problem(raw)` says what is wrong
-    with one raw image, or returns None.
+    ones, which a batch holds as `raw_dtype`, and `to_stored` goes back where it can; `photographic` images are colours
+    for the eye, so that a grey or CMYK file may become RGB; `problem(raw)` says what is wrong with one raw image, or
+    returns None.
     """
 
     name: str
@@ -91,6 +94,7 @@ class Modality:
     from_stored: Callable[[torch.Tensor], torch.Tensor] = lambda pixels: pixels
     to_stored: Callable[[torch.Tensor], torch.Tensor] = lambda raw: raw
     raw_dtype: torch.dtype = torch.uint8
+    photographic: bool = False
     problem: Callable[[torch.Tensor], str | None] = lambda raw: None
     mirrored: Callable[[torch.Tensor], torch.Tensor] = lambda raw: raw
     zoomed: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = lambda raw, share: raw
@@ -99,6 +103,8 @@ class Modality:
         """A library's record travels between processes as its name, because functions without a name cannot travel."""
         if KNOWN.get(self.name) is self:
             return modality, (self.name,)
+        if self.classes and self.name in KNOWN and classified(self.name, self.classes) is self:
+            return classified, (self.name, self.classes)
         return (domain, (self.name,)) if domain(self.name) is self else super().__reduce_ex__(protocol)
 
 
@@ -149,6 +155,7 @@ RGB = Modality(
     decoder_uses_side_information=False,  # the paper's footnote 4: indices leave grid-like artefacts in RGB
     encoder_batch_norm=False,  # so that VGG-16's weights fit (appendix A); recipes that train from scratch turn it on
     pixels=COLOUR_8,
+    photographic=True,
 )
 
 DEPTH = Modality(
@@ -205,6 +212,43 @@ def segmentation(
     )
 
 
+def numbers(name: str, letter: str, folder: str, largest: float) -> Modality:
+    """The record of one number per pixel, float32 from 0 to `largest`: a height, a temperature, a grey level.
+
+    All pixels count. Files are 16-bit grey, in which white is `largest`.
+    """
+
+    def problem(raw: torch.Tensor) -> str | None:
+        low, high = raw.min().item(), raw.max().item()
+        return None if 0 <= low <= high <= largest else f"it holds {low:g} to {high:g}, expected 0 to {largest:g}"
+
+    def colours(raw: torch.Tensor, end: float) -> np.ndarray:
+        from matplotlib import colormaps  # noqa: PLC0415 - only pictures need it
+
+        return colormaps["viridis"](raw[0].numpy() / largest)[..., :3]
+
+    return Modality(
+        name=name,
+        letter=letter,
+        channels=1,
+        folder=folder,
+        suffix=".png",
+        to_input=lambda raw: raw.float() * (2 / largest) - 1,
+        to_raw=lambda output: ((output.float() + 1) * (largest / 2)).clamp(0, largest),
+        valid=lambda raw: torch.ones_like(raw, dtype=torch.bool),
+        loss=losses.l2,
+        metric=metrics.NumberMetrics,
+        weight=lambda phase: phase.lambda_depth,
+        colours=colours,
+        resample="nearest",
+        pixels=GREY_16,
+        from_stored=lambda pixels: pixels.float() * (largest / 65535),
+        to_stored=lambda raw: (raw * (65535 / largest)).round(),
+        raw_dtype=torch.float32,
+        problem=problem,
+    )
+
+
 SEGMENTATION = segmentation("segmentation", "S", "semantic_class", CLASSES, CLASS_COLOURS)
 
 MODALITIES = named(RGB, DEPTH, SEGMENTATION)
@@ -255,6 +299,24 @@ ALBEDO = dataclasses.replace(
 
 KNOWN = MODALITIES | named(NORMALS, ALBEDO)
 """The library's records by name."""
+
+
+@functools.cache
+def classified(name: str, classes: tuple[str, ...]) -> Modality:
+    """The library's record of a segmentation with classes of one's own, Unknown first, in colours far apart."""
+    known = KNOWN[name]
+    if classes == known.classes:
+        return known
+    hues = [(0, 0, 0)] + [
+        tuple(round(255 * level) for level in colorsys.hsv_to_rgb(0.618 * k % 1, 1 - 0.4 * (k % 2), 1 - 0.3 * (k % 3)))
+        for k in range(1, len(classes))
+    ]
+    return segmentation(name, known.letter, known.folder, classes, hues)
+
+
+def own_classes(records: Iterable[Modality]) -> dict[str, list[str]]:
+    """The class names of those segmentations that are not into the library's classes: what files say of them."""
+    return {r.name: list(r.classes) for r in records if r.classes and r.name in KNOWN and KNOWN[r.name] is not r}
 
 
 @functools.cache

@@ -11,6 +11,9 @@ from .blocks import ConvolutionBlock, group_norm, initialise, pool, resnet_down,
 from .modalities import Modality, domain, modality, named
 from .recipes import Recipe
 
+Ints = tuple[int, ...]
+"""A number for each stage of an encoder, the first one reads the image."""
+
 
 @dataclass(frozen=True)
 class Encoding:
@@ -82,14 +85,7 @@ class Encoder(nn.Module):
     window_codes = False
     compiles = True
 
-    def __init__(
-        self,
-        channels: int,
-        widths: tuple[int, ...],
-        convolutions: tuple[int, ...],
-        batch_norm: bool = True,
-        keep_features: bool = False,
-    ):
+    def __init__(self, channels: int, widths: Ints, convolutions: Ints, batch_norm: bool = True, keep_features=False):
         super().__init__()
         self.keep_features = keep_features
         self.stages = nn.ModuleList()
@@ -123,9 +119,7 @@ class Decoder(nn.Module):
 
     compiles = True
 
-    def __init__(
-        self, channels: int, widths: tuple[int, ...], convolutions: tuple[int, ...], side_information: str = "pooling"
-    ):
+    def __init__(self, channels: int, widths: Ints, convolutions: Ints, side_information: str = "pooling"):
         super().__init__()
         self.side_information = side_information
         self.stages = nn.ModuleList()
@@ -163,7 +157,7 @@ class RGBDecoder(nn.Module):
 
     compiles = True
 
-    def __init__(self, channels: int, widths: tuple[int, ...], convolutions: tuple[int, ...] | None = None):
+    def __init__(self, channels: int, widths: Ints, convolutions: Ints | None = None):
         super().__init__()
         stages = Decoder(channels, widths, convolutions or (1,) * len(widths), "none").stages
         # a stage of one convolution is that convolution: so it is named in checkpoints
@@ -179,7 +173,7 @@ class RGBDecoder(nn.Module):
 class ResNetEncoder(nn.Module):
     """The first half of CycleGAN's generator: image → `Encoding` with a latent (N, widths[-1], H / 4, W / 4) alone."""
 
-    def __init__(self, channels: int, widths: tuple[int, ...], residuals: int):
+    def __init__(self, channels: int, widths: Ints, residuals: int):
         super().__init__()
         self.layers = nn.Sequential(*resnet_down(channels, widths, residuals, group_norm))
 
@@ -191,7 +185,7 @@ class ResNetEncoder(nn.Module):
 class ResNetDecoder(nn.Module):
     """The other half: `Encoding` → (N, channels, H, W), through tanh."""
 
-    def __init__(self, channels: int, widths: tuple[int, ...], residuals: int):
+    def __init__(self, channels: int, widths: Ints, residuals: int):
         super().__init__()
         self.layers = nn.Sequential(*resnet_up(channels, widths, residuals, group_norm))
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from .blocks import PatchDiscriminator
 from .data.batches import Pair
-from .data.sets import AnchoredPairs, DepthPairs, Rooms, SegmentationPairs
+from .data.sets import AnchoredPairs, Rooms
 from .hardware import processes
 from .hardware.processes import shard
 from .losses import Joint, discriminator_gan, generator_gan, latent_consistency
@@ -35,8 +35,7 @@ class Objective:
 
     `sets`: the training sets; each gives a batch to every step. `inherited`: the records of data that frozen parts were
     trained on before. `partly`: some weights have no part in some steps. `translations`: what it trains, where
-    that is not all that its networks can do. A subclass writes `terms`, and overrides the
-    rest where it differs.
+    that is not all that its networks can do. A subclass writes `terms`, and overrides the rest where it differs.
     """
 
     sets: tuple[Rooms, ...]
@@ -64,13 +63,7 @@ class Objective:
             encoder.train(not phase.freeze_rgb_encoder)
 
     def terms(
-        self,
-        model: nn.Module,
-        batches: list[Pair],
-        recipe: Recipe,
-        phase: Phase,
-        random: torch.Generator,
-        average: nn.Module | None = None,
+        self, model: nn.Module, batches: list[Pair], recipe: Recipe, phase: Phase, random: torch.Generator, average=None
     ) -> tuple[Terms, Judged]:
         """All loss terms of the networks but the GANs', and what each discriminator judges.
 
@@ -95,16 +88,19 @@ class Objective:
 
     def loss(self, target: str, prediction: torch.Tensor, pair: Pair, class_balance: float = 0.0) -> torch.Tensor:
         """The loss of translations into `target` against a pair's images; each class weighs frequency ** −balance."""
-        record, weights = self.records[target], None
+        record, options = self.records[target], {}
         if record.classes and class_balance > 0:
             rooms = next(rooms for rooms in self.sets if target in rooms.modalities)
-            weights = class_weights(rooms, class_balance, target)
-        options = {} if weights is None else {"class_weights": weights}
+            options = {"class_weights": class_weights(rooms, class_balance, target)}
         return record.loss(prediction, pair.images[target], pair.valid[target], joint=JOINT, **options)
+
+    def weights(self, phase: Phase) -> dict[str, float]:
+        """The weight of each kind of term."""
+        return weights(phase, self.records)
 
     def total(self, terms: Terms, phase: Phase) -> torch.Tensor:
         """The weighted sum that the networks minimise."""
-        return total(terms, phase, self.records)
+        return weighted(terms, self.weights(phase))
 
 
 class PlainZeroPair(Objective):
@@ -228,15 +224,6 @@ class ZeroPair(PlainZeroPair):
         return terms, {"R": (every.images["rgb"], x_hat)}
 
 
-class OnZeroPairs(Objective):
-    """An objective on the paper's two training sets: (x, y) of D1 and (x, z) of D2, never (z, y) (section 4.1)."""
-
-    def __init__(self, d1: SegmentationPairs, d2: DepthPairs):
-        if not isinstance(d1, SegmentationPairs) or not isinstance(d2, DepthPairs):
-            raise TypeError("zero-pair training takes SegmentationPairs (D1) and DepthPairs (D2), nothing else")
-        self.sets: tuple[Rooms, ...] = apart(d1, d2)
-
-
 def apart(*sets: AnchoredPairs) -> tuple[AnchoredPairs, ...]:
     """The sets; `ValueError` where two of them share rooms, because their unseen pair would be seen."""
     for first, second in itertools.combinations(sets, 2):
@@ -290,9 +277,17 @@ def total(terms: Terms, phase: Phase, records: Mapping[str, Modality] = KNOWN) -
     A term is named by its kind and its translation: `rgb/SR`, `gan/*R`, `depth/RD`, `segmentation/RS`, `latent/RS`,
     and `pseudo_segmentation/DS`, whose weight is λ_pseudo · λ_S.
     """
-    weights = {name: record.weight(phase) for name, record in records.items()}
-    weights |= {f"pseudo_{name}": phase.lambda_pseudo * weight for name, weight in weights.items()}
-    weights["gan"] = phase.lambda_gan * phase.lambda_rgb
-    weights["rgb"] = phase.lambda_l2 * phase.lambda_rgb
-    weights["latent"] = phase.lambda_latent
+    return weighted(terms, weights(phase, records))
+
+
+def weights(phase: Phase, records: Mapping[str, Modality]) -> dict[str, float]:
+    """The weight of each kind of term in a phase."""
+    targets = {name: record.weight(phase) for name, record in records.items()}
+    pseudo = {f"pseudo_{name}": phase.lambda_pseudo * weight for name, weight in targets.items()}
+    rgb = {"rgb": phase.lambda_l2 * phase.lambda_rgb, "gan": phase.lambda_gan * phase.lambda_rgb}
+    return targets | pseudo | rgb | {"latent": phase.lambda_latent}
+
+
+def weighted(terms: Terms, weights: Mapping[str, float]) -> torch.Tensor:
+    """The sum of the terms, each weighed by its kind."""
     return sum(weights[name.split("/")[0]] * value for name, value in terms.items())

@@ -187,115 +187,106 @@ def from_dict(record: dict) -> Recipe:
         raise ValueError(f"recipe: not a recipe of this version ({error}); use one of the presets") from error
 
 
-PRESETS = {
-    # The paper (section 5.1, Tables 5 to 8), from VGG-16's weights (`train --rgb-weights`). It was never trained here.
-    "paper": Recipe(
-        name="paper",
-        size=256,
-        widths=(64, 128, 256, 512, 512),
-        convolutions=(2, 2, 3, 3, 3),
-        discriminator_widths=(64, 128, 256, 512),
-        rgb_batch_norm=False,
-        phases=(
-            Phase(steps=200_000),
-            Phase(steps=200_000, lambda_rgb=10.0, lambda_latent=10.0, lambda_l2=10.0, freeze_rgb_encoder=True),
-        ),
+PAPER = Recipe(
+    name="paper",
+    size=256,
+    widths=(64, 128, 256, 512, 512),
+    convolutions=(2, 2, 3, 3, 3),
+    discriminator_widths=(64, 128, 256, 512),
+    rgb_batch_norm=False,
+    phases=(
+        Phase(steps=200_000),
+        Phase(steps=200_000, lambda_rgb=10.0, lambda_latent=10.0, lambda_l2=10.0, freeze_rgb_encoder=True),
     ),
-    # The same method, slim, for CPU minutes; every choice was made by seen translations (README). It differs from the
-    # paper in three stages, which keep the detail of small things; batch normalization in f_R, which starts from
-    # nothing; an RGB decoder that mirrors the encoder; no side information and no GAN; consistency that does not move
-    # f_R, with λ_latent 10; Muon and a one-cycle learning rate; mirrored images, changed light; and balanced classes.
-    "course": Recipe(
-        name="course",
-        size=96,
-        widths=(16, 32, 64),
-        convolutions=(2, 2, 3),
-        discriminator_widths=(16, 32, 64),
-        side_information="none",
-        batch=16,
-        learning_rate=4e-3,
-        optimizer="muon",
-        schedule="one_cycle",
-        augment=True,
-        windows=(1.0, 1.0),
-        class_balance=0.25,
-        anchor_gradient=False,
-        mirrored_rgb_decoder=True,
-        phases=(Phase(steps=900, lambda_latent=10.0, lambda_l2=10.0, lambda_gan=0.0),),
-    ),
-    # Half the side, three stages, neither GAN nor pseudo-pairs: a notebook trains variants of the method live.
-    "sketch": Recipe(
-        name="sketch",
-        size=48,
-        widths=(16, 32, 64),
-        convolutions=(2, 2, 2),
-        discriminator_widths=(16, 32),
-        batch=6,
-        learning_rate=4e-3,
-        schedule="one_cycle",
-        augment=True,
-        class_balance=0.25,
-        phases=(Phase(steps=400, lambda_latent=10.0, lambda_l2=10.0, lambda_gan=0.0),),
-    ),
-    # The networks of `course` at half its side, with the paper's pooling indices, RGB decoder and consistency to both
-    # sides: for the tables of `mmlib.grids`, in two minutes a run.
-    "ablation": Recipe(
-        name="ablation",
-        size=48,
-        widths=(16, 32, 64),
-        convolutions=(2, 2, 3),
-        discriminator_widths=(16, 32, 64),
-        batch=32,
-        learning_rate=4e-3,
-        optimizer="muon",
-        schedule="one_cycle",
-        augment=True,
-        windows=(1.0, 1.0),
-        class_balance=0.25,
-        phases=(Phase(steps=400, lambda_latent=10.0, lambda_l2=10.0, lambda_gan=0.0),),
-    ),
-    # CycleGANs that share encoders and decoders, slim. The GANs weigh three times as much as CycleGAN's, because the
-    # steps are so few. 34 to 42 minutes on a CPU (`data/checkpoints/colours.json` and `styles.json`).
-    "domains": Recipe(
-        name="domains",
-        architecture="resnet",
-        size=64,
-        widths=(16, 32, 32),
-        convolutions=(1, 1, 2),
-        discriminator_widths=(16, 32, 64),
-        batch=4,
-        learning_rate=1e-3,
-        schedule="linear_decay",
-        augment=True,
-        latent_noise=0.1,
-        phases=(
-            Phase(steps=600, lambda_latent=0.0, lambda_gan=0.0, one_autoencoder=True),
-            Phase(steps=6400, lambda_gan=3.0),
-        ),
-    ),
-    # Seconds, for tests: every part of the method, nothing learnt.
-    "smoke": Recipe(
-        name="smoke",
-        size=32,
-        widths=(4, 8),
-        convolutions=(1, 1),
-        discriminator_widths=(4, 8),
-        batch=2,
-        consistency="all_stages",
-        learning_rate=1e-3,
-        schedule="one_cycle",
-        augment=True,
-        precision="fp32",
-        phases=(Phase(steps=4, lambda_latent=10.0), Phase(steps=4, lambda_pseudo=10.0, freeze_rgb_encoder=True)),
-    ),
-}
+)
+"""The paper (section 5.1, Tables 5 to 8), from VGG-16's weights (`train --rgb-weights`). It was never trained here."""
 
-PRESETS["speedrun"] = PRESETS["ablation"].replace(
-    name="speedrun", side_information="none", anchor_gradient=False,
+COURSE = Recipe(
+    name="course",
+    size=96,
+    widths=(16, 32, 64),
+    convolutions=(2, 2, 3),
+    discriminator_widths=(16, 32, 64),
+    side_information="none",
+    batch=16,
+    learning_rate=4e-3,
+    optimizer="muon",
+    schedule="one_cycle",
+    augment=True,
+    windows=(1.0, 1.0),
+    class_balance=0.25,
+    anchor_gradient=False,
+    mirrored_rgb_decoder=True,
+    phases=(Phase(steps=900, lambda_latent=10.0, lambda_l2=10.0, lambda_gan=0.0),),
+)
+"""The same method, slim, for CPU minutes; every choice was made by seen translations. It differs from the
+paper in three stages, which keep the detail of small things; batch normalization in f_R, which starts from nothing; an
+RGB decoder that mirrors the encoder; no side information and no GAN; consistency that does not move f_R, with λ_latent
+10; Muon and a one-cycle learning rate; mirrored images, changed light; and balanced classes."""
+
+ABLATION = COURSE.replace(
+    400,
+    name="ablation",
+    size=48,
+    batch=32,
+    side_information="pooling",
+    anchor_gradient=True,
+    mirrored_rgb_decoder=False,
+)
+"""The networks of `course` at half its side, with the paper's pooling indices, RGB decoder and consistency to both
+sides: for the tables of `mmlib.evidence.grids`, in two minutes a run."""
+
+SKETCH = ABLATION.replace(
+    name="sketch", convolutions=(2, 2, 2), discriminator_widths=(16, 32), batch=6, optimizer="adam", windows=(0.6, 1.0)
+)
+"""Smaller still, and with windows of the images: a notebook trains variants of the method live."""
+
+SPEEDRUN = ABLATION.replace(
+    name="speedrun",
+    side_information="none",
+    anchor_gradient=False,
     phases=(Phase(steps=370, lambda_latent=40.0, lambda_l2=10.0, lambda_gan=0.0),),
-)  # fmt: skip
+)
 """The networks of `ablation` without indices, trained to a depth → segmentation mIoU of 0.40 as fast as we know how
 (`data/results/records/`)."""
+
+DOMAINS = Recipe(
+    name="domains",
+    architecture="resnet",
+    size=64,
+    widths=(16, 32, 32),
+    convolutions=(1, 1, 2),
+    discriminator_widths=(16, 32, 64),
+    batch=4,
+    learning_rate=1e-3,
+    schedule="linear_decay",
+    augment=True,
+    latent_noise=0.1,
+    phases=(
+        Phase(steps=600, lambda_latent=0.0, lambda_gan=0.0, one_autoencoder=True),
+        Phase(steps=6400, lambda_gan=3.0),
+    ),
+)
+"""CycleGANs that share encoders and decoders, slim. The GANs weigh three times as much as CycleGAN's, because the steps
+are so few. 34 to 42 minutes on a CPU (`data/checkpoints/colours.json` and `styles.json`)."""
+
+SMOKE = Recipe(
+    name="smoke",
+    size=32,
+    widths=(4, 8),
+    convolutions=(1, 1),
+    discriminator_widths=(4, 8),
+    batch=2,
+    consistency="all_stages",
+    learning_rate=1e-3,
+    schedule="one_cycle",
+    augment=True,
+    precision="fp32",
+    phases=(Phase(steps=4, lambda_latent=10.0), Phase(steps=4, lambda_pseudo=10.0, freeze_rgb_encoder=True)),
+)
+"""Seconds, for tests: every part of the method, nothing learnt."""
+
+PRESETS = {recipe.name: recipe for recipe in (PAPER, COURSE, SKETCH, ABLATION, DOMAINS, SMOKE, SPEEDRUN)}
 
 
 def preset(name: str, **changes) -> Recipe:

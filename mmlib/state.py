@@ -1,12 +1,14 @@
 """The folder of a run: the training state from which a stopped run goes on, its log, and its record."""
 
+import contextlib
 import hashlib
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 from torch import nn
 
 from . import checkpoints
@@ -14,6 +16,7 @@ from .data.sets import Rooms
 from .files import cut_log
 from .hardware import processes
 from .hardware.versions import versions
+from .modalities import own_classes
 from .objectives import Objective
 from .pretrained import load_rgb_encoder
 from .recipes import Recipe
@@ -42,6 +45,8 @@ class RunOptions:
     """Show a progress bar."""
     rgb_weights: str | Path | None = None
     """File that the RGB encoder starts from, as `pretrained.load_rgb_encoder` reads it."""
+    start: str | Path | None = None
+    """Checkpoint whose weights the networks start from."""
     half: bool = False
     """Store the checkpoint in half precision."""
     tuned_on: Sequence[Rooms] = ()
@@ -64,6 +69,7 @@ class RunFolder:
                     f"split {rooms.split}: {len(rooms)} rooms are too few to train on; at least 2 are needed"
                 )
         self.objective = type(objective).__name__
+        self.classes = own_classes(objective.records.values())
         self.data = [*objective.inherited, *(rooms.describe() for rooms in objective.sets)]
         self.saved = self._saved() if self.path.exists() else None
         self.form = self.saved and self.saved["machine"]
@@ -79,6 +85,24 @@ class RunFolder:
             raise ValueError(f"{self.path}: trained on other data; give the same splits, or name another folder")
         return saved
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other trainings out of the folder; `ValueError` where one is in it."""
+        if processes.rank() > 0:
+            yield
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise ValueError(f"{self.folder}: another training is using it; name another folder") from None
+        try:
+            yield
+        finally:
+            Path(lock.lock_file).unlink(missing_ok=True)
+            lock.release()
+
     def start(self, trainer) -> None:
         """Bring a trainer to the saved state; where there is none, to the initial weights, and save these."""
         self.begun, self.seconds = time.perf_counter(), self.saved["seconds"] if self.saved else 0.0
@@ -86,13 +110,15 @@ class RunFolder:
             cut_log(self.log, self.saved["step"] if self.saved else 0)
         key, weights = "rgb_weights_sha256", self.options.rgb_weights
         if self.saved:
-            self.initial = {key: self.saved[key]} if key in self.saved else {}
+            self.initial = {k: self.saved[k] for k in (key, "start_sha256") if k in self.saved}
             loaded, _ = checkpoints.load_state(self.path, lambda held: expected(trainer, held))
             restore(trainer, loaded, self.saved["step"])
             return
+        if self.options.start is not None:
+            self.initial["start_sha256"] = checkpoints.start_from(trainer.model, self.options.start)
         if weights is not None:
             load_rgb_encoder(trainer.model.encoders["rgb"], weights)
-            self.initial = {key: hashlib.sha256(Path(weights).read_bytes()).hexdigest()}
+            self.initial |= {key: hashlib.sha256(Path(weights).read_bytes()).hexdigest()}
         self.save(trainer)  # from now on a killed run goes on with the same arithmetic and initial weights
 
     def save(self, trainer) -> None:
@@ -122,6 +148,7 @@ class RunFolder:
             "recipe": self.recipe.to_dict(),
             "step": trainer.next_step,
             "objective": self.objective,
+            **({"classes": self.classes} if self.classes else {}),
             **self.initial,
             "data": self.data + [rooms.describe("selection") for rooms in self.options.tuned_on],
             "selection": "checkpoint: the last step",

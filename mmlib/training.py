@@ -7,6 +7,7 @@ run that is killed and resumed ends bit-identical to one that never stopped (on 
 import contextlib
 import copy
 import functools
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -16,9 +17,9 @@ from .data.batches import Pair, Steps, ahead, as_needed, generator, load_batch, 
 from .hardware import processes
 from .hardware.compute import Machine, autotuned, choose_device
 from .hardware.guards import FiniteLosses, batch_that_fits, stop_signals
+from .hardware.muon import Muon, matrices
 from .hardware.probing import fastest_form, gradient_norm
 from .hardware.progress import Progress
-from .muon import Muon, matrices
 from .networks import MixAndMatch
 from .objectives import Objective
 from .recipes import Phase, Recipe, preset
@@ -205,14 +206,15 @@ def fit(
     the fields of `RunOptions`. Started by torchrun, several processes train together, each on its share of every batch,
     and the first alone writes. Ctrl-C and SIGTERM save the state after the current step. Returns the networks in eval
     mode, on the device. `ValueError` where a state is corrupt, of another recipe or other data, or `folder` holds a run
-    and `resume` is not given; `FloatingPointError` where a loss or weight is not finite; `ConnectionError` where one of
-    several processes is lost; `MemoryError` names a batch that would fit.
+    and `resume` is not given, or another training is using it; `FloatingPointError` where a loss or weight is not
+    finite; `ConnectionError` where one of several processes is lost; `MemoryError` names a batch that would fit.
     """
     options = RunOptions(**options)
     objective = copy.copy(objective)
     objective.sets = tuple(as_needed(rooms, recipe) for rooms in objective.sets)
-    with processes.together(str(machine.device) if machine else options.device) as device:
+    with processes.together(str(machine.device) if machine else options.device) as device, ExitStack() as held:
         run = RunFolder(folder, recipe, objective, options)
+        held.enter_context(run.alone())
         form = run.form or processes.from_first((machine or probe(device, recipe.precision, recipe)).form())
         trainer = Trainer(recipe, objective, Machine(choose_device(device), **form), options.workers)
         run.start(trainer)

@@ -10,11 +10,14 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from mmlib import MixAndMatch, Triplets, preset
-from mmlib.data.sets import Rooms
+from mmlib import DepthPairs, MixAndMatch, SegmentationPairs, Triplets, ZeroPair, open_split, preset
+from mmlib.data.sets import AlbedoPairs, NormalsPairs, Rooms
+from mmlib.hardware.compute import Machine
 from mmlib.modalities import Modality
 
 SIZE = 32
+CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
+FIVE = ("rgb", "depth", "segmentation", "normals", "albedo")
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 
 
@@ -34,6 +37,11 @@ def rooms_of(kind: type[Rooms], start: int, count: int = 4) -> Rooms:
     random = torch.Generator().manual_seed(start)
     images = {name: noise(record, count, random) for name, record in kind.records.items()}
     return kind.of(images, range(start, start + count), kind.__name__)
+
+
+def pairs_of(data: Path) -> ZeroPair:
+    """The objective on D1 and D2 of a folder."""
+    return ZeroPair(open_split(data, "d1"), open_split(data, "d2"))
 
 
 def synthetic_room(seed: int, size: int = SIZE) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -87,7 +95,7 @@ def grey(path: Path, value: int, dtype: type, shape: tuple[int, int] = (SIZE, SI
 
 def one_sentence(read, says: str, *names) -> str:
     """What `read` raises: one line that says so and names these."""
-    with pytest.raises((ValueError, FileNotFoundError), match=says) as error:
+    with pytest.raises((ValueError, OSError), match=says) as error:
         read()
     assert "\n" not in str(error.value) and all(str(name) in str(error.value) for name in names)
     return str(error.value)
@@ -118,6 +126,19 @@ def one_thread():
 def rooms_dir(tmp_path_factory) -> Path:
     """Six 32 × 32 rooms (seeds 100–105) that tests read and must not change."""
     return write_rooms(tmp_path_factory.mktemp("rooms"), list(range(100, 106)))
+
+
+@pytest.fixture
+def objective(rooms_dir) -> ZeroPair:
+    """Three rooms of `rooms_dir` with segmentation, three with depth."""
+    return pairs_of(rooms_dir)
+
+
+@pytest.fixture(scope="session")
+def sets() -> list[Rooms]:
+    """Noise in place of RGB with each of four other modalities, of different rooms."""
+    kinds = (SegmentationPairs, DepthPairs, NormalsPairs, AlbedoPairs)
+    return [rooms_of(kind, 10 * number) for number, kind in enumerate(kinds)]
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from mmlib import DepthPairs, SegmentationPairs, audit
+from mmlib import DepthPairs, SegmentationPairs, Triplets, audit
 from mmlib.audit import describe_audit
 from mmlib.data.sets import ranges
 
@@ -28,6 +28,14 @@ def test_clean_record_passes(rooms_dir):
     record = json.loads(json.dumps({"data": [rooms.describe() for rooms in pairs]}))
     assert record["data"][0]["rooms"] == [[100, 102]] and audit(record) == []
     assert "clean" in describe_audit(record) and "3 (100–102)" in describe_audit(record)
+
+
+def test_ones_own_test_rooms_are_guarded_in_place_of_the_shipped(rooms_dir):
+    rooms = Triplets(rooms_dir)  # 100 to 105
+    record = {"data": [entry(rooms=[(105, 110)]), entry("d2", ("rgb", "depth"), [(4_000_399, 4_000_900)])]}
+    assert audit(record, rooms) == ["the test split was used for training"]
+    assert "the test split was used" in describe_audit(record, rooms)
+    assert audit(record, rooms.subset(0, 5)) == []
 
 
 LEAKS = {  # what is wrong: the record, what the audit must say

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from conftest import one_sentence
 from mmlib import MixAndMatch, load, preset
 from mmlib.checkpoints import load_state, read_record, save_checkpoint, save_state
 from mmlib.files import write
@@ -28,10 +29,6 @@ def saved(tmp_path):
     path = tmp_path / "run/checkpoint.safetensors"
     save_checkpoint(path, model, record())
     return path, model
-
-
-def one_sentence(error, path) -> bool:
-    return str(path) in str(error.value) and "\n" not in str(error.value)
 
 
 # ── There and back ──
@@ -70,11 +67,9 @@ def test_loading_leaves_global_randomness_alone(saved):
 def test_the_recipe_asked_for_is_checked_and_the_key_named(saved):
     path, _ = saved
     assert load(path, RECIPE).recipe == RECIPE
-    with pytest.raises(ValueError) as error:
-        load(path, preset("smoke", seed=3, widths=(4, 16)))
-    assert one_sentence(error, path)
-    assert "seed (0 there, 3 here)" in str(error.value) and "widths ([4, 8] there, [4, 16] here)" in str(error.value)
-    assert "batch" not in str(error.value)
+    differ = "widths ([4, 8] there, [4, 16] here)", "seed (0 there, 3 here)"
+    said = one_sentence(lambda: load(path, preset("smoke", seed=3, widths=(4, 16))), "another recipe", path, *differ)
+    assert "batch" not in said
 
 
 def test_a_training_state_comes_back(tmp_path):
@@ -124,9 +119,7 @@ def flip(path: Path) -> None:
 def test_a_bad_checkpoint_is_one_sentence_with_the_path(saved, spoil, words):
     path, _ = saved
     spoil(path)
-    with pytest.raises(ValueError, match=words) as error:
-        load(path)
-    assert one_sentence(error, path.with_suffix(""))
+    one_sentence(lambda: load(path), words, path.with_suffix(""))
 
 
 @pytest.mark.parametrize("content", ["{}", '{"recipe": null}', '{"recipe": {"size": 3}}'])
@@ -141,17 +134,13 @@ def test_the_record_of_another_checkpoint_is_refused(saved):
     other = path.with_name("other.safetensors")
     save_checkpoint(other, MixAndMatch.from_recipe(preset("smoke", seed=1)), record())
     other.with_suffix(".json").replace(path.with_suffix(".json"))
-    with pytest.raises(ValueError, match="not the weights that checkpoint.json was written with") as error:
-        load(path)
-    assert one_sentence(error, path)
+    one_sentence(lambda: load(path), "not the weights that checkpoint.json was written with", path)
 
 
 def test_tensors_of_other_networks_are_refused(saved):
     path, model = saved
     save_checkpoint(path, model, record(preset("smoke", widths=(4, 16))))
-    with pytest.raises(ValueError, match="do not fit") as error:
-        load(path)
-    assert one_sentence(error, path)
+    one_sentence(lambda: load(path), "do not fit", path)
 
 
 def test_a_checkpoint_is_no_training_state_and_garbage_neither(saved, tmp_path):
@@ -159,9 +148,7 @@ def test_a_checkpoint_is_no_training_state_and_garbage_neither(saved, tmp_path):
         load_state(saved[0])
     (tmp_path / "state.safetensors").write_bytes(b"\x08" + bytes(30))
     for name in ("state.safetensors", "absent.safetensors"):
-        with pytest.raises(ValueError, match="not a readable safetensors file") as error:
-            load_state(tmp_path / name)
-        assert one_sentence(error, tmp_path / name)
+        one_sentence(lambda: load_state(tmp_path / name), "not a readable safetensors file", tmp_path / name)  # noqa: B023
 
 
 def test_nothing_is_pickled(saved):
@@ -176,9 +163,8 @@ def test_nothing_is_pickled(saved):
 def test_a_file_where_the_folder_should_be(saved, tmp_path):
     (tmp_path / "taken").write_text("a file")
     path = tmp_path / "taken/checkpoint.safetensors"
-    with pytest.raises(OSError, match="cannot write") as error:
-        save_checkpoint(path, saved[1], record())
-    assert one_sentence(error, path) and (tmp_path / "taken").read_text() == "a file"
+    one_sentence(lambda: save_checkpoint(path, saved[1], record()), "cannot write", path)
+    assert (tmp_path / "taken").read_text() == "a file"
 
 
 def no_space(*_, **__):
@@ -190,10 +176,8 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch,
     path = tmp_path / "state.safetensors"
     write(path, b"old")
     monkeypatch.setattr(*((tempfile, "mkstemp") if place == "mkstemp" else (os, place)), no_space)
-    with pytest.raises(OSError, match="No space left on device.*free some space") as error:
-        write(path, b"new" * 1000)
+    one_sentence(lambda: write(path, b"new" * 1000), "No space left on device.*free some space", path)
     monkeypatch.undo()
-    assert one_sentence(error, path)
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 

@@ -5,19 +5,18 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from conftest import CPU
 from mmlib import DepthPairs, SegmentationPairs, Triplets, ZeroPair, preset
 from mmlib.blocks import PatchDiscriminator
 from mmlib.course import plots
 from mmlib.evidence import costs
 from mmlib.evidence.costs import Convolution, cost
-from mmlib.hardware.compute import Machine
 from mmlib.methods.supervised import Supervised
 from mmlib.networks import Encoder
 from mmlib.objectives import PlainZeroPair
 from mmlib.training import Trainer
 
 VGG16 = 15_346_630_656  # multiply-adds of the 13 convolutions of VGG-16 on one 224 × 224 image
-CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from mmlib import ZeroPair, fit, open_split, preset
+from conftest import CPU
+from mmlib import fit, preset
 from mmlib.hardware.compute import Machine
 from mmlib.state import parts
 from mmlib.training import Trainer, probe
@@ -14,11 +15,6 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 
 RECIPE = preset("smoke", widths=(16, 16), latent_noise=0.0, optimizer="muon", augment=False)
 PLAIN = Machine(torch.device("cuda"), bf16=False, channels_last=False)
-
-
-@pytest.fixture
-def objective(rooms_dir):
-    return ZeroPair(open_split(rooms_dir, "d1"), open_split(rooms_dir, "d2"))
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +33,7 @@ def after(objective, machine, steps=3, recipe=RECIPE) -> tuple[list[float], Trai
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_steps_on_a_gpu_are_those_of_the_cpu(objective, optimizer):
     recipe = RECIPE.replace(optimizer=optimizer)
-    cpu, _ = after(objective, Machine(torch.device("cpu"), False, False), recipe=recipe)
+    cpu, _ = after(objective, CPU, recipe=recipe)
     assert after(objective, PLAIN, recipe=recipe)[0] == pytest.approx(cpu, rel=2e-3)
 
 

@@ -316,7 +316,7 @@ BAD_FILES = {  # what is wrong: modality, how the file is spoilt, what the sente
         lambda path: grey(path, 200, np.uint16, (16, 24)),
         "24×16, .*(32×32|others are 32×24)",
     ),
-    "grey photo": ("rgb", lambda path: grey(path, 200, np.uint8), "expected 8-bit colour"),
+    "16-bit photo": ("rgb", lambda path: grey(path, 200, np.uint16), "expected 8-bit colour"),
     "8-bit depth": ("depth", lambda path: grey(path, 200, np.uint8), "expected 16-bit grey for depth"),
     "ids of other depth": ("segmentation", other_ids, "expected (8|16)-bit grey for segmentation"),
 }

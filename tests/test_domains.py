@@ -7,18 +7,17 @@ import pytest
 import torch
 from PIL import Image
 
+from conftest import CPU
 from mmlib import MixAndMatch, checkpoints, fit, preset
 from mmlib.__main__ import main
-from mmlib.data.domains import COLOURS, Domain, folder_domains
+from mmlib.data.domains import COLOURS, Domain, folder_domains, square_image
 from mmlib.evidence import experiments, ingredients, measure, tables
 from mmlib.evidence.grids import GRIDS
 from mmlib.evidence.runs import ANCHORS, COLOUR_PAIRS, runs
-from mmlib.hardware.compute import Machine
 from mmlib.methods import colours, styles
 from mmlib.methods.mixed_cycles import MixedCycles
 from mmlib.training import Trainer
 
-CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 NAMES = ("blue", "red", "green")
 RECIPE = preset("smoke", modalities=NAMES, architecture="resnet")
 
@@ -52,6 +51,17 @@ def test_folders_as_cyclegan_has_them(tmp_path):
     assert found[0].images["A"].shape == (3, 3, 32, 32) and not set(found[0].rooms) & set(found[1].rooms)
     assert [len(rooms) for rooms in folder_domains(tmp_path, 32, part="test")] == [2, 2]
     assert [rooms.split for rooms in folder_domains(tmp_path, 32, "B")] == ["B", "A"], "the anchor comes first"
+
+
+def test_a_photo_is_turned_upright_and_cut_square(tmp_path):
+    pixels = np.zeros((20, 40, 3), np.uint8)
+    pixels[:, :20] = 255  # white on the left; the tag says that this is the top
+    tag = Image.Exif()
+    tag[0x0112] = 6  # turn it by 90° to the right
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=tag)
+    image = square_image(tmp_path / "a.png", 8)
+    assert image.shape == (3, 8, 8) and image.dtype == torch.uint8
+    assert image[:, :3].min() > 200 and image[:, 5:].max() < 55
 
 
 def test_folders_one_a_domain(tmp_path):

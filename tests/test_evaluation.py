@@ -6,8 +6,8 @@ import os
 import pytest
 import torch
 
-from mmlib import MODALITIES, DepthPairs, MixAndMatch, Triplets, evaluate, modality, preset, table
-from mmlib.evaluation import bootstrap, confusion_by_room, seen
+from mmlib import MODALITIES, DepthPairs, evaluate, modality, table
+from mmlib.evaluation import bootstrap, confusion_by_room, rooms_by_rank, seen
 from mmlib.files import write_json
 from mmlib.methods.cascade import Cascade
 from mmlib.metrics import iou
@@ -35,8 +35,7 @@ class Oracle(torch.nn.Module):
         return self.truth[name][[(room + self.spoil) % 6 for room in encoding]]
 
 
-def test_perfect_model_scores_perfectly(rooms_dir):
-    rooms = Triplets(rooms_dir)
+def test_perfect_model_scores_perfectly(rooms):
     model = Oracle(rooms).train()
     model.frozen.eval()
     result = evaluate(model, rooms, batch_size=4)
@@ -48,22 +47,18 @@ def test_perfect_model_scores_perfectly(rooms_dir):
         assert rows[f"{source}_to_rgb"]["rmse"] == 0.0 and rows[f"{source}_to_rgb"]["psnr"] is None
     assert len(model.encoded) == 3 * 2  # each input once a batch, not once a translation
     assert model.modes == {False} and model.training and not model.frozen.training
-    assert {name for name, row in rows.items() if not row["seen"]} == {
-        "depth_to_segmentation",
-        "segmentation_to_depth",
-    }
+    unseen = {name for name, row in rows.items() if not row["seen"]}
+    assert unseen == {"depth_to_segmentation", "segmentation_to_depth"}
     lines = table(result).splitlines()
     assert len(lines) == 10 and lines[0].startswith("6 rooms") and sum("  *  " in line for line in lines) == 2
 
 
-def test_wrong_model_scores_worse(rooms_dir):
-    rooms = Triplets(rooms_dir)
+def test_wrong_model_scores_worse(rooms):
     row = evaluate(Oracle(rooms, spoil=1), rooms, sources=["depth"], targets=["segmentation"])["translations"]
     assert list(row) == ["depth_to_segmentation"] and row["depth_to_segmentation"]["miou"] < 0.9
 
 
-def test_mode_is_restored_when_a_model_fails(rooms_dir):
-    rooms = Triplets(rooms_dir)
+def test_mode_is_restored_when_a_model_fails(rooms):
     model = Oracle(rooms).train()
     model.decode = None
     with pytest.raises(TypeError):
@@ -71,8 +66,16 @@ def test_mode_is_restored_when_a_model_fails(rooms_dir):
     assert model.training
 
 
-def test_confusion_by_room_sums_to_what_evaluate_measures(rooms_dir):
-    rooms = Triplets(rooms_dir)
+def test_rooms_to_show_are_chosen_by_their_place_in_the_order():
+    right = torch.randperm(10, generator=torch.Generator().manual_seed(0))  # of ten pixels each, so many are right
+    confusions = torch.zeros(10, 3, 3, dtype=torch.int64)
+    confusions[:, 1, 1], confusions[:, 1, 2], confusions[:, 2, 2] = right, 10 - right, 1
+    shown = rooms_by_rank(confusions, (1.0, 0.9, 0.5, 0.1, 0.0))
+    assert right[shown].tolist() == [9, 9, 5, 1, 0]
+    assert rooms_by_rank(confusions) == shown[1:4]
+
+
+def test_confusion_by_room_sums_to_what_evaluate_measures(rooms):
     confusions = confusion_by_room(Oracle(rooms, spoil=1), rooms, "depth", batch_size=4)
     assert confusions.shape == (6, 14, 14)
     assert confusions.sum((1, 2)).tolist() == [int((raw > 0).sum()) for raw in rooms.batch(range(6))["segmentation"]]
@@ -94,38 +97,32 @@ def test_bootstrap_draws_rooms_as_often_as_it_says():
 # ── Cascades ──
 
 
-@pytest.fixture(scope="module")
-def untrained():
-    return MixAndMatch.from_recipe(preset("smoke")).eval()
-
-
 @torch.inference_mode()
-def test_a_cascade_is_one_translation_after_the_other(untrained, rooms_dir):
-    depth = modality("depth").to_input(Triplets(rooms_dir).batch([0, 1])["depth"])
-    cascade = Cascade(untrained)
-    rgb = ((untrained.translate(depth, "depth", "rgb") + 1) * 127.5).round().clamp(0, 255)  # as a user would be given
+def test_a_cascade_is_one_translation_after_the_other(model, rooms):
+    depth = modality("depth").to_input(rooms.batch([0, 1])["depth"])
+    cascade = Cascade(model)
+    rgb = ((model.translate(depth, "depth", "rgb") + 1) * 127.5).round().clamp(0, 255)  # as a user would be given
     between = cascade.between(depth, "depth")
     assert between.dtype == torch.uint8 and torch.equal(between.float(), rgb)
-    expected = untrained.translate(rgb / 127.5 - 1, "rgb", "segmentation")
+    expected = model.translate(rgb / 127.5 - 1, "rgb", "segmentation")
     assert torch.allclose(cascade.decode(cascade.encode(depth, "depth"), "segmentation"), expected, atol=1e-5)
-    assert not torch.allclose(untrained.translate(depth, "depth", "segmentation"), expected, atol=1e-2)
+    assert not torch.allclose(model.translate(depth, "depth", "segmentation"), expected, atol=1e-2)
 
 
-def test_a_cascade_from_where_it_goes_through_is_the_network_itself(untrained, rooms_dir):
-    rooms = Triplets(rooms_dir)
-    own, through = (evaluate(model, rooms)["translations"] for model in (untrained, Cascade(untrained)))
+def test_a_cascade_from_where_it_goes_through_is_the_network_itself(model, rooms):
+    own, through = (evaluate(network, rooms)["translations"] for network in (model, Cascade(model)))
     assert through.keys() == own.keys()
     for name in own:
         assert (through[name] == own[name]) == name.startswith("rgb_to_"), name
     with pytest.raises(ValueError, match="unknown modality 'sound'"):
-        Cascade(untrained, via="sound")
+        Cascade(model, via="sound")
 
 
-def test_evaluate_needs_the_modalities_it_measures(rooms_dir):
-    rooms, model = DepthPairs(rooms_dir), Oracle(Triplets(rooms_dir))
+def test_evaluate_needs_the_modalities_it_measures(rooms, rooms_dir):
+    pairs, model = DepthPairs(rooms_dir), Oracle(rooms)
     with pytest.raises(ValueError, match="holds rgb, depth; segmentation was asked for"):
-        evaluate(model, rooms)
-    assert set(evaluate(model, rooms, sources=["rgb"], targets=["depth"])["translations"]) == {"rgb_to_depth"}
+        evaluate(model, pairs)
+    assert set(evaluate(model, pairs, sources=["rgb"], targets=["depth"])["translations"]) == {"rgb_to_depth"}
 
 
 def test_seen_is_every_pair_but_one():

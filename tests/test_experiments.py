@@ -10,6 +10,7 @@ from conftest import rooms_of
 from mmlib import MODALITIES, DepthPairs, MixAndMatch, SegmentationPairs, open_split, preset
 from mmlib.course import plots
 from mmlib.course.plots.evidence import unpacked
+from mmlib.data.shipped import read
 from mmlib.evidence import experiments, ingredients, measure, points, tables
 from mmlib.evidence.experiments import run_grid
 from mmlib.evidence.grids import FUSED_SEGMENTATION, GRIDS, SHARE, Grid, Row
@@ -149,21 +150,27 @@ def test_the_table_by_hand(tmp_path, monkeypatch):
             text = json.dumps({"translations": {"depth_to_segmentation": row}})
             (tmp_path / f"p/{run}_{seed}.json").write_text(text)
     lines = tables.grid_table("hand", "p", 3).splitlines()
-    assert lines[2] == "| baseline (2 seeds) | 15.0 ± 7.1 % | 50.0 ± 0.0 % | 25.4 % | – |"
-    assert lines[3] == "| ours (2 seeds) | 50.0 ± 14.1 % | 50.0 ± 0.0 % | – | 47 % |"  # (0.5 − 0.15) / (0.9 − 0.15)
-    assert lines[4] == "| not yet | – | – | – | – |"
-    assert lines[6].endswith("| 100 % |")
+    assert lines[2] == "| baseline | 2 | 15.0 ± 7.1 % | 50.0 ± 0.0 % | 25.4 % | – |"
+    assert lines[3] == "| ours | 2 | 50.0 ± 14.1 % | 50.0 ± 0.0 % | – | 47 % |"  # (0.5 − 0.15) / (0.9 − 0.15)
+    assert len(lines) == 2 + 4 and lines[5].endswith("| 100 % |"), "a row without a result is left out"
+    assert tables.grid_table("hand", "p", 3, ["ours"]).splitlines()[2:] == lines[3:4]
+    with pytest.raises(ValueError, match="hand has no row 'theirs': it has baseline, ours"):
+        tables.grid_table("hand", "p", 3, ["theirs"])
     assert tables.ahead("hand", "ours", "baseline", preset="p")  # 35 points, and the deviations are 14.1 and 7.1
     behind = (("as good", "ours"), ("baseline", "ours"))
     assert not any(tables.ahead("hand", first, second, preset="p") for first, second in behind)
     for pair in (("ours", "not yet"), ("not yet", "ours")):
         with pytest.raises(ValueError, match="hand: no result of 'not yet'"):
             tables.ahead("hand", *pair, preset="p")
-    said = "ours: 50.0 ± 14.1 %, against 15.0 ± 7.1 % (baseline): +35.0 points, beyond the seeds' spread"
-    assert tables.difference("hand", "ours", "baseline", preset="p") == said
-    assert "+10.0 points, within" in tables.difference("hand", "as good", "ours", preset="p")
-    assert "−35.0 points, beyond" in tables.difference("hand", "baseline", "ours", preset="p")
-    assert "run `python -m mmlib experiment hand`" in tables.difference("hand", "ours", "not yet", preset="p")
+    pairs = (("ours", "baseline"), ("as good", "ours"), ("baseline", "ours"), ("ours", "not yet"))
+    assert tables.differences("hand", *pairs, preset="p").splitlines() == [
+        "+35.0 points (beyond the seeds' spread): ours 50.0 ± 14.1 %, against baseline 15.0 ± 7.1 %",
+        "+10.0 points (within the seeds' spread): as good 60.0 ± 14.1 %, against ours 50.0 ± 14.1 %",
+        "−35.0 points (beyond the seeds' spread): baseline 15.0 ± 7.1 %, against ours 50.0 ± 14.1 %",
+    ]
+    (line,) = tables.differences("hand", ("as good", "ours"), preset="p", seeds=1).splitlines()
+    assert line == "+10.0 points (one seed: no spread is known): as good 50.0 %, against ours 40.0 %"
+    assert tables.differences("hand", ("ours", "not yet"), preset="p") == "no result of these rows yet"
 
 
 def test_examples_come_back_from_their_png(model, rooms):
@@ -207,5 +214,36 @@ def test_figure_7_is_averaged_over_the_seeds(tmp_path, monkeypatch):
 
 
 def test_correlation_is_of_ranks():
-    assert points.correlation({"a": [(1, 10.0), (2, 20.0)], "b": [(3, 1000.0)]}) == pytest.approx(1)
-    assert points.correlation({"a": [(1, 3.0), (2, 2.0), (3, 1.0)]}) == pytest.approx(-1)
+    rising, falling = [(1, 1.0), (2, 20.0), (3, 1000.0), (4, 1001.0)], [(5, 3.0), (6, 2.0), (7, 1.0)]
+    assert points.correlation({"a": rising, "b": [(9, 1002.0)]}) == pytest.approx(1)
+    assert points.correlation({"a": rising, "b": falling}, ["b"]) is None, "three points are too few"
+    assert points.correlation({"a": [(1, 1.0)] * 4 + [(2, 2.0)]}) == pytest.approx(1), "ties share their rank"
+    assert points.correlation({"a": [(1, 1.0)] * 5}) is None
+
+
+def test_transfer_is_grouped_by_what_decoders_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(experiments, "RESULTS", tmp_path)
+    (tmp_path / "p").mkdir()
+    for run, kind, widths in (("none", "none", 3), ("pooling", "pooling", 3), ("pooling_deep", "pooling", 4)):
+        measured = {
+            "recipe": {"side_information": kind, "widths": [1] * widths, "seed": 0},
+            "alignment": {"depth – segmentation": {"retrieval_at_1": 0.9, "index_agreement": [0.1, 0.2, 0.6]}},
+            "translations": {"depth_to_segmentation": {"miou": 0.4}},
+        }
+        (tmp_path / f"p/{run}_0.json").write_text(json.dumps(measured))
+    trainings = points.trainings("p", 1)
+    assert [(one["run"], one["stages"]) for one in trainings] == [("none", 3), ("pooling", 3), ("pooling_deep", 4)]
+    found = points.transfer_points(trainings, "equal pooling indices, last stage")
+    assert found == {points.READS["none"]: [(0.6, 0.4)], points.READS["pooling"]: [(0.6, 0.4)] * 2}
+    found = points.transfer_points(trainings[:1], "equal pooling indices, mean of the stages")
+    assert found == {points.READS["none"]: [(pytest.approx(0.3), 0.4)]}
+
+
+def test_an_earlier_recipe_is_kept_with_all_it_is_compared_by():
+    earlier = read("earlier/ablation")
+    assert all(len(seeds) == 3 for seeds in earlier["miou"].values()) and len(earlier["trainings"]) == 48
+    assert {one["run"] for one in earlier["trainings"]} >= {"none", "pooling", "skip", "pseudo_pairs_none"}
+    table = tables.earlier_table("p", 3).splitlines()
+    assert len(table) == 2 + len(tables.EARLIER) <= 8 and table[2].startswith(
+        "| M&MNet D → S, no indices | 25.6 ± 0.9 % |  | –"
+    )

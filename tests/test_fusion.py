@@ -45,7 +45,7 @@ def test_fuse_refuses_other_rooms(encodings):
         encodings["rgb"].fuse(encodings["depth"][:1], 0.5)
 
 
-# ── evaluation.fusion ──
+# ── alignment.fusion ──
 
 
 @pytest.mark.parametrize(("first", "second", "target"), PAIRS)

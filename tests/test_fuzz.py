@@ -23,16 +23,7 @@ from safetensors.torch import save
 
 import fuzz
 from conftest import rooms_of, write_rooms
-from mmlib import (
-    MixAndMatch,
-    SegmentationPairs,
-    Triplets,
-    ZeroPair,
-    fit,
-    load,
-    open_split,
-    preset,
-)
+from mmlib import MixAndMatch, SegmentationPairs, Triplets, fit, load, preset
 from mmlib.checkpoints import load_state, save_checkpoint, save_state
 from mmlib.data.domains import folder_domains
 from mmlib.data.sets import NormalsPairs
@@ -160,11 +151,6 @@ def test_a_modality_is_not_plugged_into_networks_of_unknown_rooms(checkpoint, da
 
 
 # ── What it found in training states ──
-
-
-@pytest.fixture(scope="module")
-def objective(rooms_dir):
-    return ZeroPair(open_split(rooms_dir, "d1"), open_split(rooms_dir, "d2"))
 
 
 @pytest.fixture

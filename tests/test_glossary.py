@@ -9,7 +9,7 @@ import pytest
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 TEXT = (NOTEBOOKS / "glossary.md").read_text(encoding="utf-8")
 NAME = r"\*\*(?P<term>.+?)\*\*(?: \([^)]+\))?"  # **CKA** (centred kernel alignment)
-ENTRY = re.compile(rf"^- {NAME}: (?P<text>.+?) \[(?P<title>\d\d [^\]]+)\]\((?P<link>[^)]+)\)$", re.M)
+ENTRY = re.compile(rf"^- {NAME}: (?P<text>.+?) \[(?P<title>\d\d\w? [^\]]+)\]\((?P<link>[^)]+)\)$", re.M)
 ENTRIES = [match.groupdict() for match in ENTRY.finditer(TEXT)]
 
 

@@ -6,16 +6,7 @@ import pytest
 import torch
 
 from mmlib import Encoding, Phase, preset
-from mmlib.losses import (
-    berhu,
-    cosine,
-    cross_entropy,
-    discriminator_gan,
-    generator_gan,
-    l2,
-    latent_consistency,
-    masked_mean,
-)
+from mmlib.losses import berhu, cosine, cross_entropy, discriminator_gan, generator_gan, l2, latent_consistency
 from mmlib.modalities import MODALITIES, SEGMENTATION
 from mmlib.objectives import pseudo_pair, total
 
@@ -147,11 +138,6 @@ def test_a_perfect_prediction_has_a_finite_gradient(name):
 def test_losses_are_computed_in_float32(name):
     prediction = torch.full((1, 14, 2, 2), 1.0078125, dtype=torch.bfloat16)
     assert LOSSES[name](prediction, torch.ones(1, 14, 2, 2), torch.ones(1, 1, 2, 2) > 0).dtype == torch.float32
-
-
-def test_masked_mean_broadcasts_the_mask_over_channels():
-    values = torch.tensor([1.0, 3.0, 5.0, 100.0]).view(1, 2, 1, 2)  # pixels (1, 5) and (3, 100)
-    assert masked_mean(values, torch.tensor([True, False]).view(1, 1, 1, 2)).item() == 3
 
 
 # ── Adversarial ──

@@ -6,39 +6,18 @@ import math
 import pytest
 import torch
 
-from conftest import rooms_of
-from mmlib import (
-    DepthPairs,
-    SegmentationPairs,
-    Triplets,
-    ZeroPair,
-    audit,
-    checkpoints,
-    evaluate,
-    fit,
-    modality,
-    preset,
-)
+from conftest import CPU, FIVE, rooms_of
+from mmlib import DepthPairs, SegmentationPairs, Triplets, ZeroPair, audit, checkpoints, evaluate, fit, modality, preset
 from mmlib.__main__ import main
 from mmlib.audit import describe_audit
 from mmlib.data.batches import augment, generator
 from mmlib.data.sets import AlbedoPairs, AnchoredPairs, NormalsPairs, OraclePairs, Surfaces, joined
 from mmlib.data.sources import Memory
 from mmlib.evaluation import seen
-from mmlib.hardware.compute import Machine
 from mmlib.losses import cosine
 from mmlib.methods.plug_in import PlugIn, plugged_in
 from mmlib.modalities import ALBEDO, DEPTH, NORMALS, RGB, SEGMENTATION, named
 from mmlib.training import Trainer
-
-CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
-FIVE = ("rgb", "depth", "segmentation", "normals", "albedo")
-
-
-@pytest.fixture(scope="module")
-def sets():
-    kinds = (SegmentationPairs, DepthPairs, NormalsPairs, AlbedoPairs)
-    return [rooms_of(kind, 10 * number) for number, kind in enumerate(kinds)]
 
 
 @pytest.fixture(scope="module")

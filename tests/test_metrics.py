@@ -6,7 +6,7 @@ import pytest
 import torch
 import torchmetrics
 
-from mmlib.metrics import DepthMetrics, RGBMetrics
+from mmlib.metrics import DepthMetrics, NumberMetrics, RGBMetrics
 from mmlib.modalities import KNOWN, SEGMENTATION
 
 
@@ -97,6 +97,12 @@ def test_depth_and_rgb_agree_with_torchmetrics():
     colour.update(*pictures)
     psnr = torchmetrics.image.PeakSignalNoiseRatio(data_range=255.0)(*(picture.float() for picture in pictures))
     assert colour.compute()["psnr"] == pytest.approx(psnr.item(), rel=1e-5)
+
+
+def test_numbers_by_hand():
+    found = measure(NumberMetrics(), [[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0], [0.0, 5.0]])
+    assert found == {"mae": 1.0, "rmse": pytest.approx(math.sqrt(2.5))}
+    assert NumberMetrics().compute() == {"mae": None, "rmse": None}
 
 
 @pytest.mark.parametrize("record", KNOWN.values(), ids=KNOWN)

@@ -13,13 +13,14 @@ from mmlib.course import plots
 from mmlib.data.domains import Domain
 from mmlib.data.sets import AnchoredPairs, OraclePairs, Rooms
 from mmlib.data.shipped import SHIPPED
-from mmlib.modalities import DEPTH, RGB, domain, named, segmentation
+from mmlib.modalities import DEPTH, RGB, domain, named, numbers, segmentation
 
 PARTS = ("Unknown", *(f"part {number}" for number in range(1, 41)))
 COLOURS = [tuple(round(255 * c) for c in colorsys.hsv_to_rgb(number / 41, 1, 1)) for number in range(41)]
 OWN = {
     "41 classes": segmentation("parts", "P", "parts", PARTS, COLOURS),
     "a float map": dataclasses.replace(DEPTH, name="heat", letter="H", folder="heat", weight=lambda phase: 5.0),
+    "numbers": numbers("height", "H", "height", largest=8.0),
 }
 
 
@@ -54,6 +55,33 @@ def test_a_class_too_many_is_named():
     record = OWN["41 classes"]
     assert record.problem(torch.tensor([[[40]]])) is None
     assert record.problem(torch.tensor([[[41]]])) == "it holds class 41, expected 0 (Unknown) to 40 (part 40)"
+
+
+def test_numbers_go_into_the_network_and_back():
+    record, raw = OWN["numbers"], torch.tensor([0.0, 2.0, 8.0]).view(1, 1, 1, 3)
+    assert record.to_input(raw).flatten().tolist() == [-1.0, -0.5, 1.0]
+    assert torch.equal(record.to_raw(record.to_input(raw)), raw) and record.valid(raw).all()
+    assert record.to_raw(torch.tensor([-3.0, 3.0])).tolist() == [0.0, 8.0]
+    assert torch.allclose(record.from_stored(record.to_stored(raw)), raw, atol=1e-4)
+    assert record.to_stored(raw).flatten().tolist() == [0, 16384, 65535]
+    assert record.problem(raw) is None and record.problem(raw * float("nan"))
+    assert record.problem(2 * raw) == "it holds 0 to 16, expected 0 to 8"
+    assert record.colours(raw[0], 1.0).shape == (1, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        ({"rgb": torch.zeros(4, 32, 32, dtype=torch.uint8)}, r"rgb .* is \(4, 32, 32\), expected \(N, 3, H, W\)"),
+        ({"rgb": torch.zeros(4, 3, 32, 32)}, "rgb cannot be used: it holds float32, expected uint8"),
+        ({"height": torch.full((4, 1, 32, 32), 9.0)}, "height cannot be used: it holds 9 to 9, expected 0 to 8"),
+        ({"height": torch.zeros(4, 1, 32, 32, dtype=torch.uint8)}, "it holds uint8, expected float32"),
+    ],
+)
+def test_a_wrong_image_is_named_when_a_set_is_made(images, says):
+    pairs = type("OwnPairs", (AnchoredPairs,), {"records": named(RGB, OWN["numbers"])})
+    with pytest.raises(ValueError, match=says):
+        pairs.of(rooms_of(pairs, 0).images | images, range(4))
 
 
 def test_an_unknown_modality_is_named():

@@ -6,22 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from mmlib import MixAndMatch, ZeroPair, checkpoints, fit, open_split, preset
+from conftest import CPU
+from mmlib import MixAndMatch, checkpoints, fit, preset
 from mmlib.data.shipped import RESULTS
 from mmlib.evidence.bench import bench_optimizer
-from mmlib.hardware.compute import Machine
-from mmlib.muon import Muon, matrices, orthogonal
+from mmlib.hardware.muon import Muon, matrices, orthogonal
 from mmlib.recipes import from_dict
 from mmlib.training import Trainer
 
 RECIPE = preset("smoke", widths=(16, 16), optimizer="muon")
-CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture
-def objective(rooms_dir):
-    return ZeroPair(open_split(rooms_dir, "d1"), open_split(rooms_dir, "d2"))
 
 
 @pytest.mark.parametrize("shape", [(16, 144), (64, 64), (144, 16)])

@@ -5,15 +5,12 @@ import re
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmlib import MODALITIES, Encoding, MixAndMatch, preset
 from mmlib.blocks import PatchDiscriminator, pool, unpool, upper_left
 from mmlib.methods.disturbed import Disturbed
-from mmlib.networks import Encoder
-from mmlib.pretrained import load_vgg16
 from mmlib.recipes import SIDE_INFORMATION
 
 # ── The paper's tables, copied as they are printed (batch 6, then height, width, channels) ──
@@ -230,14 +227,8 @@ def test_paper_networks_have_no_layer_that_the_tables_lack(paper):
 
 
 def test_pool_and_unpool_by_hand():
-    image = torch.tensor(
-        [
-            [1.0, 2.0, 0.0, 5.0],
-            [3.0, 9.0, 4.0, 1.0],
-            [7.0, 0.0, 2.0, 2.5],
-            [6.0, 1.0, 8.0, 0.0],
-        ]
-    )[None, None]
+    rows = [1.0, 2.0, 0.0, 5.0], [3.0, 9.0, 4.0, 1.0], [7.0, 0.0, 2.0, 2.5], [6.0, 1.0, 8.0, 0.0]
+    image = torch.tensor(rows)[None, None]
     pooled, indices = pool(image)
     assert pooled.flatten().tolist() == [9.0, 5.0, 7.0, 8.0]
     assert indices.flatten().tolist() == [5, 3, 8, 14]  # row by row in the 4 × 4 plane
@@ -257,7 +248,8 @@ def test_window_codes_say_the_same_as_indices(memory_format):
     assert torch.equal(codes, indices // 6 % 2 * 2 + indices % 2) and codes[0, 0, 0, 0] == 0
     assert torch.equal(upper_left(codes), torch.zeros_like(codes))
     back, slope = unpool(coded, codes), torch.randn(2, 3, 8, 6, dtype=torch.float64)
-    assert torch.equal(back, unpool(pooled, indices)) and back.is_contiguous(memory_format=memory_format)
+    assert torch.equal(back, plain := unpool(pooled, indices))
+    assert all(image.is_contiguous(memory_format=memory_format) for image in (back, plain))
     losses = (unpooled.mul(slope).sum() + small.square().sum() for unpooled, small in
               ((unpool(pooled, indices), pooled), (back, coded)))  # fmt: skip
     first, second = (torch.autograd.grad(loss, image)[0] for loss in losses)
@@ -275,12 +267,6 @@ def test_upper_left_points_at_the_first_pixel_of_every_window():
     assert (back[..., ::2, ::2] == 1).all() and back.sum() == 2 * 3 * 2 * 3
     # so do the indices of an image that says nothing: of equal pixels the first counts as the maximum
     assert torch.equal(pool(torch.zeros(2, 3, 4, 6))[1], corners)
-
-
-def test_unpool_keeps_channels_last():
-    features = torch.rand(2, 3, 4, 4).contiguous(memory_format=torch.channels_last)
-    pooled, indices = pool(features)
-    assert unpool(pooled, indices).is_contiguous(memory_format=torch.channels_last)
 
 
 # ── All translations ──
@@ -306,28 +292,23 @@ def test_nine_translations_have_the_targets_shape(name, side):
             assert bool(encoding.features) == (side == "skip")
 
 
-@pytest.fixture(scope="module")
-def smoke():
-    return MixAndMatch.from_recipe(preset("smoke")).eval()
-
-
-def test_translate_is_encode_then_decode(smoke):
+def test_translate_is_encode_then_decode(model):
     image = image_of("depth", 32)
-    expected = smoke.decoders["segmentation"](smoke.encoders["depth"](image))
-    assert torch.equal(smoke.translate(image, "depth", "segmentation"), expected)
+    expected = model.decoders["segmentation"](model.encoders["depth"](image))
+    assert torch.equal(model.translate(image, "depth", "segmentation"), expected)
 
 
 @pytest.mark.parametrize("target", MODALITIES)
-def test_decoders_use_the_indices_of_the_source_but_for_rgb(smoke, target):
-    own, other = smoke.encode(image_of("depth", 32), "depth"), smoke.encode(image_of("rgb", 32), "rgb")
+def test_decoders_use_the_indices_of_the_source_but_for_rgb(model, target):
+    own, other = model.encode(image_of("depth", 32), "depth"), model.encode(image_of("rgb", 32), "rgb")
     assert not torch.equal(own.indices[0], other.indices[0])
     swapped = Encoding(own.latent, own.pooled, other.indices, other.features)
-    same = torch.equal(smoke.decode(own, target), smoke.decode(swapped, target))
+    same = torch.equal(model.decode(own, target), model.decode(swapped, target))
     assert same == (target == "rgb")
 
 
-def test_without_indices_the_latent_stays_and_the_indices_say_nothing(smoke):
-    encoding = smoke.encode(image_of("depth", 32), "depth")
+def test_without_indices_the_latent_stays_and_the_indices_say_nothing(model):
+    encoding = model.encode(image_of("depth", 32), "depth")
     blind = encoding.without_indices()
     assert blind.latent is encoding.latent and blind.pooled is encoding.pooled and blind.features is encoding.features
     assert len(blind.indices) == len(encoding.indices)
@@ -335,24 +316,24 @@ def test_without_indices_the_latent_stays_and_the_indices_say_nothing(smoke):
         assert torch.equal(indices, upper_left(own)) and not torch.equal(indices, own)
 
 
-def test_a_disturbed_network_decodes_with_less(smoke):
+def test_a_disturbed_network_decodes_with_less(model):
     def translate(model, target="segmentation"):
         return model.decode(model.encode(image_of("depth", 32), "depth"), target)
 
-    whole = smoke.translate(image_of("depth", 32), "depth", "segmentation")
-    assert Disturbed(smoke).modalities == smoke.modalities
-    assert torch.equal(translate(Disturbed(smoke)), whole)
-    blind = smoke.decode(smoke.encode(image_of("depth", 32), "depth").without_indices(), "segmentation")
-    assert torch.equal(translate(Disturbed(smoke, indices=False)), blind) and not torch.equal(blind, whole)
-    assert torch.equal(translate(Disturbed(smoke, indices=False), "rgb"), translate(smoke, "rgb"))  # it takes none
+    whole = model.translate(image_of("depth", 32), "depth", "segmentation")
+    assert Disturbed(model).modalities == model.modalities
+    assert torch.equal(translate(Disturbed(model)), whole)
+    blind = model.decode(model.encode(image_of("depth", 32), "depth").without_indices(), "segmentation")
+    assert torch.equal(translate(Disturbed(model, indices=False)), blind) and not torch.equal(blind, whole)
+    assert torch.equal(translate(Disturbed(model, indices=False), "rgb"), translate(model, "rgb"))  # it takes none
 
 
-def test_the_noise_of_a_disturbed_network_is_the_same_in_every_call(smoke):
+def test_the_noise_of_a_disturbed_network_is_the_same_in_every_call(model):
     image = image_of("depth", 32, batch=8)
-    clean = smoke.encode(image, "depth")
-    noisy = Disturbed(smoke, noise=0.5).encode(image, "depth")
-    assert torch.equal(noisy.latent, Disturbed(smoke, noise=0.5).encode(image, "depth").latent)
-    assert not torch.equal(noisy.latent, Disturbed(smoke, noise=0.5, seed=1).encode(image, "depth").latent)
+    clean = model.encode(image, "depth")
+    noisy = Disturbed(model, noise=0.5).encode(image, "depth")
+    assert torch.equal(noisy.latent, Disturbed(model, noise=0.5).encode(image, "depth").latent)
+    assert not torch.equal(noisy.latent, Disturbed(model, noise=0.5, seed=1).encode(image, "depth").latent)
     assert (noisy.latent - clean.latent).std().item() == pytest.approx(0.5, rel=0.05)
     assert all(map(torch.equal, noisy.indices, clean.indices))
 
@@ -372,10 +353,7 @@ def test_eval_answers_an_image_alone_as_in_a_batch_and_train_does_not():
     with torch.no_grad():
         model.eval()
         before = {name: value.clone() for name, value in model.state_dict().items()}
-        together, alone = (
-            model.translate(image, "depth", "segmentation"),
-            model.translate(image[:1], "depth", "segmentation"),
-        )
+        together, alone = (model.translate(images, "depth", "segmentation") for images in (image, image[:1]))
         assert torch.allclose(together[:1], alone, atol=1e-5)
         assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
         model.train()
@@ -383,13 +361,13 @@ def test_eval_answers_an_image_alone_as_in_a_batch_and_train_does_not():
         assert not all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_rgb_output_is_within_plus_minus_one(smoke):
-    output = smoke.translate(100 * image_of("depth", 32), "depth", "rgb")
+def test_rgb_output_is_within_plus_minus_one(model):
+    output = model.translate(100 * image_of("depth", 32), "depth", "rgb")
     assert output.abs().max() <= 1
 
 
-def test_encodings_split_and_join(smoke):
-    encoding = smoke.encode(image_of("rgb", 32, batch=4), "rgb")
+def test_encodings_split_and_join(model):
+    encoding = model.encode(image_of("rgb", 32, batch=4), "rgb")
     joined = Encoding.cat([encoding[:1], encoding[1:]])
     assert len(joined) == 4 and len(encoding[:1]) == 1
     for part in ("pooled", "indices", "features"):
@@ -411,9 +389,9 @@ def test_encodings_split_and_join(smoke):
         ((1, 3, 32, 32), "infrared", ["unknown modality 'infrared'", "rgb, depth, segmentation"]),
     ],
 )
-def test_images_that_do_not_fit_are_told_what_does(smoke, shape, source, words):
+def test_images_that_do_not_fit_are_told_what_does(model, shape, source, words):
     with pytest.raises(ValueError) as error:
-        smoke.encode(torch.zeros(shape), source)
+        model.encode(torch.zeros(shape), source)
     assert all(word in str(error.value) for word in words), error.value
 
 
@@ -427,99 +405,3 @@ def test_from_recipe_depends_on_the_seed_alone():
     other = MixAndMatch.from_recipe(preset("smoke", seed=1)).state_dict()
     assert all(torch.equal(value, second[name]) for name, value in first.items())
     assert not torch.equal(first["encoders.rgb.stages.0.0.0.weight"], other["encoders.rgb.stages.0.0.0.weight"])
-
-
-# ── VGG-16 ──
-
-VGG_PLACES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # of the convolutions in torchvision's vgg16().features
-VGG_WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
-
-
-@pytest.fixture(scope="module")
-def vgg():
-    """A state dict with the names and shapes of torchvision's vgg16 (features alone), filled with random numbers."""
-    random, state, inputs = torch.Generator().manual_seed(0), {}, 3
-    for place, width in zip(VGG_PLACES, VGG_WIDTHS, strict=True):
-        state[f"features.{place}.weight"] = torch.randn(width, inputs, 3, 3, generator=random) / (9 * inputs) ** 0.5
-        state[f"features.{place}.bias"] = torch.randn(width, generator=random)
-        inputs = width
-    return state
-
-
-@pytest.fixture(scope="module")
-def vgg_file(vgg, tmp_path_factory):
-    path = tmp_path_factory.mktemp("vgg") / "vgg16.pth"
-    torch.save(vgg, path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def paper_encoder():
-    """The paper's RGB encoder alone; the other networks would need a gigabyte."""
-    recipe = preset("paper")
-    return Encoder(3, recipe.widths, recipe.convolutions, batch_norm=False)
-
-
-def test_vgg_weights_answer_as_vgg_does_on_normalised_images(paper_encoder, vgg, vgg_file):
-    load_vgg16(paper_encoder, vgg_file)
-    convolutions = [layer for layer in paper_encoder.modules() if isinstance(layer, torch.nn.Conv2d)]
-    for place, mine in zip(VGG_PLACES[1:], convolutions[1:], strict=True):
-        assert torch.equal(mine.weight, vgg[f"features.{place}.weight"])
-        assert torch.equal(mine.bias, vgg[f"features.{place}.bias"])
-    image = torch.rand(2, 3, 12, 12, generator=torch.Generator().manual_seed(1))  # 0 to 1, as torchvision reads
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-    theirs = F.conv2d((image - mean) / std, vgg["features.0.weight"], vgg["features.0.bias"], padding=1)
-    with torch.no_grad():
-        ours = convolutions[0](2 * image - 1)
-    inside = (..., slice(1, -1), slice(1, -1))
-    assert torch.allclose(ours[inside], theirs[inside], atol=1e-4)
-    assert theirs.std() > 0.5  # the comparison is of something
-
-
-def with_batch_norm(state: dict) -> dict:
-    """The same convolutions under the names that they have in vgg16_bn: three layers a convolution, not two."""
-    places, place = {}, 0
-    for count in (2, 2, 3, 3, 3):
-        places |= {VGG_PLACES[len(places) + k]: place + 3 * k for k in range(count)}
-        place += 3 * count + 1
-    renamed = {f"features.{places[int(k.split('.')[1])]}.{k.split('.')[2]}": v for k, v in state.items()}
-    return renamed | {f"features.{p + 1}.weight": torch.ones(w) for p, w in zip(places.values(), VGG_WIDTHS)}
-
-
-@pytest.mark.parametrize(
-    "spoil, words",
-    [
-        (lambda s: with_batch_norm(s), "features.2.weight is missing"),
-        (lambda s: {k: v for k, v in s.items() if k != "features.28.bias"}, "features.28.bias is missing"),
-        (lambda s: s | {"features.5.weight": torch.zeros(128, 64, 1, 1)}, "features.5.weight is (128, 64, 1, 1)"),
-        (lambda s: s | {"features.5.weight": 3}, "features.5.weight is"),
-        (lambda s: list(s), "holds a list"),
-        (lambda s: {}, "features.0.weight is missing, expected (64, 3, 3, 3)"),
-    ],
-    ids=["vgg16_bn", "missing", "shape", "number", "list", "empty"],
-)
-def test_other_state_dicts_are_refused_and_change_nothing(paper_encoder, vgg, tmp_path, spoil, words):
-    before = [value.clone() for value in itertools.islice(paper_encoder.parameters(), 4)]
-    torch.save(spoil(vgg), path := tmp_path / "other.pth")
-    with pytest.raises(ValueError) as error:
-        load_vgg16(paper_encoder, path)
-    assert str(path) in str(error.value) and words in str(error.value)
-    assert all(torch.equal(a, b) for a, b in zip(before, paper_encoder.parameters()))
-
-
-def test_files_that_are_no_state_dict_are_refused(paper_encoder, vgg_file, tmp_path):
-    with pytest.raises(ValueError, match="no such file"):
-        load_vgg16(paper_encoder, tmp_path / "absent.pth")
-    (tmp_path / "garbage.pth").write_bytes(b"not weights at all")
-    (tmp_path / "short.pth").write_bytes(vgg_file.read_bytes()[:1000])
-    for name in ("garbage.pth", "short.pth", "."):
-        with pytest.raises(ValueError, match="not a PyTorch state dict"):
-            load_vgg16(paper_encoder, tmp_path / name)
-
-
-def test_an_encoder_with_batch_norm_takes_no_vgg_weights(vgg_file):
-    recipe = preset("paper")
-    with pytest.raises(ValueError, match="batch normalization"):
-        load_vgg16(Encoder(3, recipe.widths, recipe.convolutions, batch_norm=True), vgg_file)
-    with pytest.raises(ValueError, match="the recipe is not the paper's"):
-        load_vgg16(Encoder(3, (4, 8), (1, 1), batch_norm=False), vgg_file)

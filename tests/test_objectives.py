@@ -5,27 +5,18 @@ import dataclasses
 import pytest
 import torch
 
-from conftest import rooms_of
-from mmlib import DepthPairs, MixAndMatch, Phase, SegmentationPairs, ZeroPair, preset
+from conftest import CPU, FIVE, rooms_of
+from mmlib import DepthPairs, MixAndMatch, Phase, ZeroPair, preset
 from mmlib.data.batches import generator, load_batch
-from mmlib.data.sets import AlbedoPairs, AnchoredPairs, NormalsPairs, OraclePairs
-from mmlib.hardware.compute import Machine
+from mmlib.data.sets import AnchoredPairs, NormalsPairs, OraclePairs
 from mmlib.methods.student import Student
 from mmlib.methods.supervised import Supervised
 from mmlib.modalities import ALBEDO, RGB, named
 from mmlib.objectives import PlainZeroPair
 from mmlib.training import Trainer
 
-CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
-FIVE = ("rgb", "depth", "segmentation", "normals", "albedo")
 SMOKE = preset("smoke", batch=3, latent_noise=0.0, modalities=FIVE, phases=(Phase(4, lambda_latent=10.0),))
 PSEUDO = {"phases": (Phase(4, lambda_pseudo=1.0),)}
-
-
-@pytest.fixture(scope="module")
-def sets():
-    kinds = (SegmentationPairs, DepthPairs, NormalsPairs, AlbedoPairs)
-    return [rooms_of(kind, 10 * number) for number, kind in enumerate(kinds)]
 
 
 @pytest.mark.parametrize("count", [2, 4], ids=["two sets", "four sets"])

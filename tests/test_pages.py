@@ -15,10 +15,10 @@ from mmlib import MixAndMatch, Triplets, evaluate, preset
 from mmlib.course import cells, headers
 from mmlib.data.packing import pack
 from mmlib.evidence import cards, pages, results
-from mmlib.evidence.speedrun import records_table
 from mmlib.files import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
+README = headers.README
 
 
 @pytest.fixture
@@ -34,28 +34,68 @@ def folder(result, tmp_path):
     return tmp_path
 
 
-def test_readme_holds_the_tables_of_the_shipped_results():
-    text = pages.README.read_text(encoding="utf-8")
+def between(text: str, name: str) -> str:
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    return text[text.index(begin) + len(begin) : text.index(end)].strip()
 
-    def between(begin: str, end: str) -> str:
-        return text[text.index(begin) + len(begin) : text.index(end)].strip()
 
-    assert between(pages.BEGIN, pages.END) == results.headline_table(), "run python -m mmlib readme"
-    assert between(pages.EVIDENCE_BEGIN, pages.EVIDENCE_END) == pages.shown(*pages.EVIDENCE), (
+@pytest.mark.parametrize("page", pages.MARKED)
+def test_pages_hold_the_tables_of_the_results(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for name, table in pages.MARKED[page].items():
+        assert between(text, name) == table(), "run python -m mmlib readme"
+
+
+def test_the_page_of_all_tables_is_that_of_the_results(tmp_path):
+    assert pages.TABLES.read_text(encoding="utf-8") == pages.tables_page(), "run python -m mmlib readme"
+    page = tmp_path / "tables.md"
+    assert pages.write_tables(page) and not pages.write_tables(page)
+    assert page.read_text(encoding="utf-8") == pages.tables_page()
+
+
+def test_readme_holds_the_outline():
+    assert between(README.read_text(encoding="utf-8"), "outline") == headers.outline("notebooks/"), (
         "run python -m mmlib readme"
     )
-    assert between(pages.MANY_BEGIN, pages.MANY_END) == pages.shown(*pages.MANY), "run python -m mmlib readme"
-    assert between(pages.RECORDS_BEGIN, pages.RECORDS_END) == records_table(), "run python -m mmlib readme"
-    assert between(pages.SHAPES_BEGIN, pages.SHAPES_END) == results.shapes_table(), "run python -m mmlib readme"
 
 
-def test_the_arithmetic_of_several_gpus_is_as_computed(tmp_path):
-    text = pages.MACHINES.read_text(encoding="utf-8")
-    table = text[text.index(pages.GPUS_BEGIN) + len(pages.GPUS_BEGIN) : text.index(pages.GPUS_END)].strip()
-    assert table == pages.gpus_table(), "run python -m mmlib readme"
-    (page := tmp_path / "page.md").write_text(f"a\n{pages.GPUS_BEGIN}\nold\n{pages.GPUS_END}\nb\n", encoding="utf-8")
-    assert pages.update_machines(page) and not pages.update_machines(page)
-    assert page.read_text(encoding="utf-8") == f"a\n{pages.GPUS_BEGIN}\n\n{table}\n\n{pages.GPUS_END}\nb\n"
+def test_readme_is_short_and_the_first_screen_says_what_to_do():
+    lines = README.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 150
+    first = "\n".join(lines[:32])
+    for needed in ("zero_pair.png", "make run", "make test", "checkpoint.safetensors", "make lab", "00_welcome.ipynb"):
+        assert needed in first, needed
+    assert "the paper's method alone" in "\n".join(lines)
+
+
+MARKDOWN = [README, *sorted(headers.NOTEBOOKS.glob("*.md")), *sorted(headers.NOTEBOOKS.glob("*.ipynb"))]
+
+
+def anchors(text: str) -> set[str]:
+    """The places of a page that a link may name, as GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+def prose(page: Path) -> str:
+    """A page's Markdown; of a notebook, that of its cells."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix == ".md":
+        return text
+    return "\n\n".join("".join(c["source"]) for c in json.loads(text)["cells"] if c["cell_type"] == "markdown")
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(page):
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", prose(page), flags=re.S)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if link.startswith("https://"):
+            assert "arxiv.org/abs/1804." not in link or link.endswith("1804.02199"), "the paper's number is 1804.02199"
+            continue
+        target, _, place = link.partition("#")
+        path = (page.parent / target).resolve() if target else page
+        assert path.exists(), link
+        assert not place or path.suffix != ".md" or place in anchors(prose(path)), link
 
 
 @pytest.mark.parametrize("checkpoint", sorted(cards.CHECKPOINTS.glob("*.safetensors")), ids=lambda path: path.stem)
@@ -65,30 +105,23 @@ def test_every_checkpoint_has_its_card(checkpoint):
     assert "clean: no room gave" in card
 
 
-def test_update_readme_changes_the_table_alone(folder):
-    readme = folder / "README.md"
-    markers = f"{pages.EVIDENCE_BEGIN}\n{pages.EVIDENCE_END}\n{pages.MANY_BEGIN}\n{pages.MANY_END}\n"
-    markers += f"{pages.RECORDS_BEGIN}\n{pages.RECORDS_END}\n"
-    markers += f"{pages.SHAPES_BEGIN}\n{pages.SHAPES_END}\n"
-    readme.write_text(f"before\n{pages.BEGIN}\nearlier\n{pages.END}\nafter\n{markers}", encoding="utf-8")
-    assert pages.update_readme(readme, folder)
-    text = readme.read_text(encoding="utf-8")
-    headline, evidence = text.split("\nafter\n")
-    assert headline.startswith(f"before\n{pages.BEGIN}\n| ") and headline.endswith(f"|\n{pages.END}")
-    assert headline.count("zero-pair") == 2 and "earlier" not in text
-    many = f"{pages.MANY_BEGIN}\n{pages.shown(*pages.MANY)}\n{pages.MANY_END}\n"
-    records = f"{pages.RECORDS_BEGIN}\n{records_table()}\n{pages.RECORDS_END}\n"
-    shapes = f"{pages.SHAPES_BEGIN}\n{results.shapes_table()}\n{pages.SHAPES_END}\n"
-    begun = f"{pages.EVIDENCE_BEGIN}\n{pages.shown(*pages.EVIDENCE)}\n{pages.EVIDENCE_END}\n"
-    assert evidence == begun + many + records + shapes
-    assert not pages.update_readme(readme, folder)
-
-
-def test_update_readme_wants_its_markers(folder):
-    readme = folder / "README.md"
-    readme.write_text("nothing")
+def test_update_changes_the_tables_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "MARKED", {"page.md": {"one": lambda: "| 1 |", "two": lambda: "| 2 |"}})
+    (page := tmp_path / "page.md").write_text("nothing")
     with pytest.raises(ValueError, match="lacks the markers"):
-        pages.update_readme(readme, folder)
+        pages.update(tmp_path)
+    page.write_text("a\n<!-- one:begin -->\nold\n<!-- one:end -->\nb\n<!-- two:begin -->\n<!-- two:end -->\nc\n")
+    assert pages.update(tmp_path) == ["page.md"]
+    expected = (
+        "a\n<!-- one:begin -->\n\n| 1 |\n\n<!-- one:end -->\nb\n<!-- two:begin -->\n\n| 2 |\n\n<!-- two:end -->\nc\n"
+    )
+    assert page.read_text() == expected
+    assert pages.update(tmp_path) == []
+
+
+def test_the_headline_has_both_unseen_translations(folder):
+    table = results.headline_table(folder)
+    assert table.startswith("| ") and table.count("zero-pair") == 2
 
 
 def test_missing_result_is_named(tmp_path):
@@ -151,6 +184,21 @@ def test_exercises_are_read_from_the_notebooks(notebooks):
     ]
 
 
+def test_the_outline_adds_up(notebooks):
+    rows = headers.outline("there/", notebooks).splitlines()
+    assert rows[2:] == [
+        f"| [01 One](there/01_one.ipynb) | {headers.QUESTIONS['01']} | 5 | 1.5 | 25 |",
+        "| all | in minutes; together 0.5 hours | 5 | 1.5 | 25 |",
+    ]
+
+
+def test_update_outline_changes_the_table_alone(notebooks):
+    page = notebooks / "README.md"
+    page.write_text(f"before\n{headers.OUTLINE_BEGIN}\n{headers.OUTLINE_END}\nafter\n", encoding="utf-8")
+    assert headers.update_outline(page, notebooks) and not headers.update_outline(page, notebooks)
+    assert "notebooks/01_one.ipynb" in page.read_text(encoding="utf-8")
+
+
 def test_update_instructors_changes_the_table_alone(notebooks):
     page = notebooks / "instructors.md"
     page.write_text(f"before\n{headers.EXERCISES_BEGIN}\n{headers.EXERCISES_END}\nafter\n", encoding="utf-8")
@@ -160,21 +208,22 @@ def test_update_instructors_changes_the_table_alone(notebooks):
     assert not headers.update_instructors(page, notebooks)
 
 
-@pytest.mark.parametrize("page", [pages.README, headers.NOTEBOOKS / "00_welcome.ipynb"], ids=lambda path: path.name)
-def test_the_course_is_mapped(page):
-    """Every notebook has its row, in order, with its question, the same in both places."""
-    text = page.read_text(encoding="utf-8")
-    if page.suffix == ".ipynb":
-        text = "".join("".join(cell["source"]) + "\n" for cell in json.loads(text)["cells"])
-    rows = re.findall(r"^\| \[(\d\d) [^\]]+\]\((?:notebooks/)?(\w+)\.ipynb\) \| (.+\?) \|$", text, re.M)
-    assert [stem for _, stem, _ in rows] == sorted(path.stem for path in headers.NOTEBOOKS.glob("[0-9]*.ipynb"))
-    assert all(stem.startswith(number) for number, stem, _ in rows)
-    assert all(question in pages.README.read_text(encoding="utf-8") for _, _, question in rows)
-    assert "glossary.md" in text and "instructors.md" in text
+def test_the_course_is_mapped_in_notebook_00_too():
+    """Its output has a row for every notebook, in order."""
+    cells = json.loads((headers.NOTEBOOKS / "00_welcome.ipynb").read_text(encoding="utf-8"))["cells"]
+    outputs = [
+        output for cell in cells for output in cell.get("outputs", ()) if "text/markdown" in output.get("data", {})
+    ]
+    (table,) = ("".join(output["data"]["text/markdown"]) for output in outputs)
+    rows = re.findall(r"^\| \[(\d\d\w?) [^\]]+\]\((\w+)\.ipynb\) \| (.+\?) \|", table, re.M)
+    assert [stem for _, stem, _ in rows] == sorted(path.stem for path in headers.NOTEBOOKS.glob("[0-9]*.ipynb")), (
+        "make notebooks NOTEBOOKS=notebooks/00_welcome.ipynb"
+    )
+    assert all(question == headers.question(stem) and stem.startswith(number) for number, stem, question in rows)
 
 
 def test_readme_example_runs_on_ones_own_images(tmp_path):
-    (code,) = re.findall(r"```python\n(.+?)```", pages.README.read_text(encoding="utf-8"), re.DOTALL)
+    (code,) = re.findall(r"```python\n(.+?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert code.count("\n") <= 10
     images = tmp_path / "my_images"
     images.mkdir()

@@ -195,3 +195,11 @@ def test_histogram_has_its_marks():
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("metres (m)", "rooms")
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["median", "end"]
     assert "median, end" in figure.alt
+
+
+def test_networks_that_had_the_pairs_are_not_framed_as_unseen(model, rooms):
+    figure = plots.compared(
+        {"zero-pair": model, "oracle": model}, rooms.batch([0]), "depth", "segmentation", ["oracle"]
+    )
+    framed = [title for axis in figure.axes if (title := axis.get_title()) and axis.spines["top"].get_linewidth() > 1]
+    assert framed == ["depth → segmentation\nzero-pair"] and "oracle" in " ".join(titles(figure))

@@ -12,30 +12,36 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import write_rooms
-from mmlib import ZeroPair, checkpoints, fit, open_split, preset
+from conftest import CPU, pairs_of, write_rooms
+from mmlib import checkpoints, fit, preset
 from mmlib.__main__ import main
 from mmlib.hardware import processes
-from mmlib.hardware.compute import Machine
 from mmlib.training import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
 
-SAME = """
+START = """
 import sys
 
 import torch
 
-torch.nn.BatchNorm2d = lambda width: torch.nn.Identity()  # it would see other images in each process
 from mmlib import ZeroPair, fit, open_split, preset
 from mmlib.hardware.compute import Machine
 
-data, folder = sys.argv[1:]
+data, folder = sys.argv[1:3]
+# one form of arithmetic for all runs: timing could choose another for each
 machine = Machine(torch.device("cpu"), bf16=False, channels_last=False)
-recipe = preset("smoke", batch=4, latent_noise=0.0, class_balance=0.5)
 pairs = ZeroPair(open_split(data, "d1"), open_split(data, "d2"))
+"""
+SAME = f"""{START}
+torch.nn.BatchNorm2d = lambda width: torch.nn.Identity()  # it would see other images in each process
+recipe = preset("smoke", batch=4, latent_noise=0.0, class_balance=0.5)
 fit(recipe, pairs, folder, machine=machine, log_every=1, progress=False)
+"""
+UNTIL = f"""{START}
+last = int(sys.argv[3])
+fit(preset("smoke", batch=4), pairs, folder, machine=machine, save_every=4, stop_after=last, progress=False)
 """
 
 
@@ -43,22 +49,6 @@ fit(recipe, pairs, folder, machine=machine, log_every=1, progress=False)
 def rooms_dir(tmp_path_factory):
     """Six rooms for D1 and six for D2, so that a batch of 4 can be shared."""
     return write_rooms(tmp_path_factory.mktemp("rooms"), list(range(12)))
-
-
-UNTIL = """
-import sys
-
-import torch
-
-from mmlib import ZeroPair, fit, open_split, preset
-from mmlib.hardware.compute import Machine
-
-data, folder, last = sys.argv[1:]
-# one form of arithmetic for all runs: timing could choose another for each
-machine = Machine(torch.device("cpu"), bf16=False, channels_last=False)
-pairs = ZeroPair(open_split(data, "d1"), open_split(data, "d2"))
-fit(preset("smoke", batch=4), pairs, folder, machine=machine, save_every=4, stop_after=int(last), progress=False)
-"""
 
 
 def torchrun(count: int, *arguments: str) -> list[str]:
@@ -172,7 +162,7 @@ def test_a_run_goes_on_with_as_many_processes_or_more_or_fewer(
     if first == 2:
         shutil.copytree(stopped, folder)
     else:
-        pairs = ZeroPair(open_split(rooms_dir, "d1"), open_split(rooms_dir, "d2"))
+        pairs = pairs_of(rooms_dir)
         fit(preset("smoke", batch=4), pairs, folder, device="cpu", save_every=4, stop_after=4, progress=False)
     if second == 2:
         done = run(train(folder, rooms_dir, 2, "--resume"))
@@ -186,8 +176,8 @@ def test_a_run_goes_on_with_as_many_processes_or_more_or_fewer(
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(rooms_dir, monkeypatch):
-    pairs = ZeroPair(open_split(rooms_dir, "d1"), open_split(rooms_dir, "d2"))
+    pairs = pairs_of(rooms_dir)
     for batch, count in ((4, 3), (4, 4)):
         monkeypatch.setattr(processes, "world_size", lambda count=count: count)
         with pytest.raises(ValueError, match=f"^a batch of {batch} of split d1 cannot be shared by {count} processes"):
-            Trainer(preset("smoke", batch=batch), pairs, Machine(torch.device("cpu"), False, False))
+            Trainer(preset("smoke", batch=batch), pairs, CPU)

@@ -13,17 +13,16 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from conftest import cut, grey, one_sentence
+from conftest import CPU, cut, grey, one_sentence
 from mmlib import DepthPairs, SegmentationPairs, Triplets, ZeroPair, audit, evaluate, modality, preset
 from mmlib.__main__ import main
 from mmlib.data.batches import augment, generator, load_batch
 from mmlib.data.scenenet import Tree, check, paper_sets, views
 from mmlib.data.scenenet_index import messages, open_index, read_mapping, trajectory_number
-from mmlib.hardware.compute import Machine
+from mmlib.methods.cyclegan import OnZeroPairs
 from mmlib.modalities import CLASSES
-from mmlib.objectives import OnZeroPairs, apart, class_weights
+from mmlib.objectives import apart, class_weights
 
-CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 HEIGHT, WIDTH = 24, 32
 WNIDS = {1: "04546855", 2: "03001627", 3: "03365592", 4: "02818832"}  # by instance; image 5 is not in the index
 NAMES = {1: "Wall", 2: "Chair", 3: "Floor", 4: "Bed"}
@@ -502,14 +501,14 @@ def rendered(tmp_path_factory):
 
 
 def test_rendered_classes_and_depth_are_exact(rendered):
-    from mmlib.rooms.trajectories import furnished, shot
+    from mmlib.rooms.trajectories import FIELD, furnished, shot
 
     rooms = opened(rendered, size=18)
     assert rooms.rooms == [10**12, 10**12, 10**12 + 1, 10**12 + 1] and check(rooms) == []
     wide, place = rooms.uncropped(range(4)), 0
     assert wide["rgb"].shape == (4, 3, 18, 24)
     for seed in (42_000_000, 42_000_001):
-        _, labels, cameras, _ = furnished(seed, 2)
+        _, labels, cameras, _ = furnished(seed, 2, field=FIELD)
         for camera in cameras:
             face, length = shot(labels, camera, 18)
             classes = labels.classes(face)

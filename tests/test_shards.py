@@ -9,28 +9,16 @@ import time
 import pytest
 import torch
 
-from conftest import SIZE, cut, edit, equal, one_sentence, write_rooms
-from mmlib import (
-    DepthPairs,
-    SegmentationPairs,
-    Triplets,
-    ZeroPair,
-    checkpoints,
-    fit,
-    modality,
-    open_split,
-    preset,
-    training,
-)
+from conftest import CPU, SIZE, cut, edit, equal, one_sentence, pairs_of, write_rooms
+from mmlib import Triplets, ZeroPair, checkpoints, fit, modality, open_split, preset, training
 from mmlib.__main__ import main
 from mmlib.data import images, shards
 from mmlib.data.batches import _order, draw
 from mmlib.data.packing import check, pack
 from mmlib.data.scenenet import paper_sets
 from mmlib.data.scenenet_index import trajectory_number
-from mmlib.data.sets import OraclePairs
+from mmlib.data.sets import DepthPairs, OraclePairs, SegmentationPairs
 from mmlib.data.shards import Shards, write
-from mmlib.hardware.compute import Machine
 from test_scenenet import write_tree
 from test_training import same, tensors
 
@@ -332,7 +320,7 @@ def from_source(sources, recipe, tmp_path_factory):
 
 
 def train(recipe, folder, out, **options) -> dict[str, torch.Tensor]:
-    pairs = ZeroPair(open_split(folder, "d1"), open_split(folder, "d2"))
+    pairs = pairs_of(folder)
     for rooms in pairs.sets:
         rooms.batch([0])  # a shard is open before workers fork
     fit(recipe, pairs, out, device="cpu", progress=False, **options)
@@ -405,7 +393,7 @@ def test_commands(tree, tmp_path, capsys):
 
 
 def test_loading_is_timed_against_a_step(written, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("mmlib.evidence.bench.loading.probe", lambda *_: Machine(torch.device("cpu"), False, False))
+    monkeypatch.setattr("mmlib.evidence.bench.loading.probe", lambda *_: CPU)
     arguments = ["--preset", "smoke", "--steps", "2", "--device", "cpu", "--json", str(tmp_path / "b.json")]
     assert main(["bench-loading", str(written), *arguments]) == 0
     result = json.loads((tmp_path / "b.json").read_text())

@@ -3,12 +3,13 @@
 import math
 from types import SimpleNamespace
 
+import pytest
 import torch
 
-from mmlib import MODALITIES
+from mmlib import MODALITIES, MixAndMatch, preset
 from mmlib.alignment import index_agreement
 from mmlib.blocks import pool
-from mmlib.course import plots
+from mmlib.course import plots, widgets
 from mmlib.methods.disturbed import Disturbed
 
 PNG = b"\x89PNG"
@@ -76,3 +77,11 @@ def test_measures_of_side_information_are_drawn_with_units():
     assert figure.png().startswith(PNG)
     figure = plots.agreement_by_stage({"RGB – depth": {"same room": [0.5, 0.6], "another room": [0.3, 0.2]}})
     assert "%" in figure.axes[0].get_ylabel() and "same room 50 60 %" in figure.alt
+
+
+@pytest.mark.parametrize("kind", ["none", "pooling"])
+def test_the_explorer_offers_to_take_indices_away_where_there_are_some(kind, rooms, monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", "a notebook")
+    network = MixAndMatch.from_recipe(preset("smoke", side_information=kind)).eval()
+    controls = widgets.translation_explorer(network, rooms).children[0].children
+    assert ("pooling indices" in [control.description for control in controls]) == (kind == "pooling")

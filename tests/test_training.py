@@ -18,45 +18,26 @@ import pytest
 import torch
 
 import mmlib
-from conftest import write_rooms
-from mmlib import (
-    MODALITIES,
-    DepthPairs,
-    MixAndMatch,
-    Phase,
-    SegmentationPairs,
-    Triplets,
-    ZeroPair,
-    checkpoints,
-    fit,
-    open_split,
-    preset,
-    training,
-)
+from conftest import CPU, pairs_of, write_rooms
+from mmlib import MODALITIES, MixAndMatch, Phase, ZeroPair, checkpoints, fit, open_split, preset, training
 from mmlib.data import batches
 from mmlib.data.batches import augment, draw, generator, load_batch
-from mmlib.data.sets import OraclePairs, Rooms
+from mmlib.data.sets import DepthPairs, OraclePairs, Rooms, SegmentationPairs, Triplets
 from mmlib.hardware.compute import Machine, choose_device
 from mmlib.hardware.probing import fastest_form
 from mmlib.objectives import add_noise, class_weights
 from mmlib.training import Trainer
 
-CPU = Machine(torch.device("cpu"), bf16=False, channels_last=False)
 SMOKE = preset("smoke")  # 4 steps, then 4 with a frozen RGB encoder
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture
-def objective(rooms_dir):
-    return ZeroPair(open_split(rooms_dir, "d1"), open_split(rooms_dir, "d2"))
-
-
 def run(folder, rooms_dir, recipe=SMOKE, **options) -> dict[str, torch.Tensor]:
     """All tensors of the state that a run leaves: networks, discriminator, optimisers."""
-    objective = ZeroPair(open_split(rooms_dir, "d1"), open_split(rooms_dir, "d2"))
-    fit(recipe, objective, folder, **{"machine": CPU, "progress": False, "log_every": 1, "save_every": 2} | options)
+    options = {"machine": CPU, "progress": False, "log_every": 1, "save_every": 2} | options
+    fit(recipe, pairs_of(rooms_dir), folder, **options)
     return tensors(folder)
 
 
@@ -215,10 +196,8 @@ def aligned_raw(count: int = 12, size: int = 48) -> dict[str, torch.Tensor]:
 def test_augmentation_keeps_pairs_aligned():
     raw = aligned_raw()
     moved = augment(raw, 40, generator("cpu", 1))
-    assert {name: image.shape for name, image in moved.items()} == {
-        name: (12, image.shape[1], 40, 40) for name, image in raw.items()
-    }
-    assert {name: image.dtype for name, image in moved.items()} == {name: image.dtype for name, image in raw.items()}
+    for name, image in raw.items():
+        assert moved[name].shape == (12, image.shape[1], 40, 40) and moved[name].dtype == image.dtype
     classes = moved["segmentation"]
     for before, after in zip(raw["segmentation"], classes, strict=True):
         assert set(after.unique().tolist()) <= set(before.unique().tolist())
@@ -508,10 +487,8 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(rooms_dir, uninterrupted):
 
 
 def test_resuming_by_another_recipe_names_the_keys(rooms_dir, uninterrupted):
-    words = (
-        r"another recipe; it differs in .*phases .*; learning_rate \(0.001 there, 0.5 here\); seed \(0 there, 1 here\)"
-    )
-    with pytest.raises(ValueError, match=words):
+    words = r"it differs in .*phases .*; learning_rate \(0.001 there, 0.5 here\); seed \(0 there, 1 here\)"
+    with pytest.raises(ValueError, match=f"another recipe; {words}"):
         run(uninterrupted[0], rooms_dir, recipe=preset("smoke", seed=1, learning_rate=0.5, steps=16), resume=True)
 
 
@@ -565,11 +542,8 @@ def test_a_loss_that_is_not_finite_changes_no_weight(objective, monkeypatch, def
     trainer.step()
     before = [weight.clone() for weight in trainer.model.parameters()]
     monkeypatch.setattr(objective, "terms", infinite)
-    with (
-        contextlib.nullcontext()
-        if deferred
-        else pytest.raises(FloatingPointError, match="^step 1: .*segmentation/RS = inf")
-    ):
+    named = pytest.raises(FloatingPointError, match="^step 1: .*segmentation/RS = inf")
+    with contextlib.nullcontext() if deferred else named:
         trainer.step()
     assert all(torch.equal(weight, old) for weight, old in zip(trainer.model.parameters(), before))
     monkeypatch.undo()
@@ -601,10 +575,8 @@ def test_a_batch_too_large_names_one_that_fits(rooms_dir, tmp_path, at_step):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
     at_step(small_machine)
-    words = (
-        r"^step 2: a batch of 12 at 32 × 32 pixels does not fit into the memory of cpu; --batch 3 does\. Nothing was"
-    )
-    with pytest.raises(MemoryError, match=words):
+    words = r"a batch of 12 at 32 × 32 pixels does not fit into the memory of cpu; --batch 3 does\. Nothing was"
+    with pytest.raises(MemoryError, match=f"^step 2: {words}"):
         run(tmp_path, rooms_dir, SMOKE.replace(batch=12))
     assert checkpoints.load_state(tmp_path / "state.safetensors")[1]["step"] == 2
 
@@ -620,9 +592,8 @@ def test_a_full_disk_stops_in_one_sentence_and_leaves_the_last_state_whole(rooms
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
-    done = subprocess.run(
-        command, env=environment, preexec_fn=little_room, capture_output=True, text=True, timeout=120, check=False
-    )
+    options = {"env": environment, "capture_output": True, "text": True, "timeout": 120}
+    done = subprocess.run(command, preexec_fn=little_room, check=False, **options)
     assert done.returncode == 2 and done.stderr.startswith("mmlib: ") and done.stderr.count("\n") == 1, done.stderr
     assert "state.safetensors" in done.stderr
     assert checkpoints.load_state(tmp_path / "state.safetensors")[1]["step"] == 0

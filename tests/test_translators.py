@@ -5,11 +5,12 @@ import itertools
 import pytest
 import torch
 
-from conftest import noise
-from mmlib import MixAndMatch, evaluate, preset
+from conftest import noise, rooms_of
+from mmlib import DepthPairs, MixAndMatch, SegmentationPairs, evaluate, preset
 from mmlib.data.sets import Rooms
 from mmlib.methods.cascade import Cascade
 from mmlib.methods.disturbed import Disturbed
+from mmlib.methods.lazy import Lazy
 
 SMOKE = preset("smoke")
 DOMAINS = SMOKE.replace(architecture="resnet", modalities=("photo", "brush", "dots"))
@@ -57,3 +58,20 @@ class TestEveryTranslator:
         result = evaluate(model.train(), truth.of(images, range(3)), batch_size=2)
         assert len(result["translations"]) == 9 and model.training
         assert sum(not row["seen"] for row in result["translations"].values()) == 2
+
+
+def test_the_lazy_answer_is_the_commonest_class_the_median_and_the_mean_colour():
+    segmented, measured = rooms_of(SegmentationPairs, 0), rooms_of(DepthPairs, 10)
+    segmented.images["segmentation"][:3] = 5
+    segmented.images["rgb"][:] = torch.tensor([10, 20, 30], dtype=torch.uint8).view(3, 1, 1)
+    lazy = Lazy(segmented, measured)
+    answers = {name: record.to_raw(lazy.translate(torch.zeros(2, 3, 8, 8), "rgb", name))
+               for name, record in lazy.records.items()}  # fmt: skip
+    assert all(raw.shape[0] == 2 and raw.shape[2:] == (8, 8) for raw in answers.values())
+    assert answers["segmentation"].unique().tolist() == [5]
+    assert answers["depth"].unique().item() == pytest.approx(measured.images["depth"].median().item())
+    assert answers["rgb"][0, :, 0, 0].tolist() == [10, 20, 30]
+    rows = evaluate(lazy, segmented, sources=segmented.modalities, targets=["segmentation"])["translations"]
+    assert rows["rgb_to_segmentation"]["global"] == rows["segmentation_to_segmentation"]["global"] > 0.75
+    with pytest.raises(ValueError, match="unknown modality 'sound': this model knows rgb, segmentation, depth"):
+        lazy.translate(torch.zeros(2, 3, 8, 8), "rgb", "sound")

@@ -22,6 +22,7 @@ EXPLORERS = {
 def live(monkeypatch):
     """A person sits before a Jupyter server."""
     monkeypatch.setenv("JPY_SESSION_NAME", "a notebook")
+    monkeypatch.setattr(widgets, "_started_by", lambda: ["python", "-m", "jupyter", "lab", "/home/me/mmlib"])
 
 
 def parts(box: ipywidgets.VBox) -> tuple[list[ipywidgets.Widget], ipywidgets.Image]:
@@ -38,8 +39,15 @@ def test_an_explorer_is_still_without_a_live_server(name, model, rooms, monkeypa
     assert isinstance(still, plots.Picture) and still.alt
 
 
+@pytest.mark.parametrize("command", ["/venv/bin/python /venv/bin/papermill a.ipynb b.ipynb", "python -m mmlib execute"])
+def test_a_headless_run_that_a_notebook_started_is_still(live, monkeypatch, command):
+    assert widgets.live()
+    monkeypatch.setattr(widgets, "_started_by", command.split)
+    assert not widgets.live()
+
+
 def test_the_translation_explorer_follows_every_control(live, model, rooms):
-    (source, target, room, indices, noise), picture = parts(widgets.translation_explorer(model, rooms))
+    (source, target, room, noise, indices), picture = parts(widgets.translation_explorer(model, rooms))
     assert room.max == 5 and (source.value, target.value) == ("depth", "segmentation")
     seen = [bytes(picture.value)]
     for control, value in ((indices, False), (noise, 1.5), (target, "depth"), (source, "rgb"), (room, 3)):
@@ -51,8 +59,6 @@ def test_the_translation_explorer_follows_every_control(live, model, rooms):
     for control, value in ((room, 0), (source, "depth"), (target, "segmentation"), (noise, 0.0), (indices, True)):
         control.value = value
     assert bytes(picture.value) == seen[0], "the same values, another picture"
-    blind = MixAndMatch.from_recipe(preset("smoke", side_information="none")).eval()
-    assert len(parts(widgets.translation_explorer(blind, rooms))[0]) == 4, "a box for indices that nobody reads"
 
 
 def test_the_pooling_explorer_follows_every_number(live):
@@ -71,6 +77,13 @@ def test_the_fusion_explorer_follows_every_control(live, model, rooms):
         before = bytes(picture.value)
         change(control)
         assert bytes(picture.value) != before, control
+
+
+def test_the_fusion_explorer_asks_for_indices_only_where_a_decoder_reads_them(live, rooms):
+    model = MixAndMatch.from_recipe(preset("smoke", side_information="none")).eval()
+    controls, picture = parts(widgets.fusion_explorer(model, rooms))
+    assert [control.description for control in controls] == ["sources", "room", "α (not RGB)"]
+    assert "indices" not in picture.tooltip
 
 
 def change(control: ipywidgets.Widget) -> None:

@@ -233,6 +233,7 @@ WRONG_ANSWERS = {
         (plug_in(parts=1), "would never learn"),
         (lambda model, name: 3, "as a list"),
     ],
+    "your_convolution": [(lambda inputs, outputs, side, images: 9 * inputs * outputs, "Return three numbers")],
 }  # fmt: skip
 
 RIGHT_ANSWERS = {

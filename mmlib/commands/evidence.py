@@ -96,20 +96,18 @@ def speedrun(
 
 
 @app.command
-def readme(*, rooms: Annotated[int, about("Test rooms in the picture.")] = 3) -> None:
-    """Make the README's picture and tables, the model cards and the exercises' table anew."""
+def readme() -> None:
+    """Make the README's picture, the tables of all pages, the model cards and the outline anew."""
     from ..course import headers, plots
     from ..evidence import cards, pages
 
     model = checkpoints.load(shipped.CHECKPOINT)
     test = shipped.shipped("test", model.recipe.size)
-    picture = plots.translations(model, test.batch(range(rooms)), ["rgb", "depth"], ["segmentation"])
-    files.write(pages.PICTURE, picture.png())
-    changed = pages.update_readme()
-    print(f"wrote {pages.PICTURE}; the headline of {pages.README} {'is new' if changed else 'was up to date'}")
+    middle = evaluation.rooms_by_rank(evaluation.confusion_by_room(model, test, "depth"), (0.5,))
+    files.write(pages.PICTURE, plots.gallery(model, test, middle).png())
     cards.write_cards()
-    print(f"wrote the model cards in {cards.CHECKPOINTS}")
-    changed = headers.update_instructors()
-    print(f"the exercises of {headers.INSTRUCTORS} {'are new' if changed else 'were up to date'}")
-    changed = pages.update_machines()
-    print(f"the arithmetic of {pages.MACHINES} {'is new' if changed else 'was up to date'}")
+    print(f"wrote {pages.PICTURE} and the model cards in {cards.CHECKPOINTS}")
+    changed = pages.update() + (["the page of all tables"] if pages.write_tables() else [])
+    changed += ["the outline"] if headers.update_outline() else []
+    changed += ["the instructors' exercises"] if headers.update_instructors() else []
+    print(f"new: {', '.join(changed)}" if changed else "all tables were up to date")

@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import itertools
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +13,7 @@ from cyclopts import Group, Parameter
 
 from .. import checkpoints, evaluation, files, recipes
 from ..data import sets, shipped
+from ..data.sets import common
 from ..data.shipped import SHIPPED
 from ..recipes import PRESETS, Recipe
 from .app import Checkpoint, Device, Folder, Json, Pairs, Positive, PresetName, Resume, about, app
@@ -62,7 +64,7 @@ RecipeOptions = _recipe_options()
 def train(
     *,
     out: Annotated[Folder, about("Folder for checkpoint, state and log.")],
-    preset: Annotated[PresetName, about("The recipe to start from.")] = "course",
+    preset: Annotated[PresetName | None, about("The recipe; without it, course, or that of --from.")] = None,
     steps: Annotated[int | None, about("Steps in all; phases keep their proportion.")] = None,
     data: Pairs = SHIPPED,
     device: Device = "auto",
@@ -71,6 +73,7 @@ def train(
     save_every: Annotated[Positive, about("Steps between saved states.")] = 500,
     add: Annotated[str | None, about("Plug this modality in, in place of training all: needs --to.")] = None,
     to: Annotated[str | None, about("The trained checkpoint that it is plugged into, and that stays.")] = None,
+    start: Annotated[Path | None, Parameter("--from", help="A checkpoint, or a run's folder, to start from.")] = None,
     rgb_weights: Annotated[str | None, about("For the RGB encoder: VGG-16's, or a distilled encoder's.")] = None,
     changes: Annotated[RecipeOptions, Parameter(name="*")] = RecipeOptions(),  # noqa: B008 - frozen
 ) -> None:
@@ -88,9 +91,10 @@ def train(
         recipe = plugged_in(base.recipe, add).replace(**given)
         objective = PlugIn(shipped.open_split(data, add), base)
     else:
-        recipe = recipes.preset(preset, **given)
+        began = recipes.preset(preset or "course") if preset or not start else checkpoints.load(start).recipe
+        recipe = began.replace(**given)
         objective = ZeroPair(shipped.open_split(data, "d1"), shipped.open_split(data, "d2"))
-    fit(recipe, objective, out, device=device, workers=workers, resume=resume, rgb_weights=rgb_weights,
+    fit(recipe, objective, out, device=device, workers=workers, resume=resume, rgb_weights=rgb_weights, start=start,
         save_every=save_every)  # fmt: skip
     if int(os.environ.get("RANK", 0)) == 0:  # of torchrun's processes only the first writes
         print(f"wrote {out}/checkpoint.safetensors and checkpoint.json")
@@ -111,6 +115,9 @@ def evaluate(
 
     model = checkpoints.load(checkpoint).to(choose_device(device))
     rooms = _rooms_of(model, data, split)
+    for entry in model.record["data"]:
+        if shared := common(entry, rooms):
+            print(f"mmlib: look: {shared}", file=sys.stderr)
     result = {"checkpoint": Path(checkpoint).name, **evaluation.evaluate(model, rooms)}
     files.write_json(result, json)
     if json != "-":

@@ -9,6 +9,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
+from ..data.shipped import WITHOUT_REPOSITORY
 from ..files import written_whole
 from .headers import NOTEBOOKS
 
@@ -44,8 +45,10 @@ src="data:image/png;base64,{{ output.data['image/png'] | escape_html }}">
 
 
 def notebooks() -> list[Path]:
-    """The course's notebooks in their order."""
-    return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    """The course's notebooks in their order; `FileNotFoundError` where mmlib is installed without them."""
+    if not NOTEBOOKS.exists():
+        raise FileNotFoundError(WITHOUT_REPOSITORY)
+    return sorted(NOTEBOOKS.glob("[0-9][0-9]*_*.ipynb"))
 
 
 def execute(path: str | Path) -> int:

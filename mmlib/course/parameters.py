@@ -34,7 +34,15 @@ def check(namespace: dict, **types: type) -> None:
 
 
 def run_folder(out: str) -> Path:
-    """The folder that a notebook writes to: `out`, relative to the repository, or a fresh one under `runs/`."""
-    folder = ROOT / (out or "runs")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder if out else Path(tempfile.mkdtemp(prefix="notebook-", dir=folder))
+    """The folder that a notebook writes to: `out`, or a fresh one under the repository's `runs/`; where that cannot be
+    written, among the system's temporary ones."""
+    if out:
+        folder = Path(out).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    runs = ROOT / "runs"
+    try:
+        runs.mkdir(exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="notebook-", dir=runs))
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="notebook-"))

@@ -1,10 +1,13 @@
 """Explorers for a live Jupyter server; without one, each draws a still picture instead."""
 
 import gc
+import itertools
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import ipywidgets
+import psutil
 import torch
 import traitlets
 
@@ -13,17 +16,37 @@ from ..methods.disturbed import Disturbed
 from ..modalities import MODALITIES
 from . import plots
 from .plots import Picture, label
+from .plots.fusion import reads_indices
+
+HEADLESS = ("papermill", "nbconvert", "jupyter-nbconvert", "jupyter-execute", "pytest", "-m mmlib", "-m pytest")
 
 
 def live() -> bool:
-    """Whether a person uses a Jupyter server (headless runs have no session name)."""
-    return bool(os.environ.get("JPY_SESSION_NAME"))
+    """Whether a person looks at the notebook: in a Jupyter server, VS Code or Colab.
+
+    A headless run may inherit a server's variables from the notebook that started it; who started the kernel tells.
+    """
+    if not (
+        {"JPY_SESSION_NAME", "VSCODE_PID", "COLAB_RELEASE_TAG"} & {name for name, value in os.environ.items() if value}
+    ):
+        return False
+    words = _started_by()
+    names = {Path(word).name for word in words} | {" ".join(pair) for pair in itertools.pairwise(words)}
+    return names.isdisjoint(HEADLESS)
+
+
+def _started_by() -> list[str]:
+    """The command that started this kernel."""
+    try:
+        return psutil.Process(os.getppid()).cmdline()
+    except psutil.Error:
+        return []
 
 
 def translation_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBox | Picture":
-    """Choose source, target and room, take the pooling indices away, disturb the latent, and see the translation.
+    """Choose source, target and room, disturb the latent, and see the translation.
 
-    A network whose decoders read no indices has no such box. Still: all translations of one room.
+    Of a network with pooling indices they can be taken away, too. Still: all translations of one room.
     """
     if not live():
         return plots.all_translations(model, rooms.batch([image]))
@@ -36,20 +59,16 @@ def translation_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBo
         picture.alt = f"{label(source)} to {label(target)} of {rooms.split} room {room}{taken}{added}"
         return picture
 
+    pooling = any(getattr(part, "side_information", "") == "pooling" for part in model.decoders.values())
+    indices = {"indices": ipywidgets.Checkbox(value=True, description="pooling indices")} if pooling else {}
     return _explorer(
         draw,
         source=_modality("source", "depth"),
         target=_modality("target", "segmentation"),
         room=_room(rooms, image),
-        **({"indices": ipywidgets.Checkbox(value=True, description="pooling indices")} if _unpools(model) else {}),
         noise=_slider("latent noise", 0.0, 2.0, 0.1),
+        **indices,
     )
-
-
-def _unpools(model) -> bool:
-    """Whether a decoder of a network reads pooling indices."""
-    decoders = getattr(model, "decoders", {}).values()
-    return any(getattr(decoder, "side_information", "none") == "pooling" for decoder in decoders)
 
 
 def pooling_explorer(values: torch.Tensor) -> "ipywidgets.VBox | Picture":
@@ -77,27 +96,29 @@ def pooling_explorer(values: torch.Tensor) -> "ipywidgets.VBox | Picture":
 
 
 def fusion_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBox | Picture":
-    """Mix the latent of RGB with that of depth or of segmentation by α, with the pooling indices of either.
+    """Mix the latent of RGB with that of depth or of segmentation by α; with the pooling indices of either, if any.
 
     Still: (RGB, depth) → segmentation for five α.
     """
     if not live():
         return plots.fused(model, rooms.batch([image]), "rgb", "depth", "segmentation", (0.0, 0.2, 0.5, 0.8, 1.0))
 
-    def draw(pair: tuple[str, str], room: int, alpha: float, indices: str) -> Picture:
+    def draw(pair: tuple[str, str], room: int, alpha: float, indices: str = "rgb") -> Picture:
         second, target = pair
         source = "rgb" if indices == "rgb" else second
         return plots.fused(model, rooms.batch([room]), "rgb", second, target, (alpha,), source)
 
     pairs = [("depth", "segmentation"), ("segmentation", "depth")]
     options = [(f"(RGB, {label(second)}) → {label(target)}", (second, target)) for second, target in pairs]
-    return _explorer(
-        draw,
-        pair=ipywidgets.Dropdown(options=options, description="sources", layout={"width": "340px"}),
-        room=_room(rooms, image),
-        alpha=_slider("α (not RGB)", 0.2, 1.0, 0.05),
-        indices=ipywidgets.Dropdown(options=[("RGB", "rgb"), ("the other", "other")], description="indices of"),
-    )
+    controls = {
+        "pair": ipywidgets.Dropdown(options=options, description="sources", layout={"width": "340px"}),
+        "room": _room(rooms, image),
+        "alpha": _slider("α (not RGB)", 0.2, 1.0, 0.05),
+    }
+    if any(reads_indices(model, target) for _, target in pairs):
+        lenders = [("RGB", "rgb"), ("the other", "other")]
+        controls["indices"] = ipywidgets.Dropdown(options=lenders, description="indices of")
+    return _explorer(draw, **controls)
 
 
 def domain_explorer(
@@ -105,10 +126,11 @@ def domain_explorer(
 ) -> "ipywidgets.VBox | Picture":
     """Choose the source and the target among a network's domains, and a scene, and compare with the truth.
 
-    `trained` says whether training had pairs of two domains. Still: a scene of `source` in all other domains.
+    `trained` says whether training had pairs of two domains. Still: a scene of `source` in the first four others.
     """
     if not live():
-        return plots.recoloured(model, scenes.batch([image]), source, trained)
+        others = [name for name in model.modalities if name != source]
+        return plots.recoloured(model, scenes.batch([image]), source, trained, others[:4])
 
     def draw(source: str, target: str, scene: int) -> Picture:
         return plots.translations(model, scenes.batch([scene]), [source], [target], trained=trained)

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from ..files import FILE_BYTES, require_file
 from ..modalities import GREY_8, KNOWN, RGB, domain, named
-from .images import opened_image
+from .photos import PHOTOS, image_files, junk, photo
 from .sets import Rooms
 from .shipped import SHIPPED
 
@@ -19,7 +18,15 @@ COLOURS = ("blue", "black", "brown", "green", "grey", "orange", "pink", "purple"
 
 
 MASK = dataclasses.replace(
-    RGB, name="mask", letter="mask", channels=1, folder="mask", suffix=".png", pixels=GREY_8, resample="nearest"
+    RGB,
+    name="mask",
+    letter="mask",
+    channels=1,
+    folder="mask",
+    suffix=".png",
+    pixels=GREY_8,
+    resample="nearest",
+    photographic=False,
 )
 """Where the object is, 0 or 1: for evaluation alone."""
 
@@ -55,7 +62,8 @@ def folder_domains(folder: str | Path, size: int, anchor: str = "", part: str = 
     names what is missing: two sub-folders with images, an anchor among them, an image that can be read.
     """
     folder = Path(folder)
-    found = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    inside = folder.iterdir() if folder.is_dir() else ()
+    found = sorted(path for path in inside if path.is_dir() and not junk(path.relative_to(folder)))
     for prefix in (part, "train"):
         if chosen := [path for path in found if path.name.startswith(prefix)]:
             found = chosen
@@ -67,20 +75,17 @@ def folder_domains(folder: str | Path, size: int, anchor: str = "", part: str = 
         raise ValueError(f"{folder} holds {', '.join(names)}, not the anchor {anchor}")
     domains, start = [], 0
     for name, path in zip(names, found):
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
+        files = image_files(path, PHOTOS)
         if len(files) < 2:
-            raise ValueError(f"{path} holds {len(files)} images (.jpg, .png): a domain needs at least 2")
-        images = torch.stack([_square(file, size) for file in files])
+            raise ValueError(f"{path} holds {len(files)} images: a domain needs at least 2")
+        images = torch.stack([square_image(file, size) for file in files])
         domains.append(Domain.of({name: images}, range(start, start + len(files)), name))
         start += len(files)
     return tuple(sorted(domains, key=lambda rooms: rooms.split != (anchor or names[0])))
 
 
-def _square(file: Path, size: int) -> torch.Tensor:
-    try:
-        require_file(file, FILE_BYTES)
-        with opened_image(file) as image:
-            pixels = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{file} cannot be read ({error}): delete it, or copy it again") from None
+def square_image(file: Path, size: int) -> torch.Tensor:
+    """An image file of any shape as RGB uint8 (3, size, size): upright, and cut square in the middle."""
+    image = Image.fromarray(photo(file).permute(1, 2, 0).numpy())
+    pixels = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(pixels)).permute(2, 0, 1).contiguous()

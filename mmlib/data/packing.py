@@ -1,16 +1,17 @@
 """A data set as one zip, and a check of every file of a data set."""
 
 import contextlib
+import itertools
 import json
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..files import brief, image_bytes, written_whole
-from ..modalities import Modality
+from ..files import brief, written_whole
+from ..modalities import Modality, classified
 from . import shards
 from .domains import RECORDS
-from .images import decode
+from .images import decode, image_bytes
 from .sets import SPLITS
 from .sources import Files, check_rooms, file_name, require
 
@@ -64,14 +65,15 @@ def check(source: str | Path) -> list[str]:
     if source.is_dir() and not (source / "index.json").exists():
         indices = [source / f"{split}.json" for split in SPLITS if (source / f"{split}.json").exists()]
         if parts := sorted(source.glob("*.zip")) + indices:
-            return [problem for path in parts for problem in check(path)]
+            return [problem for path in parts for problem in check(path)] + _shared(parts)
     if source.suffix == ".json" and source.is_file():
         return shards.check(source)
     problems = []
     try:
         with Files(source) as files:
             index = files.index()
-            records = _records(files.where("index.json"), index["modalities"])
+            own = {name: classified(name, tuple(classes)) for name, classes in index.get("classes", {}).items()}
+            records = [own.get(r.name, r) for r in _records(files.where("index.json"), index["modalities"])]
             for entry in index["rooms"]:
                 for record in records:
                     name = file_name(entry, record)
@@ -83,6 +85,21 @@ def check(source: str | Path) -> list[str]:
     except (ValueError, FileNotFoundError) as error:
         problems.append(str(error))
     return problems
+
+
+def _shared(parts: Sequence[Path]) -> list[str]:
+    """A sentence for each two zips of different splits that list rooms of the same number: what one trains on, the
+    other would measure. `test_surfaces.zip` belongs to `test.zip`."""
+    rooms = {}
+    for path in (part for part in parts if part.suffix == ".zip"):
+        with contextlib.suppress(ValueError, FileNotFoundError), Files(path) as files:
+            rooms[path] = {entry["room"] for entry in files.index()["rooms"]}
+    return [
+        f"{first} and {second} share {len(rooms[first] & rooms[second])} rooms, the first is "
+        f"{min(rooms[first] & rooms[second])}: give different rooms different numbers, and each room to one split"
+        for first, second in itertools.combinations(rooms, 2)
+        if rooms[first] & rooms[second] and first.stem.split("_")[0] != second.stem.split("_")[0]
+    ]
 
 
 def _records(where: str | Path, names: Iterable[str]) -> list[Modality]:

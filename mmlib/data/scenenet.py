@@ -27,9 +27,9 @@ from pathlib import Path
 
 import torch
 
-from ..files import SIDE, image_bytes
+from ..files import SIDE
 from ..modalities import GREY_16, MODALITIES, SEGMENTATION
-from .images import from_pixels, read_pixels
+from .images import from_pixels, image_bytes, read_pixels
 from .scenenet_index import Index, Trajectory, open_index
 from .sets import DepthPairs, Rooms, SegmentationPairs, Triplets
 from .sources import Files, Streamed, size_problem, spread

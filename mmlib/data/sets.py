@@ -44,14 +44,20 @@ class Rooms:
         if not self.modalities:
             name = type(self).__name__
             raise TypeError(f"{name} does not say what to read: use SegmentationPairs, DepthPairs or Triplets")
-        held = source if isinstance(source, Source) else load(source, self.records)
-        self.source, self.split = held.only(self.records), held.split
+        held = source.only(self.records) if isinstance(source, Source) else load(source, self.records)
+        self.source, self.split, self.records = held, held.split, held.records
         if size:
             self.source = self.source.resized(size)
 
     @classmethod
     def of(cls, images: dict[str, torch.Tensor], rooms: Sequence[int], split: str = "memory") -> Self:
-        """A set of raw images (N, C, H, W), square; `rooms` are the numbers of their rooms, none twice."""
+        """A set of raw images (N, C, H, W), square; `rooms` are the numbers of their rooms, none twice.
+
+        `ValueError` names what is wrong: the shape, the kind of numbers, or what a record calls a `problem`.
+        """
+        for name, raw in images.items():
+            if problem := _misfit(raw, cls.records.get(name)):
+                raise ValueError(f"{split}: {name} cannot be used: {problem}")
         sizes = {tuple(raw.shape[2:]) for raw in images.values()} | {(raw.shape[-1],) * 2 for raw in images.values()}
         counts = {len(raw) for raw in images.values()} | {len(rooms), len(set(rooms))}
         if set(images) != set(cls.modalities) or len(sizes) != 1 or len(counts) != 1:
@@ -120,6 +126,31 @@ class Rooms:
             "modalities": list(self.modalities),
             "rooms": ranges(self.rooms),
         }
+
+
+def common(entry: dict, rooms: Rooms) -> str:
+    """A sentence where rooms are those of an entry of a checkpoint's record, by hash or by number; else nothing."""
+    if entry.get("sha256") == rooms.sha256:
+        return f"{rooms.split} is {entry['split']}, which the network was given for {entry['role']}"
+    held = {room for first, last in entry["rooms"] for room in range(first, last + 1)}
+    if shared := held & set(rooms.rooms):
+        return (
+            f"{len(shared)} rooms of {rooms.split} have numbers of {entry['split']}, which the network was given for "
+            f"{entry['role']}, the first is {min(shared)}: if they are the same, this measures what it saw"
+        )
+    return ""
+
+
+def _misfit(raw: torch.Tensor, record: Modality | None) -> str | None:
+    """What keeps raw images in memory from being those of a record."""
+    if record is None:
+        return None  # another set's: `of` names those that it takes
+    channels = 1 if record.classes else record.channels
+    if raw.dim() != 4 or raw.shape[1] != channels:
+        return f"its shape is {tuple(raw.shape)}, expected (N, {channels}, H, W)"
+    if raw.is_floating_point() != record.raw_dtype.is_floating_point:
+        return f"it holds {str(raw.dtype)[6:]}, expected {str(record.raw_dtype)[6:]}"
+    return next(filter(None, map(record.problem, raw)), None)
 
 
 def ranges(rooms: Iterable[int]) -> list[list[int]]:

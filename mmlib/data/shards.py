@@ -33,11 +33,11 @@ import torch
 from msgspec import Meta, Struct
 from PIL import Image
 
-from ..files import JSON_BYTES, SIDE, index_object, read_file, written_whole
+from ..files import JSON_BYTES, SIDE, read_file, written_whole
 from ..modalities import Modality
 from .images import from_pixels
 from .sets import SPLITS, Rooms
-from .sources import Streamed
+from .sources import Streamed, index_object
 
 FORMAT = "mmlib-shards-1"
 SHARD_BYTES = 256 * 2**20

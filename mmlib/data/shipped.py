@@ -14,6 +14,12 @@ COLOUR_CHECKPOINT = CHECKPOINTS / "colours.safetensors"
 STYLE_CHECKPOINT = CHECKPOINTS / "styles.safetensors"
 
 
+WITHOUT_REPOSITORY = (
+    f"mmlib is installed without its data ({SHIPPED.parent} does not exist): clone the repository, and run "
+    "`pip install -e .` in it"
+)
+
+
 def shipped(split: str, size: int | None = None) -> Rooms:
     """A split of the data set that comes with the repository, in its type."""
     return open_split(SHIPPED, split, size)
@@ -26,6 +32,8 @@ def open_split(data: str | Path, split: str, size: int | None = None) -> Rooms:
     One rendered directory that names no split serves both training splits without a leak: D1 is the first half of its
     rooms, D2 the second; for validation and test it is used whole.
     """
+    if Path(data) == SHIPPED and not SHIPPED.exists():
+        raise FileNotFoundError(WITHOUT_REPOSITORY)
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}: known are {', '.join(SPLITS)}")
     data = Path(data)
@@ -50,6 +58,8 @@ def open_split(data: str | Path, split: str, size: int | None = None) -> Rooms:
 def read(name: str, results: str | Path = RESULTS) -> dict:
     """The result `name` (course, oracle) as `evaluate` made it; `FileNotFoundError` names the missing file."""
     path = Path(results) / f"{name}.json"
+    if not RESULTS.exists():
+        raise FileNotFoundError(WITHOUT_REPOSITORY)
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: it comes with the repository, get it again")
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -26,9 +26,9 @@ from typing import Annotated, Self
 import torch
 from msgspec import Meta, Struct
 
-from ..files import JSON_BYTES, PIXELS, SIDE, brief, image_bytes, index_object, read_file
-from ..modalities import Modality
-from .images import decode, from_pixels, read_pixels, resize
+from ..files import JSON_BYTES, PIXELS, SIDE, brief, fitted, json_object, read_file
+from ..modalities import KNOWN, Modality, classified
+from .images import decode, from_pixels, image_bytes, read_pixels, resize
 
 FORMAT = "mmlib-rooms-1"
 
@@ -83,24 +83,14 @@ class Source:
 class Memory(Source):
     """Square raw images (N, C, H, H) in memory; `path` is the directory or zip that they were read from."""
 
-    def __init__(
-        self,
-        images: dict[str, torch.Tensor],
-        records: Mapping[str, Modality],
-        index: dict,
-        split: str,
-        sha256: str,
-        path: str | Path | None = None,
-    ):
+    def __init__(self, images: dict[str, torch.Tensor], records, index: dict, split: str, sha256: str, path=None):
         size = next(iter(images.values())).shape[-1]
         super().__init__(index, [entry["room"] for entry in index["rooms"]], records, split, sha256, size)
         self.images, self.path = images, path
 
     def uncropped(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {
-            name: raw[indices.to(raw.device, non_blocking=True)].to(self.records[name].raw_dtype)
-            for name, raw in self.images.items()
-        }
+        picked = {name: raw[indices.to(raw.device, non_blocking=True)] for name, raw in self.images.items()}
+        return {name: raw.to(self.records[name].raw_dtype) for name, raw in picked.items()}
 
     def class_counts(self, name: str) -> torch.Tensor:
         return torch.bincount(self.images[name].flatten().long(), minlength=len(self.records[name].classes))
@@ -190,6 +180,8 @@ def load(path: str | Path, records: Mapping[str, Modality]) -> Memory:
     with Files(path) as files:
         index = files.index()
         require(files.source, index["modalities"], records)
+        own = {name: classified(name, tuple(classes)) for name, classes in index.get("classes", {}).items()}
+        records = {name: own.get(name, record) for name, record in records.items()}
         digest = hashlib.sha256(b"" if files.archive else files.read("index.json", JSON_BYTES))
         images = {name: [] for name in records}
         for entry in index["rooms"]:
@@ -221,6 +213,7 @@ class Index(Struct):
     modalities: Annotated[list[str], Meta(min_length=1)]
     rooms: Annotated[list[Room], Meta(min_length=1)]
     split: str = ""
+    classes: dict[str, Annotated[list[str], Meta(min_length=2, max_length=256)]] = {}
 
 
 class Files:
@@ -254,9 +247,8 @@ class Files:
         except (KeyError, FileNotFoundError):
             raise FileNotFoundError(f"{self.where(name)} is missing: render or download the data set again") from None
         except Exception as error:  # as above
-            raise ValueError(
-                f"{self.where(name)} cannot be read ({brief(error)}): download the data set again"
-            ) from None
+            problem = f"cannot be read ({brief(error)}): download the data set again"
+            raise ValueError(f"{self.where(name)} {problem}") from None
 
     def _unzip(self, name: str, limit: int) -> bytes:
         entry = self.archive.getinfo(name)
@@ -276,8 +268,30 @@ class Files:
             raise ValueError(f"{where} lists modalities {brief(index['modalities'])}: list their names")
         if not _is_name(index.get("split", "")):
             raise ValueError(f"{where} has a split {brief(index['split'])}, which is no name: give it one")
+        if unknown := [name for name in index.get("classes", {}) if not (name in KNOWN and KNOWN[name].classes)]:
+            raise ValueError(f"{where} lists classes of {brief(unknown)}, which is no segmentation: leave them out")
+        for entry in index["rooms"]:
+            entry["path"] = entry["path"].replace("\\", "/")  # as somebody writes it by hand on Windows
         check_rooms(index, where)
         return index
+
+
+def index_object(content: bytes, where: str | Path, form: str, kind: type, made: str, advice: str) -> dict:
+    """The index of a data set: a JSON object that says format `form` and has what `kind` asks for.
+
+    `ValueError` names the file `where`, what is wrong, and `made` or `advice`: what alone is read, or what to do.
+    """
+    try:
+        index = json_object(content)
+    except ValueError as error:
+        raise ValueError(f"{where} is not JSON ({brief(error)}): {advice}") from None
+    if index.get("format") != form:
+        raise ValueError(f"{where} does not say format {form!r}: only {made} are read")
+    try:
+        fitted(index, kind)
+    except ValueError as error:
+        raise ValueError(f"{where} is no index ({error}): {advice}") from None
+    return index
 
 
 @functools.lru_cache(maxsize=1)

@@ -15,12 +15,27 @@ WHAT = {
         "The network of the notebooks",
         "Three encoders and three decoders that share one latent space: RGB, depth and segmentation of rooms, all nine "
         "translations between them. Depth → segmentation and segmentation → depth are *zero-pair*: no training pair "
-        "had both. For learning and for comparison.",
+        "had both. It is the paper's method alone, in a slim form: latent consistency of the last stage, autoencoders "
+        "and noise, without pooling indices, GAN and pseudo-pairs. It is made for learning and for comparison.",
         "`mmlib.checkpoints.load('FILE').translate(x, 'depth', 'segmentation')`",
         "It knows rooms of one generator, seen by one kind of camera at 96 × 96 pixels, and has met no photograph. "
         "What is small, thin or rare (chairs, objects, books) it finds badly; its RGB is blurred. Nothing that matters "
         "should be decided by it.",
     ),
+    **{
+        f"ablation_{kind}": (
+            f"A small network {words}",
+            "Three encoders and three decoders by the paper's recipe, slim and short, at 48 × 48 pixels: one of the "
+            "three kinds of side information that Table 1 compares. Notebooks 03 and 06 probe it.",
+            "`mmlib.checkpoints.load('FILE').translate(x, 'depth', 'segmentation')`",
+            "It was trained for two minutes, to show an effect. The network of the notebooks is `course.safetensors`.",
+        )
+        for kind, words in (
+            ("none", "without side information"),
+            ("skip", "with skip connections"),
+            ("pooling", "with pooling indices"),
+        )
+    },
     "rgb_encoder": (
         "An RGB encoder that learnt from VGG-16",
         "The RGB encoder of preset `course`, trained to predict the pooled features of ImageNet's VGG-16 on the RGB "
@@ -51,6 +66,15 @@ WHAT = {
 """By checkpoint: a title, what it is and for what, how to use it, and its limits."""
 
 
+HEAD = """---
+license: mit
+library_name: mmlib
+pipeline_tag: image-to-image
+tags: [zero-pair-translation, image-to-image, depth-estimation, image-segmentation, pytorch]
+---"""
+"""What makes a card that of a model on the Hugging Face Hub."""
+
+
 def model_card(name: str) -> str:
     """The card of a shipped checkpoint as Markdown; `KeyError` for one that `WHAT` does not describe."""
     title, what, use, limits = WHAT[name]
@@ -63,6 +87,7 @@ def model_card(name: str) -> str:
         f"`{name}.json`, and `python -m mmlib audit` reads it."
     )
     parts = [
+        HEAD,
         f"# {title}: `{name}.safetensors`",
         "*Made by `python -m mmlib readme` from the checkpoint's record and `data/results/`; not written by hand.*",
         f"## What it is\n\n{what}\n\n{use.replace('FILE', f'data/checkpoints/{name}.safetensors')}",
@@ -71,6 +96,9 @@ def model_card(name: str) -> str:
     ]
     if name == "course":
         result = read(NETWORK)
+        parts.append(f"## What it does, on {result['rooms']} test rooms\n\n{translations_table(result)}")
+    elif name.startswith("ablation_"):
+        result = read(f"ablation/{name.removeprefix('ablation_')}_0")
         parts.append(f"## What it does, on {result['rooms']} test rooms\n\n{translations_table(result)}")
     elif name in GRIDS:
         table = grid_table(name, GRIDS[name].preset, GRIDS[name].seeds)

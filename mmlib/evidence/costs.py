@@ -2,7 +2,7 @@
 
 A *rehearsal* is `Trainer.step` itself on fake tensors, which have shapes and no numbers: at any size it needs neither
 memory nor a GPU. Arithmetic is counted in FLOPs, two for each multiply-add of a convolution; normalization, pooling,
-losses and Adam are a few operations a value and are left out, as usual.
+losses and Adam are a few operations per value and are left out, as usual.
 """
 
 import contextlib

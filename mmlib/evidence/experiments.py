@@ -12,7 +12,7 @@ import torch
 
 from .. import checkpoints
 from ..checkpoints import saved_run
-from ..data.shipped import CHECKPOINTS, RESULTS, SHIPPED
+from ..data.shipped import CHECKPOINTS, RESULTS, SHIPPED, WITHOUT_REPOSITORY
 from ..files import write_json
 from ..hardware.compute import choose_device
 from ..objectives import ZeroPair
@@ -59,9 +59,11 @@ def result_path(preset_name: str, run: str, seed: int) -> Path:
 def stored(preset_name: str, run: str, seed: int) -> dict | None:
     """The result of a run, if there is one of the recipe as declared now."""
     path = result_path(preset_name, run, seed)
+    if not SHIPPED.exists():
+        raise FileNotFoundError(WITHOUT_REPOSITORY)
     if not path.exists():
         return None
-    result = json.loads(path.read_text())
+    result = json.loads(path.read_text(encoding="utf-8"))
     declared = runs(preset_name).get(run) if preset_name in PRESETS else None
     if declared and from_dict(result["recipe"]) != declared.recipe.replace(seed=seed):
         return None

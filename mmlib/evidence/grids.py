@@ -52,11 +52,11 @@ TABLE_1 = {
     ("none", ""): (32.2, 63.5), ("skip", ""): (14.1, 52.6), ("pooling", ""): (45.6, 73.4),
     ("pooling", "_pretrained"): (49.5, 80.0),
 }  # fmt: skip
-"""The paper's figures; which indices its decoder had, it does not say, and its authors' code has the photograph's."""
+"""The paper's figures; which indices its decoder had, it does not say, and its authors' code has RGB's."""
 GRIDS: dict[str, Grid] = {
     "table1": Grid(
         "**Side information** (the paper's Table 1): depth → segmentation, zero-pair. The paper's figures are of its "
-        "own data and scale, and of its own ablation. With *the photograph's* indices the translation needs RGB, too.",
+        "own data and scale, and of its own ablation. With *RGB's* indices the translation needs RGB, too.",
         tuple(
             Row(f"{title}{after}", f"{run}{kind}", translation, measured, TABLE_1.get((run, kind), ()))
             for kind, after in (("", ""), ("_pretrained", ", pretrained"), ("_deep", ", a stage deeper"))
@@ -64,7 +64,7 @@ GRIDS: dict[str, Grid] = {
                 ("none", "none", "depth_to_segmentation", "translations"),
                 ("skip connections", "skip", "depth_to_segmentation", "translations"),
                 ("pooling indices, depth's own", "pooling", "depth_to_segmentation", "translations"),
-                ("pooling indices, the photograph's", "pooling", FUSED_SEGMENTATION, "lent"),
+                ("pooling indices, RGB's", "pooling", FUSED_SEGMENTATION, "lent"),
             )
         ),
     ),
@@ -87,7 +87,7 @@ GRIDS: dict[str, Grid] = {
             Row("M&MNet D → R → S, pooling", "pooling", measured="through_rgb", paper=(5.96, 32.3), role="baseline"),
             Row("M&MNet D → R → S, skip", "skip", measured="through_rgb", paper=(24.7, 59.7), role="baseline"),
             Row("M&MNet D → S", "pooling", paper=(55.4, 80.4)),
-            Row("M&MNet D → S, the photograph's indices", "pooling", FUSED_SEGMENTATION, "lent"),
+            Row("M&MNet D → S, RGB's indices", "pooling", FUSED_SEGMENTATION, "lent"),
             Row("M&MNet (R, D) → S", "pooling", FUSED_SEGMENTATION, "fused", paper=(57.1, 81.2)),
             Row("M&MNet D → S, no indices", "none"),
             Row("M&MNet (R, D) → S, no indices", "none", FUSED_SEGMENTATION, "fused"),

@@ -1,48 +1,76 @@
-"""The README's tables, and the table of several GPUs, made from results and put between their pages' markers."""
+"""The page of all tables, made from results, and the tables that stand between the markers of other pages."""
 
 import functools
+import math
+from collections.abc import Callable
 from pathlib import Path
 
-from ..data.shipped import RESULTS, SHIPPED, shipped
-from ..files import put
+import torch
+
+from ..data.shipped import RESULTS, SHIPPED, read, shipped
+from ..files import put, written_whole
+from ..modalities import MODALITIES
+from ..networks import MixAndMatch
 from ..objectives import ZeroPair
 from ..recipes import preset
-from .costs import cost, parallel
+from .bench import describe, describe_loading
+from .costs import cost, layers, parallel, shapes_only
 from .grids import GRIDS
 from .results import headline_table, shapes_table
 from .speedrun import records_table
-from .tables import render
+from .tables import class_table, render
 
+ROOT = SHIPPED.parents[1]
 PICTURE = RESULTS / "zero_pair.png"
-README = SHIPPED.parents[1] / "README.md"
-BEGIN, END = "<!-- headline:begin -->", "<!-- headline:end -->"
-EVIDENCE_BEGIN, EVIDENCE_END = "<!-- evidence:begin -->", "<!-- evidence:end -->"
-MANY_BEGIN, MANY_END = "<!-- many-domains:begin -->", "<!-- many-domains:end -->"
-RECORDS_BEGIN, RECORDS_END = "<!-- records:begin -->", "<!-- records:end -->"
-SHAPES_BEGIN, SHAPES_END = "<!-- shapes:begin -->", "<!-- shapes:end -->"
-MACHINES = SHIPPED.parents[1] / "notebooks" / "several_machines.md"
-GPUS_BEGIN, GPUS_END = "<!-- gpus:begin -->", "<!-- gpus:end -->"
+TABLES = RESULTS / "tables.md"
 
 
-EVIDENCE = ("ideas", "table1", "table2", "table3", "table4")
+EVIDENCE = ("table1", "table2", "table3", "table4", "figure7", "ideas")
 MANY = ("five", "colours", "styles")
-"""The grids that the README shows: the paper's tables, and those of many domains (sections 3.3 and 5.5)."""
+"""The grids of the pages: the paper's tables with what choices rest on, and many domains (sections 3.3 and 5.5)."""
 
 
 def shown(*names: str) -> str:
-    """Grids with their captions, as Markdown."""
+    """Grids with their captions, as Markdown; one without any result says so."""
+    tables = {name: render(name, GRIDS[name].preset, GRIDS[name].seeds) for name in names}
     return "\n\n".join(
-        f"{GRIDS[name].caption}\n\n{render(name, GRIDS[name].preset, GRIDS[name].seeds)}" for name in names
+        f"{GRIDS[name].caption}\n\n{table if len(table.splitlines()) > 2 else '*No result yet.*'}"
+        for name, table in tables.items()
     )
 
 
-def update_readme(readme: str | Path = README, results: str | Path = RESULTS) -> bool:
-    """Put the headline table of `results`, the evidence, and the tables of many domains, of records and of shapes
-    between the README's markers; whether anything changed."""
-    tables = ((BEGIN, END, headline_table(results)), (EVIDENCE_BEGIN, EVIDENCE_END, shown(*EVIDENCE)),
-              (MANY_BEGIN, MANY_END, shown(*MANY)),
-              (RECORDS_BEGIN, RECORDS_END, records_table()), (SHAPES_BEGIN, SHAPES_END, shapes_table()))  # fmt: skip
-    return any([put(readme, *table) for table in tables])
+def tables_page() -> str:
+    """All tables from results, as a page."""
+    parts = (
+        "# Results: all tables",
+        "*Made by `python -m mmlib readme` from the files beside this page. A row that has no result yet is left out. "
+        "mIoU and δ are in per cent, mean ± standard deviation over the seeds that are there.*",
+        "## The network that ships",
+        headline_table(),
+        "## The paper's tables and figures",
+        "Small networks (preset `ablation`) that share rooms and training loop: compare these numbers with each other "
+        "alone. Notebook [05b](../../notebooks/05b_evidence.ipynb) reads them.",
+        shown(*EVIDENCE),
+        f"**Class by class**: the rows of Table 3.\n\n{class_table()}",
+        "## Many domains",
+        shown(*MANY),
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def write_tables(page: str | Path = TABLES) -> bool:
+    """Write `tables_page`; whether anything changed."""
+    page, text = Path(page), tables_page()
+    if page.exists() and page.read_text(encoding="utf-8") == text:
+        return False
+    with written_whole(page) as stream:
+        stream.write(text.encode())
+    return True
+
+
+def measured(*names: str) -> str:
+    """Benchmarks of `data/results/bench`, as Markdown that keeps their columns."""
+    return "\n\n".join(f"```text\n{describe(read(f'bench/{name}'))}\n```" for name in names)
 
 
 PEAK, SHARES = 990e12, (0.2, 0.5)  # FLOP/s of an H100 in dense bf16, by its data sheet; the share reached is assumed
@@ -70,6 +98,58 @@ def gpus_table() -> str:
     return "\n".join(lines)
 
 
-def update_machines(page: str | Path = MACHINES) -> bool:
-    """Put the arithmetic of several GPUs between the markers of their page; whether anything changed."""
-    return put(page, GPUS_BEGIN, GPUS_END, f"\n{gpus_table()}\n")
+MEMORY = 3.35e12  # bytes a second that an H100 reads or writes, by its data sheet
+WAYS = {"one operation after the other": (19, 120), "compiled, with window codes": (14, 44)}
+"""How often an array as large as a convolution's output is read or written, and bytes moved for a pooled value."""
+
+
+@functools.cache
+def moving_table() -> str:
+    """What a step of the paper's takes on an H100 by arithmetic and memory alone, computed, as a Markdown table."""
+    recipe, rooms = preset("paper"), ZeroPair(shipped("d1").subset(0, 2), shipped("d2").subset(0, 2))
+    step = cost(recipe, rooms)
+    with shapes_only():
+        model = MixAndMatch.from_recipe(recipe)
+        images = {
+            name: torch.zeros(1, record.channels, recipe.size, recipe.size) for name, record in MODALITIES.items()
+        }
+        encoding = model.encode(images["depth"], "depth")
+        parts = {f"{name} encoder": (model.encoders[name], image) for name, image in images.items()}
+        parts |= {f"{name} decoder": (model.decoders[name], encoding) for name in images}
+        values = sum(
+            step.images[name] * sum(math.prod(row.output) for row in layers(*part) if row.kind == "conv")
+            for name, part in parts.items()
+        )
+    encoded = sum(count for name, count in step.images.items() if name.endswith("encoder"))
+    pooled = encoded * sum(math.prod(stage.shape[1:]) for stage in encoding.pooled)
+    lines = ["| way | arithmetic | blocks | pooling | Adam | in all | share of the peak |", "| --- " * 7 + "|"]
+    for way, (travels, index_bytes) in WAYS.items():
+        moved = (2 * travels * values, index_bytes * pooled, 8 * 4 * sum(step.parameters.values()))
+        times = [step.flops / PEAK, *(amount / MEMORY for amount in moved)]
+        cells = " | ".join(f"{1000 * seconds:.1f} ms" for seconds in (*times, sum(times)))
+        lines.append(f"| {way} | {cells} | {times[0] / sum(times):.0%} |")
+    return "\n".join(lines)
+
+
+MARKED: dict[str, dict[str, Callable[[], str]]] = {
+    "README.md": {"headline": headline_table},
+    "notebooks/speedrun.md": {"records": records_table},
+    "notebooks/one_gpu.md": {
+        "bench": lambda: measured("course_amx", "course", "paper_small"),
+        "moving": moving_table,
+        "shapes": shapes_table,
+    },
+    "notebooks/scenenet.md": {"loading": lambda: f"```text\n{describe_loading(read('bench/loading'))}\n```"},
+    "notebooks/several_machines.md": {"gpus": gpus_table},
+}
+"""By page: what stands between its markers `<!-- NAME:begin -->` and `<!-- NAME:end -->`."""
+
+
+def update(root: str | Path = ROOT) -> list[str]:
+    """Put each of `MARKED` between the markers of its page under `root`; return the pages that changed."""
+    changed = []
+    for page, tables in MARKED.items():
+        marks = [(f"<!-- {name}:begin -->", f"<!-- {name}:end -->", f"\n{table()}\n") for name, table in tables.items()]
+        if any([put(Path(root) / page, *mark) for mark in marks]):
+            changed.append(page)
+    return changed

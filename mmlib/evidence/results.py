@@ -37,7 +37,7 @@ def headline_table(results: str | Path = RESULTS) -> str:
     lines = [f"| translation | pair seen in training? | on {network['rooms']} test rooms |", "| --- | --- | --- |"]
     for run, translation, title, pair in ROWS:
         paths = sorted((Path(results) / "course").glob(f"{run}_[0-9].json"))
-        found = [json.loads(path.read_text())["translations"][translation] for path in paths]
+        found = [json.loads(path.read_text(encoding="utf-8"))["translations"][translation] for path in paths]
         if found:
             seeds = f" ({len(found)} seeds)" if len(found) > 1 else ""
             lines.append(f"| {title} | {pair} | {_measures(*found)}{seeds} |")
@@ -108,5 +108,5 @@ def shapes_table(results: str | Path = RESULTS) -> str:
 
 def curve(log: str | Path, points: int = 100) -> list[dict]:
     """The training curve that `fit` wrote, thinned to about so many lines: step, learning rate and loss terms."""
-    lines = Path(log).read_text().splitlines()
+    lines = Path(log).read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines[:: max(1, len(lines) // points)]]

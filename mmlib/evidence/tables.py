@@ -2,9 +2,10 @@
 
 import dataclasses
 import json
+from collections.abc import Collection
 from statistics import mean, stdev
 
-from ..data.shipped import RESULTS
+from ..data.shipped import RESULTS, read
 from ..evaluation import seen
 from .experiments import stored
 from .grids import DEPTH_MEASURES, GRIDS, GROUPS, SEGMENTATION_MEASURES, SHARE, Row
@@ -83,20 +84,36 @@ def gain(one: Row, other: Row, measure: str = "miou", preset: str = "ablation", 
     factor, digits, unit = WRITTEN.get(measure, (100, 1, " points"))
     ahead = f"{factor * (first - second):+.{digits}f}{unit}".replace("-", "−")
     if min(count, other_count) < 2:
-        return f"{ahead}, one seed: perhaps chance"
-    beyond = abs(first - second) > spread + other_spread
-    return f"{ahead}, {'beyond' if beyond else 'within'} the seeds' spread"
+        return f"{ahead} (one seed: no spread is known)"
+    return f"{ahead} ({'beyond' if abs(first - second) > spread + other_spread else 'within'} the seeds' spread)"
 
 
-def difference(
-    name: str, first: str, second: str, measure: str = "miou", preset: str = "ablation", seeds: int = 3
+def differences(
+    name: str, *pairs: tuple[str, str], measure: str = "miou", preset: str = "ablation", seeds: int = 3
 ) -> str:
-    """A row of a grid against another, by their titles, in words: both numbers, and `gain`."""
+    """Rows of a grid against others, by their titles, a line for each pair: `gain`, and both numbers. Pairs that lack a
+    result are left out."""
+    lines = []
+    for pair in pairs:
+        rows = _rows(name, *pair)
+        found = [value(row, measure, preset, seeds) for row in rows]
+        if None not in found:
+            first, second = (f"{title} {written(measure, values)}" for title, values in zip(pair, found))
+            lines.append(f"{gain(*rows, measure, preset, seeds)}: {first}, against {second}")
+    return "\n".join(lines) or "no result of these rows yet"
+
+
+def _points(share: float) -> str:
+    """A difference of shares in points, with its sign."""
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
+def _rows(name: str, *titles: str) -> list[Row]:
+    """Rows of a grid by their titles."""
     rows = {row.title: row for row in GRIDS[name].rows}
-    one, other = (written(measure, value(rows[title], measure, preset, seeds)) for title in (first, second))
-    ahead = gain(rows[first], rows[second], measure, preset, seeds)
-    said = f"a result is missing, run `python -m mmlib experiment {name}`" if ahead == MISSING else ahead
-    return f"{first}: {one}, against {other} ({second}): {said}"
+    if unknown := [title for title in titles if title not in rows]:
+        raise ValueError(f"{name} has no row {unknown[0]!r}: it has {', '.join(rows)}")
+    return [rows[title] for title in titles]
 
 
 def gap_closed(row: Row, grid: tuple[Row, ...], measure: str, preset: str, seeds: int) -> float | None:
@@ -110,21 +127,24 @@ def gap_closed(row: Row, grid: tuple[Row, ...], measure: str, preset: str, seeds
     return (mine[0] - best) / (oracle[0] - best)
 
 
-def grid_table(name: str, preset: str = "ablation", seeds: int = 3) -> str:
-    """A grid as a Markdown table: mean ± standard deviation over the seeds, the paper's figures, and the gap closed.
+def grid_table(name: str, preset: str = "ablation", seeds: int = 3, only: Collection[str] = ()) -> str:
+    """A grid, or `only` rows of these titles, as a Markdown table: how many seeds there are, mean ± standard deviation
+    over them, the paper's figures, and the gap closed. What has not been run is left out.
 
-    What has not been run is a dash; fewer seeds are said in the row.
+    `ValueError` names a title that the grid does not have.
     """
     grid, columns = GRIDS[name].rows, GRIDS[name].measures
+    _rows(name, *only)
     gaps = any(row.role == "oracle" for row in grid)
-    head = ["", *(TITLES[m] for m in columns)]
+    head = ["", "seeds", *(TITLES[m] for m in columns)]
     head += [f"{TITLES[m]} in the paper" for m in columns[:1]] if any(row.paper for row in grid) else []
     head += ["gap closed"] if gaps else []
     lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
     for row in grid:
         found = [value(row, measure, preset, seeds) for measure in columns]
-        count = found[0][2] if found[0] else 0
-        cells = [_title(row, count, seeds), *(written(measure, one) for measure, one in zip(columns, found))]
+        if found[0] is None or (only and row.title not in only):
+            continue
+        cells = [row.title, str(found[0][2]), *(written(measure, one) for measure, one in zip(columns, found))]
         if any(other.paper for other in grid):
             cells.append(_papers(columns[0], row))
         if gaps:
@@ -197,16 +217,45 @@ def fusion_table(preset: str = "ablation", seeds: int = 3) -> str:
     return "\n".join(lines)
 
 
-def pictures(name: str, preset: str = "ablation") -> dict[str, str]:
-    """What the rows of a grid, seed 0, make of the rooms `measure.EXAMPLES`, for `plots.qualitative`: title → PNG.
-
-    Results of other seeds keep no pictures.
-    """
+def pictures(name: str, preset: str = "ablation", only: Collection[str] = ()) -> dict[str, str]:
+    """What the rows of a grid, or `only` those of these titles, made with seed 0 of the rooms `measure.EXAMPLES`, for
+    `plots.qualitative`: title → PNG. Results of other seeds keep no pictures."""
     found = {}
-    for row in GRIDS[name].rows:
+    for row in _rows(name, *only) or GRIDS[name].rows:
         if result := stored(preset, row.run, 0):
             found[row.title] = result[PICTURED[row.measured]][row.translation]
     return found
+
+
+EARLIER = {
+    "none": "M&MNet D → S, no indices",
+    "pooling": "M&MNet D → S",
+    "pooling_lent": "M&MNet D → S, RGB's indices",
+    "pseudo_pairs": "M&MNet D → S, no indices, pseudo-pairs",
+    "depth_student": "pseudo-label student D → S",
+    "rgb_to_segmentation": "RGB → segmentation alone (seen)",
+}
+"""What `data/results/earlier` keeps of the earlier recipe's Table 3, with the titles of the rows."""
+
+
+def earlier_table(preset: str = "ablation", seeds: int = 3) -> str:
+    """mIoU by the earlier recipe and by the one of now, each with its distance in points from the plain method."""
+    kept = read("earlier/ablation")["miou"]
+    rows = dict(zip(EARLIER, _rows("table3", *EARLIER.values())))
+    plain: list = []
+    lines = [
+        "|  | earlier recipe | over the first row | this recipe | over the first row | seeds |",
+        "| --- " * 6 + "|",
+    ]
+    for name, row in rows.items():
+        found = (_summary(kept[name]), value(row, "miou", preset, seeds))
+        plain = plain or list(found)
+        cells = [row.title]
+        for one, first in zip(found, plain):
+            apart = "" if one is first or None in (one, first) else _points(one[0] - first[0])
+            cells += [written("miou", one), apart]
+        lines.append(f"| {' | '.join(cells)} | 3, {found[1][2] if found[1] else 0} |")
+    return "\n".join(lines)
 
 
 CHOICES = {
@@ -233,6 +282,8 @@ def choice_table(name: str = "ideas", preset: str = "ablation", seeds: int = 3) 
     for row in GRIDS[name].rows:
         # runs of the tables were measured on both
         found = [result.get("validation", result) for result in load(preset, row.run, seeds)]
+        if not found:
+            continue
         cells = [_title(row, len(found), seeds)]
         for title, measured in CHOICES[name].items():
             measure = "psnr" if title.endswith("PSNR") else "share"
@@ -257,7 +308,7 @@ def five(source: str, target: str, preset: str = "ablation", seeds: int = 3) -> 
 
 
 def five_table(preset: str = "ablation", seeds: int = 3) -> str:
-    """All translations of five modalities: a line a source, a column a target; unseen pairs in bold.
+    """All translations of five modalities: one line per source, one column per target; unseen pairs in bold.
 
     A cell says: trained jointly / plugged in / alone, on true pairs.
     """
@@ -276,7 +327,7 @@ def five_table(preset: str = "ablation", seeds: int = 3) -> str:
 
 def domain_costs() -> dict:
     """What `bench-domains` measured, for `plots.domain_costs`."""
-    return json.loads((RESULTS / "domains" / "scaling.json").read_text())
+    return json.loads((RESULTS / "domains" / "scaling.json").read_text(encoding="utf-8"))
 
 
 def render(name: str, preset: str = "ablation", seeds: int = 3) -> str:

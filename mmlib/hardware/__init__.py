@@ -1,1 +1,1 @@
-"""For whoever runs a training: the device, its arithmetic, several processes, and what may stop a run."""
+"""For whoever runs a training: the device, its arithmetic, an optimiser, several processes, and what may stop a run."""

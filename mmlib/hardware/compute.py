@@ -1,6 +1,8 @@
 """Where and how to compute: the device, and the form of the arithmetic."""
 
 import functools
+import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
@@ -59,20 +61,25 @@ def autotuned(step: Callable) -> Callable:
     return tuned
 
 
+def _has_code() -> bool:
+    """Whether the installed PyTorch was built for the GPU at hand, or for an older one of its generation."""
+    major, minor = torch.cuda.get_device_capability()
+    built = [re.fullmatch(r"sm_(\d+?)(\d)[a-z]*", arch) for arch in torch.cuda.get_arch_list()]
+    return not built or any(arch and int(arch[1]) == major and int(arch[2]) <= minor for arch in built)
+
+
 def choose_device(name: str = "auto") -> torch.device:
     """`auto` takes CUDA, else MPS, else the CPU; `ValueError` where the device asked for is not there."""
-    try:
-        return _available(name)
-    except RuntimeError as error:  # not a device's name at all
-        raise ValueError(f"device {name!r}: {str(error).splitlines()[0]}; use auto, cpu, cuda or mps") from None
-
-
-def _available(name: str) -> torch.device:
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto" and available["cuda"] and not _has_code():
+        warnings.warn("this PyTorch has no code for the GPU here: computing on the CPU", stacklevel=2)
+        available["cuda"] = False
+    here = [kind for kind, is_here in available.items() if is_here]
     if name == "auto":
-        return torch.device(next(kind for kind in available if available[kind]))
-    if not available.get(name.split(":")[0]):
-        raise ValueError(
-            f"device {name!r} is not available here: use auto, {', '.join(k for k in available if available[k])}"
-        )
-    return torch.device(name)
+        return torch.device(here[0])
+    if name.split(":")[0] not in here:
+        raise ValueError(f"device {name!r} is not available here: use auto, {', '.join(here)}")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:  # not a device's number
+        raise ValueError(f"device {name!r}: {str(error).splitlines()[0]}; use auto, cpu, cuda or mps") from None

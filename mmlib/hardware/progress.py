@@ -22,7 +22,7 @@ class Progress:
 
     def __init__(self, log: Path, step: int, steps: int, bar: bool):
         first = processes.rank() == 0
-        self.log = open(log if first else os.devnull, "a")
+        self.log = open(log if first else os.devnull, "a", encoding="utf-8")
         often = 0.5 if sys.stdout.isatty() else 5.0  # seconds; each refresh is a line where standard output is a log
         self.bar = tqdm(total=steps, initial=step, unit="step", disable=not (bar and first), mininterval=often,
                         file=sys.stdout, dynamic_ncols=False, ncols=125)  # fmt: skip

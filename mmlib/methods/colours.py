@@ -132,11 +132,11 @@ def likeness(made: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
 
 
 @torch.inference_mode()
-def translated(model, raw: torch.Tensor, source: str, target: str, batch_size: int = 30) -> torch.Tensor:
+def translated(model, raw: torch.Tensor, source: str, target: str) -> torch.Tensor:
     """Raw images (N, 3, H, W) of one domain as a network translates them into another."""
     record, device = model.records[source], next(model.parameters()).device
     made = [
         model.records[target].to_raw(model.translate(record.to_input(part.to(device)), source, target)).cpu()
-        for part in raw.split(batch_size)
+        for part in raw.split(30)
     ]
     return torch.cat(made)

@@ -5,13 +5,23 @@ import itertools
 import torch
 from torch import nn
 
-from ..blocks import Discriminator, ImagePool, initialise
+from ..blocks import Discriminator, initialise
+from ..data.sets import DepthPairs, Rooms, SegmentationPairs
 from ..modalities import Modality
-from ..objectives import OnZeroPairs
+from ..objectives import Objective, apart
 from ..recipes import Phase, Recipe
-from .networks import Pairwise, PatchGAN, ResNetGenerator
+from .networks import ImagePool, Pairwise, PatchGAN, ResNetGenerator
 
 LAMBDA_CYCLE = 10.0  # CycleGAN, section 4
+
+
+class OnZeroPairs(Objective):
+    """An objective on the paper's two training sets: (x, y) of D1 and (x, z) of D2, never (z, y) (section 4.1)."""
+
+    def __init__(self, d1: SegmentationPairs, d2: DepthPairs):
+        if not isinstance(d1, SegmentationPairs) or not isinstance(d2, DepthPairs):
+            raise TypeError("zero-pair training takes SegmentationPairs (D1) and DepthPairs (D2), nothing else")
+        self.sets: tuple[Rooms, ...] = apart(d1, d2)
 
 
 class CycleGAN(OnZeroPairs):
@@ -35,12 +45,7 @@ class CycleGAN(OnZeroPairs):
             return initialise(Pairwise(generators, records))
 
     def discriminators(self, recipe: Recipe) -> dict[str, Discriminator]:
-        judges = {}
-        for name in ("depth", "segmentation"):
-            channels = self.records[name].channels
-            pool = ImagePool((channels, recipe.size, recipe.size))
-            judges[name] = initialise(PatchGAN(channels, recipe.discriminator_widths, nn.InstanceNorm2d, pool))
-        return judges
+        return {name: cycle_judge(self.records[name].channels, recipe) for name in ("depth", "segmentation")}
 
     def terms(self, model: Pairwise, batches, recipe: Recipe, phase: Phase, random, average=None):
         d1, d2 = batches
@@ -53,9 +58,14 @@ class CycleGAN(OnZeroPairs):
         }
         return terms, {"depth": (z, z_hat), "segmentation": (y, y_hat)}
 
-    def total(self, terms: dict[str, torch.Tensor], phase: Phase) -> torch.Tensor:
-        weights = {"cycle": LAMBDA_CYCLE, "gan": phase.lambda_gan}
-        return sum(weights[name.split("/")[0]] * value for name, value in terms.items())
+    def weights(self, phase: Phase) -> dict[str, float]:
+        return {"cycle": LAMBDA_CYCLE, "gan": phase.lambda_gan}
+
+
+def cycle_judge(channels: int, recipe: Recipe) -> PatchGAN:
+    """CycleGAN's discriminator of images with so many channels: a PatchGAN with a pool of 50 images."""
+    pool = ImagePool((channels, recipe.size, recipe.size))
+    return initialise(PatchGAN(channels, recipe.discriminator_widths, nn.InstanceNorm2d, pool))
 
 
 def image(record: Modality, output: torch.Tensor) -> torch.Tensor:

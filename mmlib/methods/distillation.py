@@ -9,9 +9,9 @@ from torch import nn
 from .. import checkpoints
 from ..blocks import pool
 from ..data.sets import Rooms
+from ..data.vgg16 import COUNTS, WIDTHS, Convolutions, read_vgg16
 from ..networks import Encoder
 from ..objectives import Objective
-from ..pretrained import COUNTS, WIDTHS, Convolutions, read_vgg16
 from ..recipes import Recipe
 from ..training import fit
 

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from .. import checkpoints
-from ..blocks import ImagePool, initialise
 from ..data.batches import Pair
 from ..data.domains import Domain, folder_domains
 from ..data.sets import Rooms
@@ -22,9 +21,8 @@ from ..networks import MixAndMatch
 from ..objectives import Objective, add_noise
 from ..recipes import Phase, Recipe, preset
 from ..training import fit
-from .networks import PatchGAN
+from .cyclegan import LAMBDA_CYCLE, cycle_judge
 
-LAMBDA_CYCLE = 10.0  # CycleGAN, section 4
 LAMBDA_AUTOENCODER = 5.0  # in the place of CycleGAN's identity loss, with its weight
 
 
@@ -58,12 +56,7 @@ class MixedCycles(Objective):
                     part.load_state_dict(first.state_dict())
 
     def discriminators(self, recipe: Recipe) -> dict[str, nn.Module]:
-        """A PatchGAN with a pool of 50 images for each domain."""
-        shape = (3, recipe.size, recipe.size)
-        widths = recipe.discriminator_widths
-        return {
-            name: initialise(PatchGAN(3, widths, nn.InstanceNorm2d, ImagePool(shape))) for name in recipe.modalities
-        }
+        return {name: cycle_judge(3, recipe) for name in recipe.modalities}
 
     def terms(self, model: MixAndMatch, batches: list[Pair], recipe: Recipe, phase: Phase, random, average=None):
         images = {name: pair.images[name] for pair in batches for name in pair.images}
@@ -86,10 +79,9 @@ class MixedCycles(Objective):
             judged[target] = (images[target], y)
         return terms, judged
 
-    def total(self, terms: dict[str, torch.Tensor], phase: Phase) -> torch.Tensor:
-        weights = {"cycle": LAMBDA_CYCLE, "autoencoder": LAMBDA_AUTOENCODER, "latent": phase.lambda_latent,
-                   "gan": phase.lambda_gan}  # fmt: skip
-        return sum(weights[name.split("/")[0]] * value for name, value in terms.items())
+    def weights(self, phase: Phase) -> dict[str, float]:
+        own = {"cycle": LAMBDA_CYCLE, "autoencoder": LAMBDA_AUTOENCODER}
+        return {**own, "latent": phase.lambda_latent, "gan": phase.lambda_gan}
 
 
 def run_folders(

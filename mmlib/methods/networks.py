@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..blocks import Discriminator, ImagePool, resnet_down, resnet_up
+from ..blocks import Discriminator, resnet_down, resnet_up
 from ..modalities import Modality
 from ..networks import Translator
 
@@ -14,8 +14,8 @@ from ..networks import Translator
 class ResNetGenerator(nn.Sequential):
     """CycleGAN's generator: (N, inputs, H, W) → (N, outputs, H, W), linear output."""
 
-    def __init__(self, inputs: int, outputs: int, widths: tuple[int, ...], residuals: int = 6):
-        super().__init__(*resnet_down(inputs, widths, residuals), *resnet_up(outputs, widths))
+    def __init__(self, inputs: int, outputs: int, widths: tuple[int, ...]):
+        super().__init__(*resnet_down(inputs, widths, residuals=6), *resnet_up(outputs, widths))
 
 
 class UNetGenerator(nn.Module):
@@ -52,6 +52,32 @@ class UNetGenerator(nn.Module):
         for stage, skip in zip(self.up, [None, *features[-2:0:-1]]):
             x = stage(x if skip is None else torch.cat([x, skip], 1))
         return x
+
+
+class ImagePool(nn.Module):
+    """The last images made, of which a discriminator is shown an older one every other time (CycleGAN, section 4).
+
+    `shape`: (C, H, W) of an image; its buffers are part of the training state.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], size: int = 50):
+        super().__init__()
+        self.register_buffer("images", torch.zeros(size, *shape))
+        self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, made: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+        """The images to show in place of `made` (N, C, H, W), which the pool remembers."""
+        shown = made.clone()
+        for index, image in enumerate(made):
+            filled, size = int(self.filled), len(self.images)
+            if filled < size:
+                self.images[filled] = image
+                self.filled += 1
+            elif torch.rand((), generator=random, device=random.device) < 0.5:
+                older = int(torch.randint(size, (), generator=random, device=random.device))
+                shown[index] = self.images[older]
+                self.images[older] = image
+        return shown
 
 
 class PatchGAN(Discriminator):

@@ -4,9 +4,8 @@ import torch
 from torch import nn
 
 from ..blocks import Discriminator, initialise
-from ..objectives import OnZeroPairs
 from ..recipes import Phase, Recipe
-from .cyclegan import image
+from .cyclegan import OnZeroPairs, image
 from .networks import Pairwise, PatchGAN, UNetGenerator
 
 LAMBDA_TARGET = 100.0  # pix2pix's λ of L1, section 3.3; here of the target modality's own loss
@@ -23,25 +22,19 @@ class Pix2Pix(OnZeroPairs):
     def networks(self, recipe: Recipe) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
+            channels = {name: record.channels for name, record in self.records.items()}
             generators = {
-                f"{source}_to_{target}": UNetGenerator(
-                    self.records[source].channels, self.records[target].channels, recipe.widths
-                )
+                f"{source}_to_{target}": UNetGenerator(channels[source], channels[target], recipe.widths)
                 for source, target in self.translations
             }
             return initialise(Pairwise(generators, self.records))
 
     def discriminators(self, recipe: Recipe) -> dict[str, Discriminator]:
-        return {
-            target: initialise(
-                PatchGAN(
-                    self.records[source].channels + self.records[target].channels,
-                    recipe.discriminator_widths,
-                    nn.BatchNorm2d,
-                )
-            )
-            for source, target in self.translations
-        }
+        judges = {}
+        for source, target in self.translations:
+            channels = self.records[source].channels + self.records[target].channels
+            judges[target] = initialise(PatchGAN(channels, recipe.discriminator_widths, nn.BatchNorm2d))
+        return judges
 
     def terms(self, model: Pairwise, batches, recipe: Recipe, phase: Phase, random, average=None):
         terms, judged = {}, {}
@@ -54,7 +47,5 @@ class Pix2Pix(OnZeroPairs):
             judged[target] = (torch.cat([x, y], 1), torch.cat([x, image(record, y_hat)], 1))
         return terms, judged
 
-    def total(self, terms: dict[str, torch.Tensor], phase: Phase) -> torch.Tensor:
-        return sum(
-            (phase.lambda_gan if name.startswith("gan/") else LAMBDA_TARGET) * value for name, value in terms.items()
-        )
+    def weights(self, phase: Phase) -> dict[str, float]:
+        return {"gan": phase.lambda_gan, **dict.fromkeys(self.records, LAMBDA_TARGET)}

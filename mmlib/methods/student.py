@@ -7,6 +7,7 @@ trained on those labels; the other way round for segmentation → depth. No true
 import torch
 
 from ..data.sets import Rooms
+from ..data.sources import require
 from ..modalities import Modality
 from ..networks import MixAndMatch
 from ..objectives import Objective, add_noise, pseudo_pair
@@ -14,14 +15,12 @@ from ..recipes import Phase, Recipe
 
 
 class Student(Objective):
-    """T_source→target on pairs of source and anchor, taught by T_anchor→target of a trained, frozen `teacher`."""
+    """T_source→target on pairs of source and RGB, taught by T_RGB→target of a trained, frozen `teacher`."""
 
-    def __init__(self, pairs: Rooms, teacher: MixAndMatch, source: str, target: str, anchor: str = "rgb"):
-        for name in (source, anchor):
-            if name not in pairs.modalities:
-                raise ValueError(f"split {pairs.split} holds {', '.join(pairs.modalities)}, not {name}")
+    def __init__(self, pairs: Rooms, teacher: MixAndMatch, source: str, target: str):
+        require(f"split {pairs.split}", pairs.modalities, (source, "rgb"))
         self.sets: tuple[Rooms, ...] = (pairs,)
-        self.teacher, self.source, self.target, self.anchor = teacher.eval(), source, target, anchor
+        self.teacher, self.source, self.target = teacher.eval(), source, target
         self.translations = ((source, target),)
 
     @property
@@ -31,11 +30,11 @@ class Student(Objective):
     def terms(self, model: MixAndMatch, batches, recipe: Recipe, phase: Phase, random, average=None):
         (pair,) = batches
         with torch.no_grad():
-            label = self.teacher.translate(pair.images[self.anchor], self.anchor, self.target)
+            label = self.teacher.translate(pair.images["rgb"], "rgb", self.target)
         encoding = add_noise(model.encode(pair.images[self.source], self.source), recipe.latent_noise, random)
         prediction = model.decode(encoding, self.target)
         source, target = self.records[self.source], self.records[self.target]
         return {f"pseudo_{target.name}/{source.letter}{target.letter}": pseudo_pair(prediction, label, target)}, {}
 
-    def total(self, terms: dict[str, torch.Tensor], phase: Phase) -> torch.Tensor:
-        return self.records[self.target].weight(phase) * sum(terms.values())
+    def weights(self, phase: Phase) -> dict[str, float]:
+        return {f"pseudo_{self.target}": self.records[self.target].weight(phase)}

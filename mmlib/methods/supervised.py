@@ -5,6 +5,7 @@ been seen. No part of it reaches the zero-pair networks.
 """
 
 from ..data.sets import Rooms
+from ..data.sources import require
 from ..networks import MixAndMatch
 from ..objectives import Objective, add_noise
 from ..recipes import Phase, Recipe
@@ -14,9 +15,7 @@ class Supervised(Objective):
     """The objective of T_source→target alone, on pairs of both."""
 
     def __init__(self, pairs: Rooms, source: str, target: str):
-        for name in (source, target):
-            if name not in pairs.modalities:
-                raise ValueError(f"split {pairs.split} holds {', '.join(pairs.modalities)}, not {name}")
+        require(f"split {pairs.split}", pairs.modalities, (source, target))
         self.sets: tuple[Rooms, ...] = (pairs,)
         self.source, self.target = source, target
         self.translations = ((source, target),)

@@ -1,11 +1,9 @@
 """Bedrooms, living rooms, dining rooms, studies and studios: which furniture goes together and how."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from mmlib.rooms import materials
-from mmlib.rooms.geometry import GLOSSY, LAMP, Swatch, box, quads, turn
+from mmlib.rooms.geometry import GLOSSY, GLOW, box, panel, turn
 from mmlib.rooms.layout import KINDS, SHARES, Piece, Room, footprint
 from mmlib.rooms.shell import WALL_YAW
 
@@ -129,11 +127,9 @@ def add_sofa(room: Room, widest: float = 9.0) -> Piece | None:
 def around_sofa(room: Room, sofa: Piece) -> None:
     """Add coffee table, rug, side table, lamp and armchairs around a sofa."""
     rng = room.rng
-    table = (
-        room.before(sofa, "coffee_table", rng.uniform(0.3, 0.5), jitter=0.03, deepest=1.0)
-        if rng.random() < 0.85
-        else None
-    )
+    table = None
+    if rng.random() < 0.85:
+        table = room.before(sofa, "coffee_table", rng.uniform(0.3, 0.5), jitter=0.03, deepest=1.0)
     room.decorate(table, int(rng.integers(2, 5)), books=0.5, lamp=0)
     add_rug(room, table or sofa, 0.65)
     for side in (-1, 1):
@@ -148,8 +144,8 @@ def around_sofa(room: Room, sofa: Piece) -> None:
         side = float(rng.choice([-1, 1]))
         for _ in range(3):
             model = room.pick("armchair", widest=1.0)
-            offset = turn(np.array([side * (table.width / 2 + 0.35 + model.depth / 2), 0, 0.1]), table.yaw)
-            x, z, yaw = table.x + float(offset[0]), table.z + float(offset[2]), sofa.yaw - side * np.pi / 2
+            x, z = table.at(side * (table.width / 2 + 0.35 + model.depth / 2), 0.1)
+            yaw = sofa.yaw - side * np.pi / 2
             if room.fits(footprint(x, z, model.width, model.depth, yaw), 0.4, clear=False):
                 room.put(model, x, 0, z, yaw + rng.uniform(-0.15, 0.15))
                 break
@@ -172,16 +168,12 @@ def television(room: Room, seat: Piece | None) -> None:
     if stand and stand.wall >= 0:
         width = min(width, stand.width * 1.15)
         spot = room.free_top(stand, 0.5, 0.2, taken)
-        offset = turn(np.array([0, 0, 0.03 - stand.depth / 2 + 0.12]), stand.yaw)
         if spot:
-            place = (stand.x + float(offset[0]), spot[1], stand.z + float(offset[2]))
-            flat_screen(room, place, stand.yaw, width, foot=0.06)
-            middle = footprint(place[0], place[2], width, 0.25, stand.yaw)
-            decorate_around(room, stand, middle)
-            bottom = spot[1]
-            room.blocks[stand.wall].append(
-                (stand.along - width / 2, bottom, stand.along + width / 2, bottom + 0.06 + 0.57 * width)
-            )
+            x, z = stand.at(0, 0.03 - stand.depth / 2 + 0.12)
+            flat_screen(room, (x, spot[1], z), stand.yaw, width, foot=0.06)
+            decorate_around(room, stand, footprint(x, z, width, 0.25, stand.yaw))
+            left, right, top = stand.along - width / 2, stand.along + width / 2, spot[1] + 0.06 + 0.57 * width
+            room.blocks[stand.wall].append((left, spot[1], right, top))
             return
     for _ in range(20):
         wall = int(rng.choice(walls or [0, 1, 2, 3]))
@@ -213,7 +205,7 @@ def flat_screen(room: Room, place, yaw: float, width: float, foot: float) -> Non
         room.solid_box((x, y, z), (width * 0.08, foot + 0.05, 0.03), yaw, black, 11, instance)
     room.solid_box((x, y + foot, z), (width, height, 0.035), yaw, black, 11, instance)
     front = turn(np.array([0, 0, 0.019]), yaw)
-    image = room.atlas.painted(32, 48, materials.screen, room.seed(), GLOSSY)
+    image = room.painted(32, 48, materials.screen, GLOSSY)
     edge = 0.018
     triangles, unit = box((-width / 2 + edge, edge, 0), (width / 2 - edge, height - edge, 0.001))
     centre = np.array([x + front[0], y + foot, z + front[2]], np.float32)
@@ -257,11 +249,10 @@ def dining_group(room: Room) -> None:
         if (high < low).any():
             continue
         middle = (low + high) / 2
-        x, z = (
-            rng.uniform(low, high)
-            if room.kind != "dining room"
-            else middle + rng.uniform(-0.3, 0.3, 2) * (high > middle)
-        )
+        if room.kind == "dining room":
+            x, z = middle + rng.uniform(-0.3, 0.3, 2) * (high > middle)
+        else:
+            x, z = rng.uniform(low, high)
         x, z = float(np.clip(x, low[0], high[0])), float(np.clip(z, low[1], high[1]))
         if not room.fits(footprint(x, z, model.width + 0.5, model.depth + 0.5, yaw), 0.5):
             continue
@@ -284,8 +275,7 @@ def dining_group(room: Room) -> None:
 
 def seat_at(room: Room, chair, table: Piece, place: tuple, facing: float) -> None:
     """Put a chair at a table, at a place in the table's own frame, unless something else stands there."""
-    offset = turn(np.array([place[0], 0, place[1]]), table.yaw)
-    x, z, yaw = table.x + float(offset[0]), table.z + float(offset[2]), table.yaw + facing
+    (x, z), yaw = table.at(*place), table.yaw + facing
     others, room.occupied = room.occupied, [rect for rect in room.occupied if rect != table.rect]
     free = room.fits(footprint(x, z, chair.width, chair.depth, yaw), 0.5, clear=False)
     room.occupied = others
@@ -299,13 +289,13 @@ def add_rug(room: Room, near: Piece | None, chance: float) -> None:
     if near is None or rng.random() > chance:
         return
     width, depth = rng.uniform(1.4, 2.4), rng.uniform(1.1, 1.8)
-    offset = turn(np.array([0, 0, rng.uniform(0, 0.4)]), near.yaw)
-    x = float(np.clip(near.x + offset[0], width / 2 + 0.1, max(room.width - width / 2 - 0.1, width / 2 + 0.1)))
-    z = float(np.clip(near.z + offset[2], depth / 2 + 0.1, max(room.depth - depth / 2 - 0.1, depth / 2 + 0.1)))
+    x, z = near.at(0, rng.uniform(0, 0.4))
+    x = float(np.clip(x, width / 2 + 0.1, max(room.width - width / 2 - 0.1, width / 2 + 0.1)))
+    z = float(np.clip(z, depth / 2 + 0.1, max(room.depth - depth / 2 - 0.1, depth / 2 + 0.1)))
     rect = footprint(x, z, width, depth, near.yaw)
     if rect[0] < 0.03 or rect[1] < 0.03 or rect[2] > room.width - 0.03 or rect[3] > room.depth - 0.03:
         return
-    swatch = room.atlas.painted(96, 96, materials.rug(room.look), room.seed())
+    swatch = room.painted(96, 96, materials.rug(room.look))
     room.solid_box((x, 0, z), (width, 0.012, depth), near.yaw, swatch, 5, room.geometry.instance())
 
 
@@ -322,9 +312,7 @@ def bookcase(room: Room) -> None:
     wall, along = spot
     x, z = room.on_wall(wall, along, 0.025 + depth / 2)
     yaw, board = WALL_YAW[wall], 0.022
-    wood = room.atlas.painted(
-        32, 48, materials.grain(np.clip(room.wood * look.uniform(0.8, 1.1), 0, 0.95)), room.seed()
-    )
+    wood = room.painted(32, 48, materials.grain(np.clip(room.wood * look.uniform(0.8, 1.1), 0, 0.95)))
     case, books = room.geometry.instance(), room.geometry.instance()
 
     def part(low, high, swatch, class_id, instance):
@@ -352,16 +340,10 @@ def bookcase(room: Room) -> None:
                 left += rng.uniform(0.05, 0.15)
                 continue
             thick, tall = rng.uniform(0.018, 0.055), rng.uniform(0.55, 0.88) * (step - board)
-            cover = materials.colour(
-                look, (hue, hue + 0.5) if look.random() < 0.5 else None, (0.05, 0.85), (0.12, 0.95)
-            )
-            part(
-                (left, y, back + 0.02),
-                (left + thick, y + tall, back + 0.02 + rng.uniform(0.15, 0.21)),
-                room.atlas.flat(cover),
-                2,
-                books,
-            )
+            hues = (hue, hue + 0.5) if look.random() < 0.5 else None
+            cover = room.atlas.flat(materials.colour(look, hues, (0.05, 0.85), (0.12, 0.95)))
+            high = (left + thick, y + tall, back + 0.02 + rng.uniform(0.15, 0.21))
+            part((left, y, back + 0.02), high, cover, 2, books)
             left += thick + 0.001
         if right - left > 0.2:
             offset = turn(np.array([(left + right) / 2, 0, 0.02]), yaw)
@@ -427,15 +409,5 @@ def ceiling_light(room: Room) -> None:
     size, instance, drop = rng.uniform(0.14, 0.25), room.geometry.instance(), room.height - 0.05
     white = room.atlas.flat((0.9, 0.9, 0.9))
     room.solid_box((x, drop + 0.002, z), (2 * size, 0.046, 2 * size), 0, white, 7, instance)
-    corners = np.array(
-        [
-            [
-                [x - size, drop, z - size],
-                [x + size, drop, z - size],
-                [x + size, drop, z + size],
-                [x - size, drop, z + size],
-            ]
-        ],
-        np.float32,
-    )
-    room.geometry.add(quads(corners), np.zeros((2, 3, 2), np.float32), Swatch(LAMP, (0, 0, 0, 0)), 7, instance)
+    corners = [(x + a * size, drop, z + b * size) for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    room.geometry.add(*panel(*corners), GLOW, 7, instance)

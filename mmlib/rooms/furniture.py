@@ -16,9 +16,11 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
+from PIL import Image
 
-from mmlib.files import written_whole
+from mmlib.files import write, written_whole
 
 TABLE = Path(__file__).with_name("furniture.csv")
 CREDITS = Path(__file__).parents[2] / "data" / "rooms" / "CREDITS.md"
@@ -80,24 +82,14 @@ def _rows() -> dict[str, dict[str, str]]:
 @functools.lru_cache(maxsize=1)
 def catalogue() -> tuple[Model, ...]:
     """Return every model of the furniture table, in the table's order; it needs no furniture package."""
-    lengths = ("width", "depth", "height", "elevation")
-    return tuple(
-        Model(
-            **{field: row[field] for field in ("key", "name", "role", "creator", "licence")},
-            **{field: float(row[field]) for field in lengths},
-            class_id=int(row["class_id"]),
-        )
-        for row in _rows().values()
-    )
+    return msgspec.convert(list(_rows().values()), tuple[Model, ...], strict=False)
 
 
 @functools.lru_cache(maxsize=1)
 def by_role() -> dict[str, tuple[Model, ...]]:
     """Return the models of each role, in the table's order."""
-    roles: dict[str, list[Model]] = {}
-    for model in catalogue():
-        roles.setdefault(model.role, []).append(model)
-    return {role: tuple(models) for role, models in roles.items()}
+    roles = dict.fromkeys(model.role for model in catalogue())
+    return {role: tuple(model for model in catalogue() if model.role == role) for role in roles}
 
 
 def _archive(library: str) -> zipfile.ZipFile:
@@ -118,8 +110,6 @@ def _linear(colour: np.ndarray) -> np.ndarray:
 
 def _mean_colour(image: bytes) -> np.ndarray:
     """Return an encoded image's mean linear colour, (3,), weighted by its opacity."""
-    from PIL import Image  # only meshes with textures need it
-
     with Image.open(io.BytesIO(image)) as picture:
         pixels = np.asarray(picture.convert("RGBA").resize((64, 64), Image.Resampling.BOX), dtype=np.float64) / 255
     weights = pixels[..., 3:] + 1e-6
@@ -257,5 +247,4 @@ def credits_text() -> str:
 
 
 if __name__ == "__main__":
-    with written_whole(CREDITS) as stream:
-        stream.write(credits_text().encode())
+    write(CREDITS, credits_text().encode())

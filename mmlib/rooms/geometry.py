@@ -3,8 +3,6 @@
 Metres, y up. A room spans x 0..width, y 0..height, z 0..depth.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +37,10 @@ class Swatch:
         return low + np.clip(unit, 0, 1) * (high - low)
 
 
+GLOW = Swatch(LAMP, (0, 0, 0, 0))
+"""What the shining parts of lamps look like."""
+
+
 def turn(points: np.ndarray, yaw: float) -> np.ndarray:
     """Turn points (..., 3) about the y axis by yaw radians; +z goes to (sin yaw, 0, cos yaw)."""
     sine, cosine = np.float32(np.sin(yaw)), np.float32(np.cos(yaw))
@@ -56,6 +58,11 @@ def box(low, high) -> tuple[np.ndarray, np.ndarray]:
     low, high = np.asarray(low, np.float32), np.asarray(high, np.float32)
     corners = np.where(_SIDES == 1, high, low).astype(np.float32)
     return quads(corners), quads(np.broadcast_to(_UNIT, (6, 4, 2)))
+
+
+def panel(*corners) -> tuple[np.ndarray, np.ndarray]:
+    """Make the triangles (2, 3, 3) of a quadrilateral, from its lower left corner on, and their unit coordinates."""
+    return quads(np.array([corners], np.float32)), quads(_UNIT[None])
 
 
 def sheet(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -100,7 +107,6 @@ class Geometry:
     """A growing list of triangles with, per face, texture coordinates, surface, class and instance."""
 
     def __init__(self):
-        """Start with no faces."""
         self._parts, self._instances = [], 0
 
     def instance(self) -> int:
@@ -110,19 +116,11 @@ class Geometry:
 
     def add(self, triangles, unit, swatch: Swatch, class_id: int, instance: int, escape: bool = False) -> None:
         """Add triangles (F, 3, 3) with unit texture coordinates (F, 3, 2); `escape` marks an open window."""
-        count = len(triangles)
-        self._parts.append(
-            (
-                np.asarray(triangles, np.float32),
-                swatch.uv(unit).astype(np.float32),
-                np.full(count, swatch.surface, np.int8),
-                np.full(count, class_id, np.uint8),
-                np.full(count, instance, np.int32),
-                np.full(count, escape),
-            )
-        )
+        numbers = ((swatch.surface, np.int8), (class_id, np.uint8), (instance, np.int32), (escape, bool))
+        columns = [np.full(len(triangles), number, kind) for number, kind in numbers]
+        self._parts.append((np.asarray(triangles, np.float32), swatch.uv(unit).astype(np.float32), *columns))
 
-    def finish(self) -> Faces:
+    def finish(self) -> "Faces":
         """Join all faces into one table."""
         return Faces(*(np.concatenate(column) for column in zip(*self._parts, strict=True)))
 

@@ -3,116 +3,43 @@
 `Room` places models and boxes; `furnish.furnish` calls it. A room depends on the two random generators it is given.
 """
 
-from __future__ import annotations
-
-import functools
 from dataclasses import dataclass
 
 import numpy as np
 
 from mmlib.rooms import furniture, materials
-from mmlib.rooms.geometry import GLOSSY, LAMP, Swatch, box, cushion, height_at, turn
+from mmlib.rooms.geometry import GLOSSY, GLOW, box, cushion, height_at, turn
 from mmlib.rooms.shell import WALL_YAW, Shell, overlap
 
 KINDS = ("bedroom", "living room", "dining room", "study", "studio")
 SHARES = (0.29, 0.28, 0.13, 0.13, 0.17)
 UNFIT = (
-    "Upper",
-    "upper",
-    "Island",
-    "island",
-    "box_room",
-    "workbench",
-    "fireExtinguisher",
-    "pianoAQueue",
-    "ashing",
-    "dryer",
-    "sef-kasa",
-    "freezer",
-    "flipper",
-    "water_cooler",
-    "residential-trash",
-    "wood_logs",
-    "punching",
-    "mezzanine",
-    "ammo",
-    "barrel",
-    "bath",
-    "toilet",
-    "sewing",
-    "LockedLocker",
-    "lockedLocker",
-    "stroller",
-    "microwave",
-    "oven",
-    "kitchen",
-)
+    "Upper", "upper", "Island", "island", "box_room", "workbench", "fireExtinguisher", "pianoAQueue", "ashing", "dryer",
+    "sef-kasa", "freezer", "flipper", "water_cooler", "residential-trash", "wood_logs", "punching", "mezzanine", "ammo",
+    "barrel", "bath", "toilet", "sewing", "LockedLocker", "lockedLocker", "stroller", "microwave", "oven", "kitchen",
+)  # fmt: skip
+"""Parts of the names of models that belong into no living space."""
 SHINING = (
-    "shade",
-    "bulb",
-    "bombeta",
-    "frosted",
-    "emit",
-    "pantalla",
-    "fluorescent",
-    "whitesop",
-    "lamp-inside",
-    "light",
-    "lantern",
-    "reflector",
-    "cristal_blanco",
-    "white-glass",
-    "white_glass",
-    "glass (transparent)",
-)
+    "shade", "bulb", "bombeta", "frosted", "emit", "pantalla", "fluorescent", "whitesop", "lamp-inside", "light",
+    "lantern", "reflector", "cristal_blanco", "white-glass", "white_glass", "glass (transparent)",
+)  # fmt: skip
+"""Parts of the names of materials that shine in a lamp; below, of wooden and of hard ones."""
 WOODEN = (
-    "wood",
-    "fusta",
-    "madera",
-    "oak",
-    "pine",
-    "teak",
-    "walnut",
-    "pear",
-    "alder",
-    "board",
-    "mdf",
-    "cabinet",
-    "counter",
-    "armario",
-    "wenge",
-    "frame",
-    "structure",
-    "theca",
-    "mahog",
-)
+    "wood", "fusta", "madera", "oak", "pine", "teak", "walnut", "pear", "alder", "board", "mdf", "cabinet", "counter",
+    "armario", "wenge", "frame", "structure", "theca", "mahog",
+)  # fmt: skip
 HARD = ("wood", "metal", "leg", "feet", "chrome", "alu", "plastic", "fusta", "steel", "patas", "wheel", "iron", "black")
 CLOTH_ROLES = ("sofa", "armchair", "bed", "crib")
 WOOD_ROLES = (
-    "bookcase",
-    "wardrobe",
-    "cabinet",
-    "dresser",
-    "dining_table",
-    "desk",
-    "coffee_table",
-    "side_table",
-    "nightstand",
-    "tv_stand",
-    "chair",
-    "stool",
-    "bed",
-)
-
-
-load = functools.lru_cache(maxsize=512)(furniture.load)
+    "bookcase", "wardrobe", "cabinet", "dresser", "dining_table", "desk", "coffee_table", "side_table", "nightstand",
+    "tv_stand", "chair", "stool", "bed",
+)  # fmt: skip
 
 
 @dataclass
 class Piece:
     """Something that stands in the room: its place, its size and its triangles (metres, radians)."""
 
-    key: str
     x: float
     y: float
     z: float
@@ -129,6 +56,11 @@ class Piece:
         """Floor rectangle (x0, z0, x1, z1) around the piece."""
         return footprint(self.x, self.z, self.width, self.depth, self.yaw)
 
+    def at(self, right: float, before: float) -> tuple[float, float]:
+        """Give x and z of a place in the piece's own frame: metres to the right of its middle, and before it."""
+        offset = turn(np.array([right, 0, before]), self.yaw)
+        return self.x + float(offset[0]), self.z + float(offset[2])
+
 
 def footprint(x: float, z: float, width: float, depth: float, yaw: float) -> tuple:
     """Give the floor rectangle around a turned box."""
@@ -141,9 +73,8 @@ class Room(Shell):
     """A shell with furniture in it."""
 
     def __init__(self, rng, look, kind: str, width: float, depth: float, height: float):
-        """Build the shell; furnish it with the methods below."""
         super().__init__(rng, look, width, depth, height)
-        self.kind, self.models, self.pieces = kind, [], []
+        self.kind, self.models = kind, []
         self.wood = materials.wood_colour(look)
 
     # -- placing -------------------------------------------------------------------------------------------------
@@ -161,18 +92,18 @@ class Room(Shell):
         ]
         return fit[int(self.rng.integers(len(fit)))] if fit else None
 
-    def fits(self, rect, height: float = 0.5, margin: float = 0.02, clear: bool = True) -> bool:
+    def fits(self, rect, height: float = 0.5, clear: bool = True) -> bool:
         """Say whether a floor rectangle is inside the room and free."""
-        if rect[0] < margin or rect[1] < margin or rect[2] > self.width - margin or rect[3] > self.depth - margin:
+        if rect[0] < 0.02 or rect[1] < 0.02 or rect[2] > self.width - 0.02 or rect[3] > self.depth - 0.02:
             return False
         taken = self.occupied + (self.clear if clear else [])
         if any(overlap(rect, other) for other in taken):
             return False
         return not any(height > sill and overlap(rect, zone) for zone, sill in self.low_only)
 
-    def wall_spot(self, width: float, depth: float, height: float, walls=None, front: float = 0.5, attempts: int = 40):
+    def wall_spot(self, width: float, depth: float, height: float, walls=None, front: float = 0.5):
         """Find (wall, along) where a piece with its back to the wall fits with free space in front, or None."""
-        for _ in range(attempts):
+        for _ in range(40):
             wall = int(self.rng.choice(walls if walls is not None else [0, 1, 2, 3]))
             slack = self.length(wall) - width - 0.06
             if slack < 0:
@@ -222,7 +153,7 @@ class Room(Shell):
 
     def put(self, model, x: float, y: float, z: float, yaw: float, scale: float = 1.0, solid: bool = True) -> Piece:
         """Add a model's triangles at a place; a solid one takes its floor rectangle."""
-        mesh = load(model.key)
+        mesh = furniture.load(model.key)
         vertices = turn(mesh.vertices * np.float32(scale), yaw) + np.array([x, y, z], np.float32)
         triangles = vertices[mesh.faces]
         local = mesh.vertices[mesh.faces]
@@ -241,13 +172,10 @@ class Room(Shell):
         if shining.any():
             self.bulb(triangles[shining].reshape(-1, 3), model, instance)
         self.models.append(model.key)
-        piece = Piece(
-            model.key, x, y, z, yaw, model.width * scale, model.depth * scale, model.height * scale, triangles
-        )
+        piece = Piece(x, y, z, yaw, model.width * scale, model.depth * scale, model.height * scale, triangles)
         if solid:
             self.occupied.append(piece.rect)
             self.tall.append((piece.rect, piece.height))
-            self.pieces.append(piece)
         return piece
 
     def dress(self, model, mesh, triangles) -> list:
@@ -267,7 +195,7 @@ class Room(Shell):
                 swatches.append(None)
             elif role in CLOTH_ROLES and not hard and share > 0.12 and restyle and painted < 2:
                 painter = materials.cloth(look, 0.55 if role == "bed" else 0.2)
-                swatches.append(self.atlas.painted(48, 48, painter, self.seed()))
+                swatches.append(self.painted(48, 48, painter))
                 painted += 1
             elif (
                 role in WOOD_ROLES
@@ -278,7 +206,7 @@ class Room(Shell):
             ):
                 tone = np.clip(fresh if restyle else base, 0.03, 0.96)
                 surface = GLOSSY if look.random() < 0.3 else 0
-                swatches.append(self.atlas.painted(32, 48, materials.grain(tone, 0.12), self.seed(), surface))
+                swatches.append(self.painted(32, 48, materials.grain(tone, 0.12), surface))
                 painted += 1
             else:
                 swatches.append(self.atlas.flat(base, materials.surface_of(name, role)))
@@ -292,7 +220,7 @@ class Room(Shell):
         triangles, unit = cushion(*(float(value) for value in size), steps=5)
         middle = (low + high) / 2
         triangles = triangles + np.array([middle[0], middle[1] - size[1] / 2, middle[2]], np.float32)
-        self.geometry.add(triangles, unit, Swatch(LAMP, (0, 0, 0, 0)), model.class_id, instance)
+        self.geometry.add(triangles, unit, GLOW, model.class_id, instance)
 
     def solid_box(self, centre, size, yaw: float, swatch, class_id: int, instance: int) -> None:
         """Add a box with its bottom centre at `centre`, `size` (width, height, depth), turned by yaw."""
@@ -302,27 +230,19 @@ class Room(Shell):
 
     # -- things on things ----------------------------------------------------------------------------------------
 
-    def free_top(self, piece: Piece, width: float, depth: float, taken: list, lowest: float = 0.25, attempts: int = 14):
+    def free_top(self, piece: Piece, width: float, depth: float, taken: list):
         """Find (x, y, z) on a piece's flat top for something of that size, or None."""
-        for _ in range(attempts):
+        for _ in range(14):
             slack = np.maximum([piece.width - width, piece.depth - depth], 0) / 2
             shift = self.rng.uniform(-slack, slack)
-            offset = turn(np.array([shift[0], 0, shift[1]]), piece.yaw)
-            x, z = piece.x + float(offset[0]), piece.z + float(offset[2])
+            x, z = piece.at(*shift)
             rect = footprint(x, z, width, depth, piece.yaw)
             if any(overlap(rect, other) for other in taken):
                 continue
-            inner = 0.46
-            corners = [
-                (x, z),
-                *(
-                    (x + a * (rect[2] - rect[0]), z + b * (rect[3] - rect[1]))
-                    for a in (-inner, inner)
-                    for b in (-inner, inner)
-                ),
-            ]
+            wide, deep = 0.46 * (rect[2] - rect[0]), 0.46 * (rect[3] - rect[1])
+            corners = [(x, z), *((x + a * wide, z + b * deep) for a in (-1, 1) for b in (-1, 1))]
             heights = height_at(piece.triangles, np.array(corners))
-            if np.ptp(heights) < 0.012 and heights[0] > piece.y + lowest:
+            if np.ptp(heights) < 0.012 and heights[0] > piece.y + 0.25:
                 taken.append(rect)
                 return x, float(heights.max()), z
         return None
@@ -349,14 +269,9 @@ class Room(Shell):
         yaw = (piece.yaw if piece else 0) + rng.uniform(-0.3, 0.3)
         for _ in range(int(rng.integers(2, 7))):
             thick, factor = rng.uniform(0.018, 0.045), rng.uniform(0.75, 1)
-            self.solid_box(
-                (x, y, z),
-                (width * factor, thick, depth * factor),
-                yaw + rng.uniform(-0.25, 0.25),
-                self.atlas.flat(materials.colour(look, None, (0.05, 0.8), (0.15, 0.95))),
-                2,
-                instance,
-            )
+            size, turned = (width * factor, thick, depth * factor), yaw + rng.uniform(-0.25, 0.25)
+            cover = self.atlas.flat(materials.colour(look, None, (0.05, 0.8), (0.15, 0.95)))
+            self.solid_box((x, y, z), size, turned, cover, 2, instance)
             y += thick
         return True
 
@@ -377,46 +292,36 @@ class Room(Shell):
 
     def cushions(self, piece: Piece, class_id: int, count: int, at: float, height: float, size=(0.42, 0.42)) -> None:
         """Lay cushions in a row across a piece, `at` metres behind its middle, on whatever is below them."""
-        swatch = self.atlas.painted(32, 32, materials.cloth(self.look, 0.6), self.seed())
+        swatch = self.painted(32, 32, materials.cloth(self.look, 0.6))
         for number in range(count):
-            side = ((number + 0.5) / count - 0.5) * piece.width * 0.72
-            offset = turn(np.array([side, 0, -at]), piece.yaw)
-            x, z = piece.x + float(offset[0]), piece.z + float(offset[2])
+            x, z = piece.at(((number + 0.5) / count - 0.5) * piece.width * 0.72, -at)
             y = float(height_at(piece.triangles, np.array([[x, z]]))[0])
             if 0.2 < y < 0.75:
                 triangles, unit = cushion(size[0], height, size[1])
-                moved = turn(triangles, piece.yaw + self.rng.uniform(-0.2, 0.2))
-                self.geometry.add(
-                    moved + np.array([x, y - 0.015, z], np.float32), unit, swatch, class_id, self.geometry.instance()
+                moved = turn(triangles, piece.yaw + self.rng.uniform(-0.2, 0.2)) + np.array(
+                    [x, y - 0.015, z], np.float32
                 )
+                self.geometry.add(moved, unit, swatch, class_id, self.geometry.instance())
 
-    def beside(self, piece: Piece, role: str, side: int, gap: float = 0.06, **limits) -> Piece | None:
+    def beside(self, piece: Piece, role: str, side: int, **limits) -> Piece | None:
         """Stand a model beside a piece that has its back to a wall; side is -1 or 1."""
         model = self.pick(role, **limits)
         if model is None or piece.wall < 0:
             return None
-        along = piece.along + side * (piece.width / 2 + gap + model.width / 2)
+        along = piece.along + side * (piece.width / 2 + 0.06 + model.width / 2)
         if not self.spot_free(piece.wall, along, model.width, model.depth, model.height, 0.1):
             return None
         return self.stand(model, piece.wall, along, front=0.1, scale=1.0)
 
     def before(
-        self,
-        piece: Piece,
-        role: str,
-        gap: float,
-        facing: float = 0.0,
-        shift: float = 0.0,
-        jitter: float = 0.1,
-        **limits,
+        self, piece: Piece, role: str, gap: float, facing: float = 0, shift: float = 0, jitter: float = 0.1, **limits
     ) -> Piece | None:
         """Stand a model `gap` metres before a piece's front; facing is added to the piece's yaw."""
         for _ in range(4):
             model = self.pick(role, **limits)
             if model is None:
                 return None
-            offset = turn(np.array([shift, 0, piece.depth / 2 + gap + model.depth / 2]), piece.yaw)
-            x, z = piece.x + float(offset[0]), piece.z + float(offset[2])
+            x, z = piece.at(shift, piece.depth / 2 + gap + model.depth / 2)
             yaw = piece.yaw + facing + self.rng.uniform(-jitter, jitter)
             if self.fits(footprint(x, z, model.width, model.depth, yaw), model.height, clear=False):
                 return self.put(model, x, 0, z, yaw)

@@ -3,8 +3,6 @@
 All painters return sRGB colours (height, width, 3) in 0..1 and draw only from the generator they are given.
 """
 
-from __future__ import annotations
-
 import colorsys
 
 import numpy as np
@@ -20,7 +18,6 @@ class Atlas:
     """One square texture shared by all faces of a kind; flat colours on top, painted rectangles below."""
 
     def __init__(self, size: int):
-        """Start an empty atlas of size x size pixels."""
         self.size, self._flat, self._jobs = size, {}, []
         self._x = self._row = 0
         self._y = FLAT_ROWS
@@ -42,11 +39,8 @@ class Atlas:
         x, y = self._x, self._y
         self._x, self._row = x + width, max(self._row, height)
         self._jobs.append((x, y, height, width, painter, seed))
-        low, high = (
-            ((x + 1) / self.size, (y + 1) / self.size),
-            ((x + width - 1) / self.size, (y + height - 1) / self.size),
-        )
-        return Swatch(surface, (*low, *high))
+        rect = (x + 1, y + 1, x + width - 1, y + height - 1)
+        return Swatch(surface, tuple(edge / self.size for edge in rect))
 
     def used(self) -> np.ndarray:
         """Say which pixels (size, size) belong to painted rectangles."""
@@ -166,12 +160,8 @@ def cloth(rng, lively: float = 0.5):
     if rng.random() > lively:
         return plain(base, 0.07)
     other = colour(rng, saturation=(0.0, 0.6), value=(0.3, 0.95))
-    return pattern(
-        str(rng.choice(["stripes", "bands", "checks", "dots", "zigzag", "flowers"])),
-        base,
-        other,
-        int(rng.integers(4, 12)),
-    )
+    kind = str(rng.choice(["stripes", "bands", "checks", "dots", "zigzag", "flowers"]))
+    return pattern(kind, base, other, int(rng.integers(4, 12)))
 
 
 def rug(rng):
@@ -199,9 +189,8 @@ def painting(rng, height: int, width: int) -> np.ndarray:
     if kind == 0:
         for _ in range(int(rng.integers(5, 12))):
             left, top, wide, tall = rng.uniform([-0.2, -0.2, 0.1, 0.1], [0.9, 0.9, 0.7, 0.7])
-            image[(x > left) & (x < left + wide) & (y > top) & (y < top + tall)] = colour(
-                rng, None, (0.2, 0.9), (0.1, 1)
-            )
+            block = (x > left) & (x < left + wide) & (y > top) & (y < top + tall)
+            image[block] = colour(rng, None, (0.2, 0.9), (0.1, 1))
     elif kind == 1:
         for _ in range(int(rng.integers(4, 9))):
             centre, radius = rng.uniform(0, 1, 2), rng.uniform(0.08, 0.35)
@@ -211,9 +200,8 @@ def painting(rng, height: int, width: int) -> np.ndarray:
     elif kind == 3:
         image *= 1 - 0.5 * np.hypot(x - 0.5, y - 0.5)[..., None]
         image[((x - 0.5) / 0.34) ** 2 + ((y - 1.05) / 0.45) ** 2 < 1] = colour(rng, value=(0.1, 0.6))
-        image[((x - 0.5) / 0.16) ** 2 + ((y - 0.42) / 0.22) ** 2 < 1] = colour(
-            rng, (0.05, 0.09), (0.3, 0.6), (0.4, 0.9)
-        )
+        head = ((x - 0.5) / 0.16) ** 2 + ((y - 0.42) / 0.22) ** 2 < 1
+        image[head] = colour(rng, (0.05, 0.09), (0.3, 0.6), (0.4, 0.9))
     else:
         for _ in range(3):
             mask = np.clip(noise(rng, height, width, int(rng.integers(2, 7))) * 2, 0, 1)

@@ -4,28 +4,24 @@ name (the paper's section 5.5 recolours such objects).
 The same scene can be rendered in every colour: only the paint differs, so the true recolouring is known.
 """
 
-from __future__ import annotations
-
 import argparse
 import colorsys
 import json
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from mmlib.data.domains import COLOURS, domain
 from mmlib.data.packing import pack
 from mmlib.data.shipped import SHIPPED
 from mmlib.data.sources import FORMAT
-from mmlib.files import written_whole
+from mmlib.files import write, written_whole
 from mmlib.rooms import furnish, view
 from mmlib.rooms.geometry import MATTE
 from mmlib.rooms.layout import Room
+from mmlib.rooms.render import in_processes, start_worker, usable_variant
 
 ROLES = ("armchair", "chair", "sofa", "stool", "office_chair", "dresser", "cabinet", "piano", "coffee_table", "plant")
 PAINTS = {  # ranges of hue (turns), saturation and value, in sRGB
@@ -87,11 +83,11 @@ def scene(seed: int, colour: str, size: int) -> Scene:
         model = room.pick(str(shape_rng.choice(ROLES)), widest=2.0, tallest=1.8)
         piece = model and _stand(room, model, shape_rng)
     instance = room.geometry.instance() - 1
-    faces = room.geometry.finish()
-    labels = view.Labels(faces)
+    labels = view.Labels(room.geometry.finish())
     camera = _camera(room, piece, camera_rng)
     face, _ = labels.shoot(*camera.rays(size))
-    return Scene(room, labels, camera, ((face >= 0) & (faces.instances[face] == instance)).reshape(size, size))
+    mask = (face >= 0) & (labels.faces.instances[face] == instance)
+    return Scene(room, labels, camera, mask.reshape(size, size))
 
 
 def photograph(scene: Scene, seed: int, size: int, samples: int) -> Image.Image:
@@ -104,9 +100,8 @@ def photograph(scene: Scene, seed: int, size: int, samples: int) -> Image.Image:
 def _stand(room: Room, model, rng):
     """Put the object somewhere in the middle of the room, turned at random; None where it does not fit."""
     x, z = (length * rng.uniform(0.35, 0.65) for length in (room.width, room.depth))
-    return (
-        room.put(model, x, 0, z, rng.uniform(0, 2 * np.pi)) if model.width < 0.6 * min(room.width, room.depth) else None
-    )
+    yaw, fits = rng.uniform(0, 2 * np.pi), model.width < 0.6 * min(room.width, room.depth)
+    return room.put(model, x, 0, z, yaw) if fits else None
 
 
 def _camera(room: Room, piece, rng) -> view.Camera:
@@ -165,25 +160,20 @@ def _render(job: tuple[str, int, tuple[str, ...], Path]) -> None:
 def make(folder: str | Path, processes: int = 2) -> None:
     """Render the training images of each colour and the test scenes, going on where an earlier call stopped, and pack
     them into `data/colours`."""
-    from mmlib.rooms.render import start_worker, usable_variant  # noqa: PLC0415
-
     folder, variant = Path(folder), usable_variant()
     sets = {colour: (FIRST_SEED + 1_000 * n, TRAINING, (colour,)) for n, colour in enumerate(COLOURS)}
     sets["test"] = (FIRST_SEED + 100_000, TEST, COLOURS)
     sets["validation"] = (FIRST_SEED + 200_000, VALIDATION, COLOURS)
     start_worker(variant)
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), start_worker, (variant,)) as pool:
-        for split, (start, count, colours) in sets.items():
-            seeds = _scenes(start, count)
-            jobs = [(seed, number, colours, folder / split) for number, seed in enumerate(seeds)]
-            for _ in tqdm(pool.map(_render, jobs), total=count, desc=split, mininterval=10):
-                pass
-            modalities = [domain(colour).name for colour in colours] + ["mask"] * (len(colours) > 1)
-            rooms = [{"room": seed, "path": str(number)} for number, seed in enumerate(seeds)]
-            index = {"format": FORMAT, "size": SIZE, "modalities": modalities, "rooms": rooms}
-            with written_whole(folder / split / "index.json") as stream:
-                stream.write(json.dumps(index).encode())
-            print(pack(folder / split, SHIPPED.parent / "colours" / f"{split}.zip", modalities, split))
+    for split, (start, count, colours) in sets.items():
+        seeds = _scenes(start, count)
+        jobs = [(seed, number, colours, folder / split) for number, seed in enumerate(seeds)]
+        in_processes(_render, jobs, count, processes, variant)
+        modalities = [domain(colour).name for colour in colours] + ["mask"] * (len(colours) > 1)
+        rooms = [{"room": seed, "path": str(number)} for number, seed in enumerate(seeds)]
+        index = {"format": FORMAT, "size": SIZE, "modalities": modalities, "rooms": rooms}
+        write(folder / split / "index.json", json.dumps(index).encode())
+        print(pack(folder / split, SHIPPED.parent / "colours" / f"{split}.zip", modalities, split))
 
 
 if __name__ == "__main__":

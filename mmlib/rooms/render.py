@@ -4,9 +4,8 @@ The files are named as SceneNet RGB-D names them; `index.json` lists the rooms w
 seed gives the same depth and classes to the byte, whatever the number of processes.
 """
 
-from __future__ import annotations
-
 import contextlib
+import dataclasses
 import gc
 import glob
 import io
@@ -14,6 +13,7 @@ import json
 import multiprocessing
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,15 +25,15 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from mmlib.data.sources import FORMAT
-from mmlib.files import written_whole
-from mmlib.modalities import ALBEDO, MODALITIES, NORMALS, modality
+from mmlib.files import write
+from mmlib.modalities import KNOWN, MODALITIES, modality
+from mmlib.rooms import furniture, view
+from mmlib.rooms.furnish import furnish
 
-FILES = {
-    name: f"{record.folder}/0{record.suffix}"
-    for name, record in {**MODALITIES, "normals": NORMALS, "albedo": ALBEDO}.items()
-}
+FILES = {name: f"{record.folder}/0{record.suffix}" for name, record in KNOWN.items()}
 _PROBE = """
 import mitsuba
 mitsuba.set_variant("llvm_ad_rgb")
@@ -73,15 +73,15 @@ def render(
         print(f"{out} is complete: {len(done)} rooms.")
         return
     variant = ready(variant)
-    _write(out / "started.json", json.dumps(header).encode())
+    write(out / "started.json", json.dumps(header).encode())
     jobs = [(number, seed, size, str(out), modalities, samples) for number in todo]
     in_processes(_make, jobs, rooms, processes, variant)
     generator = generator or {"mitsuba": version("mitsuba"), "variant": variant, "samples_per_pixel": samples}
     records = []
     for number in range(max(rooms, len(done))):
-        with _damage_named(_record_path(out, number)) as path:
-            records.append(done[number] if number in done else {**json.loads(path.read_text())})
-    _write(out / "index.json", json.dumps({**header, "generator": generator, "rooms": records}).encode())
+        with damage_named(_record_path(out, number)) as path:
+            records.append(done[number] if number in done else json.loads(path.read_text(encoding="utf-8")))
+    write(out / "index.json", json.dumps({**header, "generator": generator, "rooms": records}).encode())
     for number in range(rooms):
         _record_path(out, number).unlink(missing_ok=True)
     (out / "started.json").unlink(missing_ok=True)
@@ -106,8 +106,6 @@ def make_folder(out) -> Path:
 
 def ready(variant: str | None) -> str:
     """Make sure that Mitsuba and the furniture are there, raising what `render` says, and choose Mitsuba's variant."""
-    from mmlib.rooms import furniture  # noqa: PLC0415
-
     if find_spec("mitsuba") is None:
         raise ModuleNotFoundError('Rendering rooms needs Mitsuba 3: run `pip install -e ".[render]"`.')
     furniture.load(furniture.catalogue()[0].key)
@@ -116,8 +114,6 @@ def ready(variant: str | None) -> str:
 
 def in_processes(function, jobs: list[tuple], total: int, processes: int | None, variant: str) -> None:
     """Call the function on each job in worker processes (one a core, if not said), with a bar of `total` rooms."""
-    from tqdm import tqdm  # noqa: PLC0415 - the generator's own extra
-
     if not jobs:
         return
     processes = max(1, min(processes or os.cpu_count() or 1, len(jobs)))
@@ -153,7 +149,8 @@ def usable_variant() -> str:
     if works({}):
         return "llvm_ad_rgb"
     libraries = {}
-    for path in sorted(glob.glob("/usr/lib/**/libLLVM*.so*", recursive=True)):
+    places = ("/usr/lib", "/usr/lib/*-linux-gnu", "/usr/lib/llvm-*/lib", "/usr/lib64", "/usr/local/lib")
+    for path in sorted(path for place in places for path in glob.glob(f"{place}/libLLVM*.so*")):
         found = re.search(r"libLLVM(?:-|\.so\.)(\d+)", path)
         if found and int(found[1]) >= 15:
             libraries[int(found[1])] = path
@@ -166,10 +163,8 @@ def usable_variant() -> str:
 
 def start_worker(variant: str) -> None:
     """Set up one worker process: one thread, quiet, deaf to Ctrl-C (the parent ends it)."""
-    import signal  # noqa: PLC0415
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import drjit  # noqa: PLC0415
+    import drjit  # noqa: PLC0415 - only the `render` extra has them
     import mitsuba  # noqa: PLC0415
 
     mitsuba.set_variant(variant)
@@ -183,53 +178,49 @@ def _make(job: tuple) -> int:
     images, record = make_room(seed * 1_000_000 + number, size, modalities, samples)
     folder = _record_path(Path(out), number).parent
     for name, content in images.items():
-        _write(folder / FILES[name], content)
+        write(folder / FILES[name], content)
     record = {**record, "path": f"{number // 1000}/{number}"}
-    _write(folder / "room.json", json.dumps(record).encode())
+    write(folder / "room.json", json.dumps(record).encode())
     gc.collect()
     return number
 
 
-def make_room(room_seed: int, size: int, modalities, samples: int) -> tuple[dict[str, bytes], dict]:
-    """Make one room: the encoded images by modality, and the room's record for the index."""
-    from mmlib.rooms import view  # noqa: PLC0415
-    from mmlib.rooms.furnish import furnish  # noqa: PLC0415
-
+def furnished(room_seed: int, views: int = 1, **changes):
+    """Lay out the room of that seed: the room, its labels, as many cameras, changed so, and the film's randomness."""
     shape_rng, look_rng, camera_rng, film_rng = np.random.default_rng(room_seed).spawn(4)
     room = furnish(shape_rng, look_rng)
-    faces = room.geometry.finish()
-    labels = view.Labels(faces)
-    camera = view.choose_camera(room, labels, camera_rng)
+    labels = view.Labels(room.geometry.finish())
+    cameras = [view.choose_camera(room, labels, camera_rng) for _ in range(views)]
+    return room, labels, [dataclasses.replace(camera, **changes) for camera in cameras], film_rng
+
+
+def make_room(room_seed: int, size: int, modalities, samples: int) -> tuple[dict[str, bytes], dict]:
+    """Make one room: the encoded images by modality, and the room's record for the index."""
+    room, labels, (camera,), film_rng = furnished(room_seed)
     face, length = labels.shoot(*camera.rays(size))
     images = {}
     if "depth" in modalities:
         millimetres = np.clip(np.rint(length * 1000), 0, 65535).astype(np.uint16).reshape(size, size)
-        images["depth"] = _encode(Image.fromarray(millimetres), "PNG", optimize=True)
+        images["depth"] = encode(Image.fromarray(millimetres), "PNG", optimize=True)
     if "segmentation" in modalities:
         classes = labels.classes(face).reshape(size, size)
-        images["segmentation"] = _encode(Image.fromarray(classes), "PNG", optimize=True)
+        images["segmentation"] = encode(Image.fromarray(classes), "PNG", optimize=True)
     if "normals" in modalities:
         vectors = np.rint((view.normals(labels, camera, size) + 1) * 127.5)
         stored = np.where((face >= 0).reshape(size, size, 1), np.maximum(vectors, 1), 0).astype(np.uint8)
-        images["normals"] = _encode(Image.fromarray(stored), "PNG", optimize=True)
+        images["normals"] = encode(Image.fromarray(stored), "PNG", optimize=True)
     if "albedo" in modalities:
         colours = view.albedo(room, labels, camera, size)
-        images["albedo"] = _encode(Image.fromarray(colours), "JPEG", quality=90, optimize=True)
+        images["albedo"] = encode(Image.fromarray(colours), "JPEG", quality=90, optimize=True)
     if "rgb" in modalities:
         radiance = view.photo(room, labels, camera, size, samples, room_seed)
-        images["rgb"] = _encode(view.develop(radiance, film_rng), "JPEG", quality=86, optimize=True)
-    record = {
-        "room": room_seed,
-        "path": "",
-        "frame": 0,
-        "kind": room.kind,
-        "camera": camera.describe(size),
-        "models": sorted(set(room.models)),
-    }
+        images["rgb"] = encode(view.develop(radiance, film_rng), "JPEG", quality=86, optimize=True)
+    camera, models = camera.describe(size), sorted(set(room.models))
+    record = {"room": room_seed, "path": "", "frame": 0, "kind": room.kind, "camera": camera, "models": models}
     return images, record
 
 
-def _encode(image: Image.Image, kind: str, **options) -> bytes:
+def encode(image: Image.Image, kind: str, **options) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -239,30 +230,23 @@ def _record_path(out: Path, number: int) -> Path:
     return out / str(number // 1000) / str(number) / "room.json"
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    with written_whole(path) as stream:
-        stream.write(content)
-
-
 def _earlier(out: Path, header: dict) -> tuple[dict[int, dict], dict | None]:
     """Read what an earlier call left in a folder: its rooms by number, and how they were made."""
     for path in (out / "index.json", out / "started.json"):
         if path.is_file():
-            with _damage_named(path):
-                found = json.loads(path.read_text())
+            with damage_named(path):
+                found = json.loads(path.read_text(encoding="utf-8"))
                 done = {int(room["path"].split("/")[1]): room for room in found.get("rooms", [])}
             for key, value in header.items():
                 if found.get(key) != value:
-                    raise ValueError(
-                        f"{out} holds rooms with {key} {found.get(key)}, not {value}: choose another folder."
-                    )
+                    held = found.get(key)
+                    raise ValueError(f"{out} holds rooms with {key} {held}, not {value}: choose another folder.")
             return done, found.get("generator")
     return {}, None
 
 
 @contextlib.contextmanager
-def _damage_named(path: Path) -> Iterator[Path]:
+def damage_named(path: Path) -> Iterator[Path]:
     """Make what goes wrong when the block reads a damaged file one ValueError that names the file."""
     try:
         yield path

@@ -1,16 +1,13 @@
 """The shell of a room: floor, ceiling, walls with windows and a door, curtains, pictures and the free space left."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 
 from mmlib.rooms import materials
-from mmlib.rooms.geometry import GLOSSY, PANE, Geometry, Swatch, box, quads, sheet, turn
+from mmlib.rooms.geometry import GLOSSY, MATTE, PANE, Geometry, Swatch, box, panel, sheet, turn
 
 WALL_YAW = (0.0, -np.pi / 2, np.pi, np.pi / 2)  # walls at z = 0, x = width, z = depth, x = 0; +z then faces inwards
-_UNIT = np.array([[[0, 1], [1, 1], [1, 0], [0, 0]]], np.float32)
 
 
 def overlap(first, second) -> bool:
@@ -56,6 +53,10 @@ class Shell:
         """Draw a seed for one painted texture."""
         return int(self.look.integers(2**31))
 
+    def painted(self, height: int, width: int, painter, surface: int = MATTE) -> Swatch:
+        """Give a rectangle of the atlas that painter(rng, height, width) fills."""
+        return self.atlas.painted(height, width, painter, self.seed(), surface)
+
     def length(self, wall: int) -> float:
         """Give a wall's length in metres."""
         return self.width if wall % 2 == 0 else self.depth
@@ -91,26 +92,15 @@ class Shell:
         night = mood > 0.84
         sky = 0.02 if night else look.uniform(5, 11)
         lamp = 1.0 if night else (0.0 if mood < 0.3 else look.uniform(0.15, 0.7))
-        sunny = not night and look.random() < 0.3
-        return Light(
-            sky,
-            lamp,
-            warmth,
-            night,
-            None,
-            look.uniform(10, 25) if sunny else 0.0,
-            1.0 if night else look.uniform(0.12, 0.6),
-        )
+        sun_strength = look.uniform(10, 25) if not night and look.random() < 0.3 else 0.0
+        return Light(sky, lamp, warmth, night, None, sun_strength, 1.0 if night else look.uniform(0.12, 0.6))
 
     def _floor_and_ceiling(self) -> None:
         look, width, depth, height = self.look, self.width, self.depth, self.height
         kind = look.random()
         if kind < 0.55:
-            painter = materials.planks(
-                materials.colour(look, (0.05, 0.11), (0.2, 0.6), (0.3, 0.8)),
-                int(depth / look.uniform(0.1, 0.22)),
-                look.uniform(0.05, 0.2),
-            )
+            wood = materials.colour(look, (0.05, 0.11), (0.2, 0.6), (0.3, 0.8))
+            painter = materials.planks(wood, int(depth / look.uniform(0.1, 0.22)), look.uniform(0.05, 0.2))
         elif kind < 0.75:
             first = materials.colour(look, (0.02, 0.15), (0.02, 0.3), (0.5, 0.95))
             second = first if look.random() < 0.6 else materials.colour(look, None, (0.0, 0.3), (0.15, 0.9))
@@ -118,17 +108,11 @@ class Shell:
         else:
             painter = materials.plain(materials.colour(look, None, (0.02, 0.3), (0.3, 0.8)), 0.08)
         surface = GLOSSY if kind < 0.75 and look.random() < 0.6 else 0
-        floor = self.atlas.painted(384, 384, painter, self.seed(), surface)
-        corners = np.array([[[0, 0, depth], [width, 0, depth], [width, 0, 0], [0, 0, 0]]], np.float32)
-        self.geometry.add(quads(corners), quads(_UNIT), floor, 5, self.geometry.instance())
+        floor = self.painted(384, 384, painter, surface)
+        corners = np.array([[0, 0, depth], [width, 0, depth], [width, 0, 0], [0, 0, 0]], np.float32)
+        self.geometry.add(*panel(*corners), floor, 5, self.geometry.instance())
         white = self.atlas.flat(materials.colour(look, (0.08, 0.16), (0, 0.08), (0.86, 0.97)))
-        self.geometry.add(
-            quads(corners[:, ::-1] + np.array([0, height, 0], np.float32)),
-            quads(_UNIT),
-            white,
-            3,
-            self.geometry.instance(),
-        )
+        self.geometry.add(*panel(*(corners[::-1] + [0, height, 0])), white, 3, self.geometry.instance())
 
     def _wall_swatch(self, base, papered: bool) -> Swatch:
         look = self.look
@@ -137,7 +121,7 @@ class Shell:
             other = np.clip(base * look.uniform(0.75, 1.15) + look.uniform(-0.06, 0.06, 3), 0, 1)
             kind = str(look.choice(["stripes", "dots", "zigzag", "flowers", "checks"]))
             painter = materials.pattern(kind, base, other, int(look.integers(8, 20)))
-        return self.atlas.painted(128, 192, painter, self.seed())
+        return self.painted(128, 192, painter)
 
     def _openings(self) -> None:
         rng, look = self.rng, self.look
@@ -145,11 +129,10 @@ class Shell:
         others = [wall for wall in range(4) if wall != door_wall]
         count = 1 if rng.random() < 0.5 else 2
         windows = {int(wall) for wall in rng.choice(others, count, replace=False)}
-        base = (
-            materials.colour(look, (0.05, 0.15), (0.0, 0.14), (0.78, 0.97))
-            if look.random() < 0.68
-            else materials.colour(look, None, (0.04, 0.26), (0.6, 0.95))
-        )
+        if look.random() < 0.68:
+            base = materials.colour(look, (0.05, 0.15), (0.0, 0.14), (0.78, 0.97))
+        else:
+            base = materials.colour(look, None, (0.04, 0.26), (0.6, 0.95))
         accent_wall, accent = int(look.integers(8)), materials.colour(look, None, (0.15, 0.6), (0.3, 0.85))
         skirting = self.atlas.flat(materials.colour(look, (0.05, 0.12), (0, 0.1), (0.75, 0.97)))
         for wall in range(4):
@@ -170,11 +153,10 @@ class Shell:
             for bottom, top in zip(up[:-1], up[1:], strict=True):
                 if any(overlap((left, bottom, right, top), hole) for hole in holes):
                     continue
-                flat = np.array([[[left, bottom], [right, bottom], [right, top], [left, top]]], np.float32)
-                corners = np.concatenate([flat, np.zeros((1, 4, 1), np.float32)], -1)
-                unit = flat / scale
+                triangles, _ = panel((left, bottom, 0), (right, bottom, 0), (right, top, 0), (left, top, 0))
+                unit = triangles[..., :2] / scale
                 unit[..., 1] = 1 - unit[..., 1]
-                self.add_on_wall(wall, (quads(corners), quads(unit)), swatch, 12, instance)
+                self.add_on_wall(wall, (triangles, unit), swatch, 12, instance)
 
     def _windows(self, wall: int) -> list[tuple]:
         rng = self.rng
@@ -202,24 +184,18 @@ class Shell:
         rng, look, light = self.rng, self.look, self.light
         low, bottom, high, top = hole
         instance = self.geometry.instance()
-        frame = self.atlas.flat(
-            materials.colour(look, (0.05, 0.1), (0, 0.1), (0.8, 0.97))
-            if look.random() < 0.75
-            else materials.wood_colour(look)
-        )
+        pale = look.random() < 0.75
+        paint = materials.colour(look, (0.05, 0.1), (0, 0.1), (0.8, 0.97)) if pale else materials.wood_colour(look)
+        frame = self.atlas.flat(paint)
         away, edge = -0.2, 0.05
 
         def bar(left, down, right, up, back=-0.17, front=-0.11):
             self.add_on_wall(wall, box((left, down, back), (right, up, front)), frame, 13, instance)
 
-        for first, second in (
-            ((low, bottom), (low, top)),
-            ((low, top), (high, top)),
-            ((high, top), (high, bottom)),
-            ((high, bottom), (low, bottom)),
-        ):
-            corners = np.array([[[*first, 0], [*second, 0], [*second, away], [*first, away]]], np.float32)
-            self.add_on_wall(wall, (quads(corners), quads(_UNIT)), frame, 13, instance)
+        around = ((low, bottom), (low, top), (high, top), (high, bottom))
+        for first, second in zip(around, (*around[1:], around[0])):
+            side = panel((*first, 0), (*second, 0), (*second, away), (*first, away))
+            self.add_on_wall(wall, side, frame, 13, instance)
         bar(low, bottom, low + edge, top)
         bar(high - edge, bottom, high, top)
         bar(low, bottom, high, bottom + edge)
@@ -237,28 +213,26 @@ class Shell:
             return materials.outdoor(generator, height, width, light.night) ** 2.2 * (light.sky or 1)
 
         pane = self.views.painted(80, 80, view, self.seed(), PANE)
-        corners = np.array([[[low, bottom, away], [high, bottom, away], [high, top, away], [low, top, away]]])
-        self.add_on_wall(wall, (quads(corners), quads(_UNIT)), pane, 13, instance, escape=open_)
+        glass = panel((low, bottom, away), (high, bottom, away), (high, top, away), (low, top, away))
+        self.add_on_wall(wall, glass, pane, 13, instance, escape=open_)
 
     def _curtains(self, wall: int, holes: list[tuple]) -> None:
         rng, look = self.rng, self.look
-        swatch = self.atlas.painted(48, 48, materials.cloth(look, 0.35), self.seed())
+        swatch = self.painted(48, 48, materials.cloth(look, 0.35))
         instance = self.geometry.instance()
         bottom = 0.03 if rng.random() < 0.5 else max(holes[0][1] - 0.15, 0.03)
         top = min(holes[0][3] + 0.12, self.height - 0.03)
         low, high = holes[0][0] - 0.3, holes[-1][2] + 0.3
         rod = self.atlas.flat(materials.wood_colour(look))
-        self.add_on_wall(
-            wall, box((max(low, 0), top, 0.09), (min(high, self.length(wall)), top + 0.03, 0.12)), rod, 12, instance
-        )
+        high = min(high, self.length(wall))
+        self.add_on_wall(wall, box((max(low, 0), top, 0.09), (high, top + 0.03, 0.12)), rod, 12, instance)
         for hole in holes:
             wide = rng.uniform(0.22, 0.38)
             for left in (max(hole[0] - 0.22, 0.01), min(hole[2] + 0.22, self.length(wall) - 0.01) - wide):
                 along, up = np.linspace(0, 1, 25), np.linspace(0, 1, 4)
                 wave = 0.035 * np.sin(along * wide * rng.uniform(55, 80)) + 0.1
-                grid = np.stack(
-                    np.broadcast_arrays(left + along[None] * wide, (top + (bottom - top) * up)[:, None], wave[None]), -1
-                )
+                points = left + along[None] * wide, (top + (bottom - top) * up)[:, None], wave[None]
+                grid = np.stack(np.broadcast_arrays(*points), -1)
                 self.add_on_wall(wall, sheet(grid), swatch, 12, instance)
                 self.blocks[wall].append((left, bottom, left + wide, top))
                 if bottom < 0.1:
@@ -268,21 +242,15 @@ class Shell:
         rng, look = self.rng, self.look
         width, height = rng.uniform(0.75, 0.95), rng.uniform(2.0, 2.1)
         low = rng.uniform(0.15, self.length(wall) - width - 0.15)
-        paint = (
-            materials.wood_colour(look)
-            if look.random() < 0.6
-            else materials.colour(look, (0.1, 0.15), (0, 0.05), (0.85, 0.97))
-        )
-        panel, frame = (
-            self.atlas.painted(32, 32, materials.grain(paint, 0.08), self.seed()),
-            self.atlas.flat(paint * 0.9),
-        )
-        self.add_on_wall(wall, box((low, 0, 0), (low + width, height, 0.02)), panel, 12, instance)
-        for left, right in ((low - 0.07, low), (low + width, low + width + 0.07)):
-            self.add_on_wall(wall, box((left, 0, 0), (right, height, 0.045)), frame, 12, instance)
-        self.add_on_wall(
-            wall, box((low - 0.07, height, 0), (low + width + 0.07, height + 0.07, 0.045)), frame, 12, instance
-        )
+        if look.random() < 0.6:
+            paint = materials.wood_colour(look)
+        else:
+            paint = materials.colour(look, (0.1, 0.15), (0, 0.05), (0.85, 0.97))
+        panels, frame = self.painted(32, 32, materials.grain(paint, 0.08)), self.atlas.flat(paint * 0.9)
+        self.add_on_wall(wall, box((low, 0, 0), (low + width, height, 0.02)), panels, 12, instance)
+        left, right, top = low - 0.07, low + width + 0.07, height + 0.07
+        for x0, y0, x1, y1 in ((left, 0, low, height), (low + width, 0, right, height), (left, height, right, top)):
+            self.add_on_wall(wall, box((x0, y0, 0), (x1, y1, 0.045)), frame, 12, instance)
         for down, up in ((0.15, 0.85), (1.05, 1.9)):
             self.add_on_wall(wall, box((low + 0.12, down, 0.02), (low + width - 0.12, up, 0.032)), frame, 12, instance)
         handle = self.atlas.flat((0.7, 0.7, 0.68), GLOSSY)
@@ -301,17 +269,8 @@ class Shell:
         instance, thick = self.geometry.instance(), look.uniform(0.02, 0.05)
         frame = self.atlas.flat(materials.wood_colour(look) * look.choice([0.3, 1.0]))
         self.add_on_wall(wall, box((low, bottom, 0), (high, top, 0.03)), frame, 8, instance)
-        corners = np.array(
-            [
-                [
-                    [low + thick, bottom + thick, 0.032],
-                    [high - thick, bottom + thick, 0.032],
-                    [high - thick, top - thick, 0.032],
-                    [low + thick, top - thick, 0.032],
-                ]
-            ]
-        )
         art = self.atlas.painted(64, 64, materials.painting, self.seed(), GLOSSY if look.random() < 0.3 else 0)
-        self.add_on_wall(wall, (quads(corners), quads(_UNIT)), art, 8, instance)
+        (x0, y0), (x1, y1), z = (low + thick, bottom + thick), (high - thick, top - thick), 0.032
+        self.add_on_wall(wall, panel((x0, y0, z), (x1, y0, z), (x1, y1, z), (x0, y1, z)), art, 8, instance)
         self.blocks[wall].append((low, bottom, high, top))
         return True

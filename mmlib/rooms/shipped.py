@@ -14,7 +14,7 @@ import torch
 from mmlib.data.packing import pack
 from mmlib.data.sets import Rooms
 from mmlib.data.shipped import SHIPPED, shipped
-from mmlib.files import written_whole
+from mmlib.files import put
 from mmlib.modalities import CLASSES
 from mmlib.rooms.render import render
 
@@ -90,12 +90,7 @@ def numbers() -> str:
 
 def update_datasheet() -> None:
     """Put the measured numbers between the datasheet's markers."""
-    path = SHIPPED / "README.md"
-    begin, end = "<!-- numbers:begin -->", "<!-- numbers:end -->"
-    head, rest = path.read_text().split(begin)
-    tail = rest.split(end)[1]
-    with written_whole(path) as stream:
-        stream.write(f"{head}{begin}\n{numbers()}\n{end}{tail}".encode())
+    put(SHIPPED / "README.md", "<!-- numbers:begin -->", "<!-- numbers:end -->", numbers())
 
 
 if __name__ == "__main__":

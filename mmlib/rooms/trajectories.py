@@ -5,9 +5,6 @@ of 4 : 3, depth and an image of instance ids; `scenenet_rgbd_train.pb` lists the
 class each WordNet id is. The views are those of several cameras in the room, not steps of one walk.
 """
 
-from __future__ import annotations
-
-import dataclasses
 import gc
 import json
 
@@ -15,8 +12,10 @@ import numpy as np
 from PIL import Image
 
 from mmlib.data.scenenet_index import BACKGROUND, messages
+from mmlib.files import write
 from mmlib.modalities import CLASSES
-from mmlib.rooms.render import _damage_named, _encode, _write, in_processes, make_folder, ready, require_at_least
+from mmlib.rooms import view
+from mmlib.rooms.render import damage_named, encode, furnished, in_processes, make_folder, ready, require_at_least
 
 FIELD = 60.0  # degrees across, as SceneNet's
 STEP = 25  # from one frame number to the next
@@ -51,15 +50,15 @@ def render(rooms: int, views: int, seed: int, size: int, out, processes=None, sa
     if not started.is_file() and (index.exists() or (out / "train").exists()):
         raise ValueError(f"{out} holds a train split that this command did not make: choose another folder.")
     if started.is_file():
-        with _damage_named(started):
-            found = json.loads(started.read_text())
+        with damage_named(started):
+            found = json.loads(started.read_text(encoding="utf-8"))
         if found != header:
             raise ValueError(f"{out} holds trajectories of {found}, not of {header}: choose another folder.")
         if index.is_file():
             print(f"{out} is complete: {rooms} trajectories.")
             return
     variant = ready(variant)
-    _write(started, json.dumps(header).encode())
+    write(started, json.dumps(header).encode())
     parts = [out / "train" / _render_path(number) / "trajectory.pb" for number in range(rooms)]
     todo = [number for number, part in enumerate(parts) if not part.is_file()]
     jobs = [(number, views, seed, size, out, samples) for number in todo]
@@ -68,8 +67,8 @@ def render(rooms: int, views: int, seed: int, size: int, out, processes=None, sa
     for part in parts:
         listed.trajectories.add().ParseFromString(part.read_bytes())
     lines = [f"{wnid.lstrip('0')}\t{name}\t{class_name}" for class_name, (wnid, name) in WORDNET.items()]
-    _write(out / "wnid_to_class.txt", "\n".join(["wnid\tname\t13_classes", *lines, ""]).encode())
-    _write(index, listed.SerializeToString(deterministic=True))
+    write(out / "wnid_to_class.txt", "\n".join(["wnid\tname\t13_classes", *lines, ""]).encode())
+    write(index, listed.SerializeToString(deterministic=True))
     for part in parts:
         part.unlink()
 
@@ -82,7 +81,7 @@ def _make(job: tuple) -> None:
     """Lay out one room, render its views and write them; the part of the index comes last."""
     number, views, seed, size, out, samples = job
     room_seed, path = seed * 1_000_000 + number, _render_path(number)
-    room, labels, cameras, film = furnished(room_seed, views)
+    room, labels, cameras, film = furnished(room_seed, views, field=FIELD)
     ids, instances = instance_ids(labels.faces)
     trajectory = messages()["Trajectory"](render_path=path)
     trajectory.instances.add(instance_id=0, instance_type=BACKGROUND)
@@ -90,31 +89,18 @@ def _make(job: tuple) -> None:
         if class_id:  # what has no class is left out of the index, so that its pixels are Unknown
             kind = LAYOUT_OBJECT if CLASSES[class_id] in ("Ceiling", "Floor", "Wall", "Window") else RANDOM_OBJECT
             wnid, name = WORDNET[CLASSES[class_id]]
-            trajectory.instances.add(
-                instance_id=instance, semantic_wordnet_id=wnid, semantic_english=name, instance_type=kind
-            )
+            words = {"semantic_wordnet_id": wnid, "semantic_english": name}
+            trajectory.instances.add(instance_id=instance, instance_type=kind, **words)
     for place, camera in enumerate(cameras):
         frame = place * STEP
         for name, content in _images(room, labels, camera, ids, size, samples, room_seed + frame, film).items():
-            _write(out / "train" / path / name.format(frame), content)
-        view = trajectory.views.add(frame_num=frame)
-        for shutter in (view.shutter_open, view.shutter_close):  # the camera stands still
+            write(out / "train" / path / name.format(frame), content)
+        listed = trajectory.views.add(frame_num=frame)
+        for shutter in (listed.shutter_open, listed.shutter_close):  # the camera stands still
             for point, value in ((shutter.camera, camera.position), (shutter.lookat, camera.target)):
                 point.x, point.y, point.z = value
-    _write(out / "train" / path / "trajectory.pb", trajectory.SerializeToString())
+    write(out / "train" / path / "trajectory.pb", trajectory.SerializeToString())
     gc.collect()
-
-
-def furnished(room_seed: int, views: int):
-    """Lay out the room of that seed, as `make_room` does: the room, its labels, cameras, and the film's randomness."""
-    from mmlib.rooms import view  # noqa: PLC0415
-    from mmlib.rooms.furnish import furnish  # noqa: PLC0415
-
-    shape_rng, look_rng, camera_rng, film_rng = np.random.default_rng(room_seed).spawn(4)
-    room = furnish(shape_rng, look_rng)
-    labels = view.Labels(room.geometry.finish())
-    cameras = [view.choose_camera(room, labels, camera_rng) for _ in range(views)]
-    return room, labels, [dataclasses.replace(camera, field=FIELD) for camera in cameras], film_rng
 
 
 def instance_ids(faces) -> tuple[np.ndarray, list[tuple[int, int]]]:
@@ -137,15 +123,13 @@ def middle(size: int) -> tuple[int, slice]:
 
 
 def _images(room, labels, camera, ids, size: int, samples: int, seed: int, film) -> dict[str, bytes]:
-    from mmlib.rooms import view  # noqa: PLC0415
-
     width, rows = middle(size)
     face, length = shot(labels, camera, size)
     millimetres = np.clip(np.rint(length * 1000), 0, 65535).astype(np.uint16)
     instances = np.where(face >= 0, ids[face], 0).astype(np.uint16)
     radiance = view.photo(room, labels, camera, width, samples, seed)[rows]
     return {
-        "photo/{}.jpg": _encode(view.develop(radiance, film), "JPEG", quality=86, optimize=True),
-        "depth/{}.png": _encode(Image.fromarray(millimetres), "PNG", optimize=True),
-        "instance/{}.png": _encode(Image.fromarray(instances), "PNG", optimize=True),
+        "photo/{}.jpg": encode(view.develop(radiance, film), "JPEG", quality=86, optimize=True),
+        "depth/{}.png": encode(Image.fromarray(millimetres), "PNG", optimize=True),
+        "instance/{}.png": encode(Image.fromarray(instances), "PNG", optimize=True),
     }

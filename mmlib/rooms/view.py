@@ -3,8 +3,6 @@
 Every room becomes the same scene structure, so that the renderer's compiled kernels are used again for the next room.
 """
 
-from __future__ import annotations
-
 import functools
 from dataclasses import dataclass
 
@@ -14,7 +12,7 @@ from PIL import Image
 from mmlib.rooms.geometry import GLOSSY, LAMP, MATTE, PANE, SURFACES, Faces
 
 RARITY = np.array([0, 1.6, 1.8, 0.2, 1.2, 0.2, 0.7, 1.2, 1.1, 1.6, 1.1, 1.8, 0.1, 1.0])  # weight of seeing a class
-COARSE = 24  # pixels along a candidate view
+CANDIDATES, COARSE = 14, 24  # views of which the camera is chosen, and pixels along each
 MOST_BOUNCES = 5
 
 
@@ -45,16 +43,11 @@ class Camera:
     def describe(self, size: int) -> dict:
         """Give the camera as it stands in the index: pose, field of view and intrinsics in pixels."""
         focal = size / 2 / np.tan(np.radians(self.field) / 2)
-        return {
-            "position": [round(v, 5) for v in self.position],
-            "lookat": [round(v, 5) for v in self.target],
-            "up": [0, 1, 0],
-            "horizontal_fov_degrees": round(self.field, 4),
-            "fx": round(float(focal), 4),
-            "fy": round(float(focal), 4),
-            "cx": size / 2,
-            "cy": size / 2,
-        }
+        position, lookat = ([round(v, 5) for v in point] for point in (self.position, self.target))
+        pose = {"position": position, "lookat": lookat, "up": [0, 1, 0]}
+        focal, middle = round(float(focal), 4), size / 2
+        intrinsics = {"fx": focal, "fy": focal, "cx": middle, "cy": middle}
+        return {**pose, "horizontal_fov_degrees": round(self.field, 4), **intrinsics}
 
 
 @functools.lru_cache(maxsize=1)
@@ -85,7 +78,6 @@ class Labels:
     """Shoots rays at a room's faces and says which face each of them hits, and how far away."""
 
     def __init__(self, faces: Faces):
-        """Build the ray-tracing structure."""
         self.faces = faces
         self.scene = _mitsuba().load_dict({"type": "scene", "room": _mesh("room", faces.triangles)}, optimize=False)
 
@@ -100,11 +92,8 @@ class Labels:
             face = np.array([hit.prim_index if hit.is_valid() else 0 for hit in hits], np.int64)
             length = np.array([hit.t if hit.is_valid() else np.inf for hit in hits])
         else:
-            ray = mi.Ray3f(
-                mi.Point3f(*(np.ascontiguousarray(origins[:, i], np.float32) for i in range(3))),
-                mi.Vector3f(*(np.ascontiguousarray(directions[:, i], np.float32) for i in range(3))),
-            )
-            hit = self.scene.ray_intersect_preliminary(ray)
+            origins, directions = (np.ascontiguousarray(rays.T, np.float32) for rays in (origins, directions))
+            hit = self.scene.ray_intersect_preliminary(mi.Ray3f(mi.Point3f(*origins), mi.Vector3f(*directions)))
             face, length = np.array(hit.prim_index).astype(np.int64), np.array(hit.t)
         valid = np.isfinite(length)
         face = np.where(valid, face, 0)
@@ -117,15 +106,15 @@ class Labels:
         return np.where(face >= 0, self.faces.classes[face], 0).astype(np.uint8)
 
 
-def choose_camera(room, labels: Labels, rng, candidates: int = 14) -> Camera:
+def choose_camera(room, labels: Labels, rng) -> Camera:
     """Choose one of several random views: rich in classes and free of anything that hides the room."""
-    cameras = [_candidate(room, rng) for _ in range(candidates)]
+    cameras = [_candidate(room, rng) for _ in range(CANDIDATES)]
     rays = [camera.rays(COARSE) for camera in cameras]
     face, length = labels.shoot(np.concatenate([ray[0] for ray in rays]), np.concatenate([ray[1] for ray in rays]))
-    classes = labels.classes(face).reshape(candidates, -1)
-    instances = np.where(face >= 0, labels.faces.instances[face], -1).reshape(candidates, -1)
-    length = length.reshape(candidates, -1)
-    scores = np.array([_score(classes[i], instances[i], length[i]) for i in range(candidates)])
+    classes = labels.classes(face).reshape(CANDIDATES, -1)
+    instances = np.where(face >= 0, labels.faces.instances[face], -1).reshape(CANDIDATES, -1)
+    length = length.reshape(CANDIDATES, -1)
+    scores = np.array([_score(classes[i], instances[i], length[i]) for i in range(CANDIDATES)])
     best = np.argsort(-scores, kind="stable")[:3]
     return cameras[int(best[int(rng.choice(3, p=(0.5, 0.3, 0.2)))])]
 
@@ -150,10 +139,8 @@ def _candidate(room, rng) -> Camera:
         edge = min(x, z, room.width - x, room.depth - z)
         if edge > 1.0 and attempt < 30:
             continue
-        if not any(
-            height > eye - 0.6 and rect[0] - margin < x < rect[2] + margin and rect[1] - margin < z < rect[3] + margin
-            for rect, height in room.tall
-        ):
+        high = [rect for rect, height in room.tall if height > eye - 0.6]
+        if not any(a - margin < x < c + margin and b - margin < z < d + margin for a, b, c, d in high):
             break
     middle = np.array([room.width, room.depth]) * rng.uniform(0.25, 0.75, 2)
     away = middle - (x, z)
@@ -176,13 +163,10 @@ def photo(room, labels: Labels, camera: Camera, size: int, samples: int, seed: i
     views = room.views.paint()
     pane = views[room.views.used()].mean(0)
     shapes, glow = [], {LAMP: room.light.lamp_colour(), PANE: pane}
+    nothing = np.array([[[0, -9, 0], [0.01, -9, 0], [0, -9, 0.01]]]), np.zeros((1, 3, 2))
     for surface in (MATTE, GLOSSY, LAMP, PANE):
         mask = faces.surface == surface
-        shapes.append(
-            (faces.triangles[mask], faces.uv[mask])
-            if mask.any()
-            else (np.array([[[0, -9, 0], [0.01, -9, 0], [0, -9, 0.01]]]), np.zeros((1, 3, 2)))
-        )
+        shapes.append((faces.triangles[mask], faces.uv[mask]) if mask.any() else nothing)
     weights = {surface: float(areas[faces.surface == surface].sum() * glow[surface].mean()) for surface in glow}
     least = 0.08 * sum(weights.values()) + 1e-6
     emitters = {surface: (glow[surface], max(weights[surface], least)) for surface in glow}
@@ -311,47 +295,30 @@ def _trace(room, camera, size, samples, seed, shapes, atlas, emitters) -> np.nda
     matte = {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": atlas}}
     glossy = {"type": "twosided", "bsdf": {"type": "roughplastic", "diffuse_reflectance": atlas, "alpha": 0.18}}
     black = {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": {"type": "rgb", "value": 0.03}}}
-    scene = {
-        "type": "scene",
-        "integrator": {"type": "path", "max_depth": MOST_BOUNCES + 1, "rr_depth": 3},
-        "sensor": {
-            "type": "perspective",
-            "fov": camera.field,
-            "fov_axis": "x",
-            "near_clip": 0.01,
-            "to_world": mi.ScalarTransform4f().look_at(list(camera.position), list(camera.target), [0, 1, 0]),
-            "film": {
-                "type": "hdrfilm",
-                "width": size,
-                "height": size,
-                "rfilter": {"type": "box"},
-                "component_format": "float32",
-                "pixel_format": "rgb",
-            },
-            "sampler": {"type": "independent", "sample_count": samples},
-        },
+    film = {"type": "hdrfilm", "width": size, "height": size, "rfilter": {"type": "box"}}
+    sensor = {
+        "type": "perspective",
+        "fov": camera.field,
+        "fov_axis": "x",
+        "near_clip": 0.01,
+        "to_world": mi.ScalarTransform4f().look_at(list(camera.position), list(camera.target), [0, 1, 0]),
+        "film": {**film, "component_format": "float32", "pixel_format": "rgb"},
+        "sampler": {"type": "independent", "sample_count": samples},
     }
+    integrator = {"type": "path", "max_depth": MOST_BOUNCES + 1, "rr_depth": 3}
+    scene = {"type": "scene", "integrator": integrator, "sensor": sensor}
     materials_ = [mi.load_dict(material) for material in (matte, glossy, black, black)]
     for number, (name, (triangles, uv)) in enumerate(zip(SURFACES, shapes, strict=True)):
         parts = {"bsdf": materials_[number]}
         if number in (LAMP, PANE) and not sun:
             colour, weight = emitters[number]
-            parts["emitter"] = mi.load_dict(
-                {
-                    "type": "area",
-                    "sampling_weight": weight,
-                    "radiance": {"type": "rgb", "value": [float(value) for value in colour]},
-                }
-            )
+            radiance = {"type": "rgb", "value": [float(value) for value in colour]}
+            parts["emitter"] = mi.load_dict({"type": "area", "sampling_weight": weight, "radiance": radiance})
         if not (sun and number == PANE):
             scene[name] = _mesh(name, triangles, uv, **parts)
     if sun:
-        strength = room.light.sun_strength
-        scene["sun"] = {
-            "type": "directional",
-            "direction": list(room.light.sun),
-            "irradiance": {"type": "rgb", "value": [strength, 0.93 * strength, 0.8 * strength]},
-        }
+        irradiance = {"type": "rgb", "value": [share * room.light.sun_strength for share in (1, 0.93, 0.8)]}
+        scene["sun"] = {"type": "directional", "direction": list(room.light.sun), "irradiance": irradiance}
     loaded = mi.load_dict(scene, optimize=False)
     return np.array(mi.render(loaded, spp=samples, seed=seed & 0xFFFFFFFF), np.float32).reshape(size, size, 3)
 

@@ -33,4 +33,6 @@ SLIPS = {
     "your_unseen": ("source != target]", "source < target]", "the way back is another translation"),
     "your_angle": ("torch.rad2deg(cosine.acos())", "cosine.acos()", "That is in radians"),
     "your_plug_in": (".eval()", "", "batch normalization counts along"),
+    "your_convolution": ("2 * weights", "weights", "a multiplication and an addition are two FLOPs"),
+    "your_hours": ("peak * 1e12", "peak", "1 TFLOP is 10¹² FLOPs"),
 }

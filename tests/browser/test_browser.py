@@ -25,9 +25,9 @@ from playwright.sync_api import Browser, Locator, Page, sync_playwright
 from slips import SLIPS
 
 ROOT = Path(__file__).resolve().parents[2]
-NOTEBOOKS = [path.stem for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))]
+NOTEBOOKS = [path.stem for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]*_*.ipynb"))]
 RUN = [name for name in NOTEBOOKS if name[:2] in os.environ.get("RUN", "00 03 06 07").split()]
-EXERCISES = [name for name in NOTEBOOKS if "01" <= name[:2] <= "07"]
+EXERCISES = [name for name in NOTEBOOKS if "01" <= name[:2] <= "08"]
 PICTURES = ROOT / "runs" / "browser"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 TALL = 6000  # pixels of a screenshot; chromium draws no more than about 16,000 at once

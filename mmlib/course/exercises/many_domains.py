@@ -11,11 +11,15 @@ from ...recipes import preset
 from . import checker, generator, number, require
 
 
-@checker()
+def _unseen(domains, anchor):
+    return [pair for pair in itertools.permutations(domains, 2) if anchor not in pair]
+
+
+@checker(_unseen)
 def your_unseen(answer) -> str:
     for domains, anchor in ((("rgb", "depth", "segmentation"), "rgb"), (("a", "b", "c", "d", "e"), "c")):
         result = answer(list(domains), anchor)
-        wanted = {(s, t) for s, t in itertools.permutations(domains, 2) if anchor not in (s, t)}
+        wanted = set(_unseen(domains, anchor))
         case = f"For {', '.join(domains)} with the anchor {anchor}"
         require(
             not isinstance(result, int), f"Return the translations themselves, not how many they are: {len(wanted)}."
@@ -95,7 +99,15 @@ def your_angle(answer) -> str:
     return "Only the direction counts: the length of a decoder's vector does not matter."
 
 
-@checker()
+def _plug_in(model, name):
+    model.requires_grad_(False).eval()
+    new = [model.encoders[name], model.decoders[name]]
+    for part in new:
+        part.requires_grad_(True).train()
+    return [weight for part in new for weight in part.parameters()]
+
+
+@checker(_plug_in)
 def your_plug_in(answer) -> str:
     name, model = "depth", MixAndMatch.from_recipe(preset("smoke")).train()
     parts = {f"{kind} of {key}": part for kind, group in (("encoder", model.encoders), ("decoder", model.decoders))

@@ -11,7 +11,7 @@ from .evaluation import cascaded, confusion, gallery, histogram
 from .evidence import qualitative, scattered
 from .features import pooling
 from .fusion import fused, fusion_curves, mistakes
-from .images import all_translations, raw_images, recoloured, splits, translations
+from .images import all_translations, raw_images, recoloured, sheet, splits, translations
 from .live import Watch, seen_and_unseen
 from .networks import diagram
 from .picture import Picture, label
@@ -53,6 +53,7 @@ __all__ = [
     "recoloured",
     "scattered",
     "seen_and_unseen",
+    "sheet",
     "side_information_bars",
     "splits",
     "stage_shares",

@@ -15,9 +15,7 @@ def copies(name: str, columns: Mapping[str, torch.Tensor], mixed: Collection[str
     return _columns([(title, name, raw, title in mixed) for title, raw in columns.items()], batch)
 
 
-def functions(
-    x: torch.Tensor, panels: Mapping[str, Mapping[str, torch.Tensor]], xlabel: str, logarithmic: bool = False
-) -> Picture:
+def functions(x: torch.Tensor, panels: Mapping[str, Mapping[str, torch.Tensor]], xlabel: str) -> Picture:
     """Functions of `x` (n,): one panel per title, one line per label; a panel is label → values (n,)."""
     alt = "; ".join(f"{title} over {xlabel}: {', '.join(lines)}" for title, lines in panels.items())
     figure = Picture(min(4.6 * len(panels), 12), 3.4, alt)
@@ -25,7 +23,7 @@ def functions(
         for number, (name, values) in enumerate(lines.items()):
             axis.plot(x.detach().numpy(), values.detach().numpy(), label=name, linewidth=2, **line(number))
         axis.grid(color="#dddddd", linewidth=0.6)
-        axis.set(title=title, xlabel=xlabel, yscale="log" if logarithmic else "linear")
+        axis.set(title=title, xlabel=xlabel)
         if len(lines) == 1:
             axis.set_ylabel(*lines)
         else:

@@ -49,6 +49,7 @@ def scattered(points: Mapping[str, Sequence[tuple[float, float]]], across: str) 
         axis.scatter(x, [100 * value for value in y], label=name, **look)
     axis.set(xlabel=across, ylabel="depth → segmentation, zero-pair: mIoU (%)")
     axis.grid(color="#dddddd", linewidth=0.6)
+    axis.set_axisbelow(True)
     axis.legend(frameon=False, fontsize=9, bbox_to_anchor=(1.0, 1.0), loc="upper left")
     words = [f"{name} {np.mean([100 * y for _, y in pairs]):.1f} % at {np.mean([x for x, _ in pairs]):.2f}"
             for name, pairs in points.items()]  # fmt: skip

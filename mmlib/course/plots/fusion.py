@@ -22,6 +22,11 @@ MEASURES = {
 MARKERS = ("o", "s", "^", "D")
 
 
+def reads_indices(model, target: str) -> bool:
+    """Whether the decoder of `target` unpools with the pooling indices of an encoder."""
+    return getattr(model.decoders[target], "side_information", "none") == "pooling"
+
+
 @torch.inference_mode()
 def fused(
     model,
@@ -32,9 +37,10 @@ def fused(
     alphas: Sequence[float],
     indices: str = "",
 ) -> Picture:
-    """(`first`, `second`) → `target` for some α, the weight of `second`; pooling indices of `first`, or of `indices`.
+    """(`first`, `second`) → `target` for some α, the weight of `second`.
 
-    One row per image of the raw batch: both inputs, the translation for each α, the truth.
+    A decoder that reads pooling indices gets those of `first`, or of the source that `indices` names. One row per image
+    of the raw batch: both inputs, the translation for each α, the truth.
     """
     f, g = (model.encode(model.records[name].to_input(batch[name]), name) for name in (first, second))
     columns = [(f"input:\n{label(name)}", name, batch[name], False) for name in (first, second)]
@@ -45,7 +51,8 @@ def fused(
         columns.append((title, target, raw, False))
     columns.append((f"truth:\n{label(target)}", target, batch[target], False))
     figure = _columns(columns, batch, model.records)
-    figure.alt += f"; pooling indices of {label(indices or first)}"
+    if reads_indices(model, target):
+        figure.alt += f"; pooling indices of {label(indices or first)}"
     return figure
 
 
@@ -113,7 +120,7 @@ def mistakes(
     shares = [f"{name} {100 * (group[target > 0] == k).float().mean():.0f} %" for k, name in enumerate(groups[:4])]
     figure = Picture(11, 2.1 * len(target) + 1.5, f"{len(target)} rooms, who is right where: {', '.join(shares)}")
     axes = figure.subplots(len(target), 5, squeeze=False)
-    titles = ("photograph", f"from {names[0]}", f"from {names[1]}", "truth", "who is right")
+    titles = ("RGB", f"from {names[0]}", f"from {names[1]}", "truth", "who is right")
     for row, cells in enumerate(zip(batch["rgb"], first, second, target)):
         for axis, name, raw in zip(axes[row], ("rgb", *["segmentation"] * 3), cells):
             _show(axis, name, raw, 1.0)

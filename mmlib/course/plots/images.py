@@ -138,6 +138,26 @@ def translations(
     return _columns(columns, batch, model.records)
 
 
+def sheet(
+    images: Sequence[Mapping[str, torch.Tensor]],
+    source: str,
+    records: Mapping[str, Modality] = KNOWN,
+    trained: Callable[[str, str], bool] = seen,
+) -> Picture:
+    """Images of any shape and their translations, one row per image: raw images (C, H, W) by modality."""
+    rows = [
+        [
+            (f"input:\n{label(name)}", name, raw, False)
+            if name == source
+            else (f"{label(source)} → {label(name)}", name, raw, not trained(source, name))
+            for name, raw in made.items()
+        ]
+        for made in images
+    ]
+    depths = [raw for made in images for name, raw in made.items() if name == "depth"]
+    return _grid(rows, _farthest(*depths), records)
+
+
 def raw_images(batch: dict[str, torch.Tensor], records: Mapping[str, Modality] = KNOWN) -> Picture:
     """A raw batch as it is: one row per image, one column per modality."""
     return _columns([(label(name), name, raw, False) for name, raw in batch.items()], batch, records)
@@ -153,9 +173,16 @@ def all_translations(model, batch: dict[str, torch.Tensor], trained: Callable[[s
     return _grid(rows, _farthest(batch["depth"][:1]) if "depth" in batch else 1.0, model.records)
 
 
-def recoloured(model, batch: dict[str, torch.Tensor], source: str, trained: Callable[[str, str], bool]) -> Picture:
-    """The images of a raw batch of one domain in all others, two rows per image: the translations, and the truth."""
-    others = [name for name in model.modalities if name != source]
+def recoloured(
+    model,
+    batch: dict[str, torch.Tensor],
+    source: str,
+    trained: Callable[[str, str], bool],
+    targets: Sequence[str] = (),
+) -> Picture:
+    """The images of a raw batch of one domain in `targets`, or in all others, two rows per image: what the model makes
+    of them, and the truth."""
+    others = targets or [name for name in model.modalities if name != source]
     columns = _translate(model, batch, source, others, trained)
     rows = []
     for place in range(len(batch[source])):

@@ -11,7 +11,7 @@ from .picture import Picture, bar, bar_of_pair, grouped_bars, line
 
 def loss_curves(log: str | Path, phase_ends: Sequence[int] = ()) -> Picture:
     """The loss terms that `fit` wrote into `log.jsonl`, one panel per kind; dotted lines mark the ends of phases."""
-    entries = [json.loads(line) for line in Path(log).read_text().splitlines()]
+    entries = [json.loads(line) for line in Path(log).read_text(encoding="utf-8").splitlines()]
     names = list(dict.fromkeys(key for entry in entries for key in entry if "/" in key))
     kinds = list(dict.fromkeys(name.split("/")[0] for name in names))
     rows = -(-len(kinds) // 3)

@@ -1,12 +1,13 @@
 """What an encoder tells a decoder beside the latent (pooling indices or features), and its effect."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
 from ...evaluation import seen
+from ...networks import Translator
 from .images import _columns, _farthest, _show
 from .picture import COLOURS, MARKERS, NO_HIT, Picture, bar_of_pair, grouped_bars, label, line
 
@@ -15,15 +16,24 @@ _CORNER_COLOURS = (COLOURS[0], COLOURS[4], COLOURS[5], COLOURS[1], NO_HIT)
 
 
 @torch.inference_mode()
-def compared(models: Mapping[str, object], batch: dict[str, torch.Tensor], source: str, target: str) -> Picture:
-    """One translation by several models, one row per image of the raw batch: input, one column per model, truth."""
+def compared(
+    models: Mapping[str, Translator],
+    batch: dict[str, torch.Tensor],
+    source: str,
+    target: str,
+    given_pairs: Collection[str] = (),
+) -> Picture:
+    """One translation by several models, one row per image of the raw batch: input, one column per model, truth.
+
+    `given_pairs` are the names of models that had true pairs of both, in training, or that need none.
+    """
     columns = [(f"input:\n{label(source)}", source, batch[source], False)]
     for name, model in models.items():
         output = model.decode(model.encode(model.records[source].to_input(batch[source]), source), target)
         raw, title = model.records[target].to_raw(output), f"{label(source)} → {label(target)}\n{name}"
-        columns.append((title, target, raw, not seen(source, target)))
+        columns.append((title, target, raw, not seen(source, target) and name not in given_pairs))
     columns.append((f"truth:\n{label(target)}", target, batch[target], False))
-    return _columns(columns, batch)
+    return _columns(columns, batch, model.records)
 
 
 @torch.inference_mode()

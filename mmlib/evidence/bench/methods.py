@@ -45,8 +45,8 @@ COUNTS, PAIRWISE = (3, 5, 8, 11), (3, 4)
 
 
 def bench_domains(preset_name: str = "domains", steps: int = 5, device: str = "auto") -> dict:
-    """How training grows with the number of domains N (section 3.3): `mixed`, one encoder and one decoder a domain and
-    N − 1 trained pairs; `pairwise`, two generators for each of the N (N − 1) / 2 pairs.
+    """How training grows with the number of domains N (section 3.3): `mixed`, one encoder and one decoder per domain
+    and N − 1 trained pairs; `pairwise`, two generators for each of the N (N − 1) / 2 pairs.
 
     For each N: `networks`, `parameters`, seconds of an `epoch`, in which each image of each domain meets each domain
     that its own is trained with, and `memory`, the bytes that training holds from step to step: weights, gradients,

@@ -40,7 +40,7 @@ def where(device: torch.device) -> dict:
 def _processor() -> str:
     """The CPU's name, and those of its instructions that bf16 is fast by."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
     found = dict(line.split(":", 1) for line in lines if ":" in line)

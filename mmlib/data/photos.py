@@ -1,0 +1,92 @@
+"""Images of one's own, as cameras and tools write them: found, and read as raw images of a modality."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from ..files import FILE_BYTES, read_file
+from ..modalities import GREY_16, Modality
+from .images import from_pixels, in_srgb, opened_image, read_pixels
+
+PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".mpo")
+SUFFIXES = (*PHOTOS, ".npy")
+JUNK = ("__MACOSX", "Thumbs.db", "desktop.ini")
+
+
+def junk(path: Path) -> bool:
+    """Whether a system or an editor left this file, or a folder above it: hidden ones, `__MACOSX`, `Thumbs.db`."""
+    return any(part in JUNK or (part.startswith(".") and part not in (".", "..")) for part in path.parts)
+
+
+def image_files(place: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
+    """The image, or all images in a folder and below it, by name; `ValueError` where there is none."""
+    place = Path(place)
+    if place.is_file():
+        return [place]
+    if not place.is_dir():
+        raise FileNotFoundError(f"{place}: no such file or folder")
+    files = [f for f in place.rglob("*") if f.suffix.lower() in suffixes and not junk(f.relative_to(place))]
+    if not files:
+        raise ValueError(f"{place} holds no image ({', '.join(suffixes)})")
+    return sorted(file for file in files if file.is_file())
+
+
+def photo(file: str | Path) -> torch.Tensor:
+    """A photo of any mode and size as raw RGB, uint8 (3, H, W): upright, in sRGB, the transparent on white.
+
+    Of several pictures in a file, the first. `ValueError` where it cannot be read.
+    """
+    try:
+        with opened_image(io.BytesIO(read_file(file, FILE_BYTES))) as image:
+            image = ImageOps.exif_transpose(image)
+            if "transparency" in image.info or "A" in image.getbands():
+                above = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", above.size, "white"), above)
+            elif image.mode.startswith(("I", "F")):
+                image = _eight_bits(np.array(image))
+            pixels = np.array(in_srgb(image))
+    except ValueError as error:
+        raise ValueError(f"{file} cannot be read ({error}): copy it again, or save it as JPEG or PNG") from None
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def _eight_bits(numbers: np.ndarray) -> Image.Image:
+    """16-bit grey in 8 bits."""
+    if numbers.dtype.kind == "f" or numbers.max() > 65535 or numbers.min() < 0:
+        raise ValueError("its pixels are no brightnesses of 8 or 16 bits")
+    return Image.fromarray((numbers // 257).astype(np.uint8))
+
+
+def read_raw(file: str | Path, record: Modality) -> torch.Tensor:
+    """One file as a raw image (C, H, W) of a modality: a photo, class ids, 16-bit millimetres, or `.npy` metres.
+
+    `ValueError` says what is wrong with it.
+    """
+    if record.photographic:
+        return photo(file)
+    if Path(file).suffix.lower() == ".npy":
+        numbers = array(file)
+        if record.pixels is GREY_16:
+            numbers = np.where(np.isfinite(numbers), numbers, 0).astype(np.float32)
+            raw = torch.from_numpy(numbers)[None]
+        else:
+            raw = from_pixels(numbers.astype(np.uint8), record)
+    else:
+        raw = from_pixels(read_pixels(read_file(file, FILE_BYTES), str(file), record), record)
+    if problem := record.problem(raw):
+        raise ValueError(f"{file} cannot be used: {problem}")
+    return raw
+
+
+def array(file: str | Path) -> np.ndarray:
+    try:
+        numbers = np.load(io.BytesIO(read_file(file, FILE_BYTES)), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise ValueError(f"{file} is no array of NumPy ({error}): save it by numpy.save") from None
+    numbers = numbers.squeeze()
+    if numbers.ndim != 2 or numbers.dtype.kind not in "uif":
+        raise ValueError(f"{file} holds {numbers.dtype} of shape {numbers.shape}, expected numbers (H, W)")
+    return numbers
