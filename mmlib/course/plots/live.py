@@ -73,8 +73,8 @@ class Watch:
         axis.set_title(said, fontsize=9)
         count = len(self.made[-1])
         figure.alt = (
-            f"{count} room{'s' * (count > 1)} after {now['step']} training steps: {label(self.source)}, its {self.target}, "
-            f"the truth; beside them the curves over the steps, now {said}"
+            f"{count} room{'s' * (count > 1)} after {now['step']} training steps: {label(self.source)}, "
+            f"its {self.target}, the truth; beside them the curves over the steps, now {said}"
         )
         return figure
 
