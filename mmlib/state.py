@@ -91,7 +91,10 @@ class RunFolder:
         if processes.rank() > 0:
             yield
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(f"cannot write {self.folder} ({error.strerror}): choose another folder") from error
         lock = FileLock(self.folder / ".lock", timeout=0)
         try:
             lock.acquire()

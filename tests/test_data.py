@@ -302,6 +302,10 @@ def room(number, **entry):
     return {"room": number, "path": "0/0", **entry}
 
 
+def sixteen_bits(path) -> None:
+    Image.fromarray(np.full((32, 32), 2000, np.uint16)).save(path, "PNG")
+
+
 BAD_FILES = {  # what is wrong: modality, how the file is spoilt, what the sentence must say
     "missing photo": ("rgb", lambda path: path.unlink(), "is missing"),
     "missing depth": ("depth", lambda path: path.unlink(), "is missing"),
@@ -316,7 +320,7 @@ BAD_FILES = {  # what is wrong: modality, how the file is spoilt, what the sente
         lambda path: grey(path, 200, np.uint16, (16, 24)),
         "24×16, .*(32×32|others are 32×24)",
     ),
-    "16-bit photo": ("rgb", lambda path: grey(path, 200, np.uint16), "expected 8-bit colour"),
+    "16-bit photo": ("rgb", sixteen_bits, "expected 8-bit colour"),
     "8-bit depth": ("depth", lambda path: grey(path, 200, np.uint8), "expected 16-bit grey for depth"),
     "ids of other depth": ("segmentation", other_ids, "expected (8|16)-bit grey for segmentation"),
 }
@@ -428,8 +432,9 @@ def test_bad_zips_are_named(rooms_dir, tmp_path):
     for bad, says in ((cut, "cut.zip is not a zip"), (text, "text.zip is not a zip"), (flipped, "0/1/depth/0.png")):
         with pytest.raises(ValueError, match=says):
             Triplets(bad)
-    problems = check(tmp_path)  # a directory of zips: all are read
+    *problems, shared = check(tmp_path)  # a directory of zips: all are read
     assert len(problems) == 3 and not [problem for problem in problems if "whole.zip" in problem]
+    assert "flipped.zip and" in shared and "whole.zip share 6 rooms" in shared
 
 
 # ── The shipped data set ──

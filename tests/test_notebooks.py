@@ -145,6 +145,7 @@ def test_check_names_what_is_wrong(values, sentence):
 
 def test_run_folder_is_fresh_or_the_one_asked_for(tmp_path, monkeypatch):
     monkeypatch.setattr(parameters, "ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
     assert parameters.run_folder("runs/mine") == tmp_path / "runs/mine"
     first, second = parameters.run_folder(""), parameters.run_folder("")
     assert first != second and first.parent == tmp_path / "runs" and first.is_dir()

@@ -81,7 +81,7 @@ def test_measures_of_side_information_are_drawn_with_units():
 
 @pytest.mark.parametrize("kind", ["none", "pooling"])
 def test_the_explorer_offers_to_take_indices_away_where_there_are_some(kind, rooms, monkeypatch):
-    monkeypatch.setenv("JPY_SESSION_NAME", "a notebook")
+    monkeypatch.setattr(widgets, "live", lambda: True)
     network = MixAndMatch.from_recipe(preset("smoke", side_information=kind)).eval()
     controls = widgets.translation_explorer(network, rooms).children[0].children
     assert ("pooling indices" in [control.description for control in controls]) == (kind == "pooling")
