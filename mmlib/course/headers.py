@@ -20,7 +20,7 @@ QUESTIONS = {
     "03": "What may an encoder tell a decoder that has never met it, and be understood?",
     "04": "What can we minimise so that an encoder and a decoder that never meet understand each other?",
     "05": "What does a number reward, what does it hide, and how sure is it?",
-    "05b": "Which of the paper's claims hold here, over three seeds, and which do not?",
+    "05b": "Which of the paper's claims hold here, and which do not?",
     "06": "Can a network use two images at once, without another step of training, and is the answer better?",
     "07": "Does everything have to be trained anew for each newcomer, or can it be plugged into what is there?",
     "08": "What would it take to train at the paper's scale: how much arithmetic, memory and time?",
