@@ -52,6 +52,22 @@ def audit(record: dict, test: Rooms | None = None) -> list[str]:
     return problems
 
 
+def given_before(record: dict, rooms: Rooms) -> list[str]:
+    """A sentence for each data set of a record that these rooms are of, by hash or by number."""
+    problems, names = [], _names(record)
+    for entry in (entry for entry in record.get("data") or [] if _well_formed(entry, names)):
+        what = f"{entry['split']}, which the network was given for {entry['role']}"
+        if entry["sha256"] == rooms.sha256:
+            problems.append(f"{rooms.split} is {what}")
+        elif shared := _shared(entry["rooms"], ranges(rooms.rooms)):
+            count = sum(last - first + 1 for first, last in shared)
+            problems.append(
+                f"{count} rooms of {rooms.split} have numbers of {what}, the first is {shared[0][0]}: if they are the "
+                "same, this measures what it saw"
+            )
+    return problems
+
+
 def _names(record: dict) -> set[str]:
     """The modalities that a record may list: those that are known, and those that its recipe declares (domains)."""
     recipe = record.get("recipe")

@@ -78,6 +78,17 @@ def write_rooms(directory: Path, seeds: list[int], size: int = SIZE) -> Path:
     return directory
 
 
+@pytest.fixture
+def nothing_has_passed(tmp_path, monkeypatch):
+    """A learner who has passed and kept nothing so far, in a folder of their own."""
+    from mmlib.course.exercises import PASSED
+
+    monkeypatch.chdir(tmp_path)
+    PASSED.clear()
+    yield tmp_path
+    PASSED.clear()
+
+
 def edit(path: Path, **changes) -> None:
     """Change fields of a JSON file."""
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))

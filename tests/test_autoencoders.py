@@ -4,28 +4,19 @@ import pytest
 import torch
 
 from mmlib.course import exercises
-from mmlib.course.exercises import PASSED
-from test_exercises import cells, solutions, stubs
+from test_exercises import cells, solved
 
 CHAPTER = "01_autoencoders"
 SHOWN = ("imports", "block", "encoder", "decoder-class", "segmentation-loss", "mix-and-match", "batch", "train")
 USED = ("your_encode", "your_decode", "your_cross_entropy", "your_berhu")
 
 
-@pytest.fixture(autouse=True)
-def nothing_has_passed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    PASSED.clear()
-    yield
-    PASSED.clear()
+pytestmark = pytest.mark.usefixtures("nothing_has_passed")
 
 
 def answer(name: str, slip: tuple[str, str] = ("", "")) -> str:
     """Run an exercise's cell with its solution, or with a slip in it; return the outcome's status."""
-    source, solution = "".join(stubs(CHAPTER)[name]["source"]), solutions(CHAPTER)[name]
-    assert slip[0] in solution
-    head = source[: source.index(f"def {name}")]
-    return exercises.run(f"{head}\n{solution.replace(*slip)}\n\ncheck({name})").status
+    return exercises.run(solved(CHAPTER, name, slip)).status
 
 
 def shown(steps: int = 2) -> dict:

@@ -45,6 +45,13 @@ def solutions(chapter: str) -> dict[str, str]:
     return {re.search(r"def (your_\w+)", block)[1]: block for block in blocks}
 
 
+def solved(chapter: str, name: str, slip: tuple[str, str] = ("", "")) -> str:
+    """An exercise's cell with the solution written into it, or with a slip in that."""
+    source, solution = "".join(stubs(chapter)[name]["source"]), solutions(chapter)[name]
+    assert slip[0] in solution
+    return f"{source[: source.index(f'def {name}')]}\n{solution.replace(*slip)}\n\ncheck({name})\n"
+
+
 STUBS = [(chapter, name) for chapter in CHAPTERS for name in stubs(chapter)]
 MISTAKES = [
     pytest.param(name, wrong, hint, id=f"{name}-{hint[:40]}")
@@ -90,9 +97,7 @@ def test_the_notebook_shows_not_done_yet(chapter, name):
 
 @pytest.mark.parametrize(("chapter", "name"), STUBS, ids=[name for _, name in STUBS])
 def test_the_solution_passes_where_the_learner_would_write_it(chapter, name):
-    source = "".join(stubs(chapter)[name]["source"])
-    head, tail = source[: source.index(f"def {name}")], f"\ncheck({name})"
-    outcome = exercises.run(f"{head}\n{solutions(chapter)[name]}\n{tail}")
+    outcome = exercises.run(solved(chapter, name))
     assert outcome.passed, outcome
 
 

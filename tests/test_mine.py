@@ -22,12 +22,7 @@ check(your_lsgan)
 """
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    PASSED.clear()
-    yield tmp_path
-    PASSED.clear()
+pytestmark = pytest.mark.usefixtures("nothing_has_passed")
 
 
 def cell(source: str) -> dict:
@@ -47,7 +42,8 @@ def test_an_answer_that_passed_is_used_and_a_wrong_one_is_not():
     assert not check(wrong).passed and mine("your_lsgan") is right
 
 
-def test_what_is_kept_serves_the_next_session_if_it_still_passes(folder, capsys):
+def test_what_is_kept_serves_the_next_session_if_it_still_passes(nothing_has_passed, capsys):
+    folder = nothing_has_passed
     keep()
     assert "No exercise has passed" in capsys.readouterr().out and not (folder / "mine.py").exists()
     cell(CELL)

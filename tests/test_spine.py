@@ -1,8 +1,6 @@
 """The spine of notebook 04: its visible lines train, with the learner's functions or without, to the library's loss."""
 
-import json
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,15 +9,15 @@ from torch import nn
 from conftest import rooms_of
 from mmlib import MODALITIES, DepthPairs, Encoding, SegmentationPairs, Triplets, ZeroPair, load, preset, shipped
 from mmlib.course import exercises, mine, plots, whose
-from mmlib.course.exercises import CHECKERS, PASSED, check
+from mmlib.course.exercises import CHECKERS, check
 from mmlib.data.batches import Pair
 from mmlib.data.shipped import CHECKPOINT
 from mmlib.evaluation import confusion_by_room
 from mmlib.metrics import iou
 from mmlib.objectives import PlainZeroPair, class_weights, total
+from test_exercises import STUBS, cells, solved
 
-NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-CELLS = json.loads((NOTEBOOKS / "04_zero_pair_training.ipynb").read_text())["cells"]
+CELLS = cells("04_zero_pair_training")
 SPINE = ["".join(cell["source"]) for cell in CELLS if "spine" in cell["metadata"].get("tags", [])]
 PREPARED = """
 import math
@@ -35,13 +33,7 @@ D1, D2 = rooms_of(SegmentationPairs, 0, 5), rooms_of(DepthPairs, 100, 5)
 WEIGHTS = class_weights(D1, 0.25)
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Of a learner who has kept nothing so far."""
-    monkeypatch.chdir(tmp_path)
-    PASSED.clear()
-    yield
-    PASSED.clear()
+pytestmark = pytest.mark.usefixtures("nothing_has_passed")
 
 
 def spine() -> dict:
@@ -62,16 +54,7 @@ def weights_after(names: dict, steps: int = 3) -> torch.Tensor:
 
 def solutions() -> dict[str, str]:
     """Exercise → the cell in which a learner has written the notebooks' solution, of all that the spine uses."""
-    found = {}
-    for path in sorted(NOTEBOOKS.glob("0[1-4]_*.ipynb")):
-        cells = json.loads(path.read_text())["cells"]
-        texts = {kind: ["".join(c["source"]) for c in cells if c["cell_type"] == kind] for kind in ("code", "markdown")}
-        text = "\n".join(texts["markdown"])
-        for block in re.findall(r"<summary>Solution</summary>\s*```python\n(.*?)```", text, re.S):
-            name = re.search(r"def (your_\w+)", block)[1]
-            stub = next(text for text in texts["code"] if f"\ncheck({name})" in text)
-            found[name] = f"{stub[: stub.index(f'def {name}')]}\n{block}\n\ncheck({name})\n"
-    return {name: found[name] for name in used()}
+    return {name: solved(chapter, name) for chapter, name in STUBS if name in used()}
 
 
 def used() -> list[str]:

@@ -1,5 +1,6 @@
 """Commands for images of one's own: translate them, or make a data set of them."""
 
+import functools
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -35,7 +36,8 @@ def translate(
     from ..methods.own_images import translate_file
 
     model = checkpoints.load(checkpoint).to(choose_device(device)).eval()
-    source = source or ("rgb" if "rgb" in model.modalities else model.modalities[0])
+    anchor = "rgb" if "rgb" in model.modalities else model.modalities[0]
+    source = source or anchor
     targets = to.split(",") if to else [name for name in model.modalities if name != source]
     for name in (source, *targets):
         model.check(name)
@@ -52,10 +54,9 @@ def translate(
             problems.append(str(error))
             continue
         if len(rows) < SHEET_ROWS:
-            rows.append(made.raw)
+            rows.append(made)
     if rows:
-        anchor = model.modalities[0]
-        trained = lambda a, b: seen(a, b, anchor="rgb" if "rgb" in model.modalities else anchor)  # noqa: E731
+        trained = functools.partial(seen, anchor=anchor)
         files.write(out / "sheet.png", plots.sheet(rows, source, model.records, trained).png())
         print(f"{len(found) - len(problems)} of {len(found)} translated into {', '.join(targets)}: see {out}/sheet.png")
     for problem in problems:

@@ -13,7 +13,6 @@ from cyclopts import Group, Parameter
 
 from .. import checkpoints, evaluation, files, recipes
 from ..data import sets, shipped
-from ..data.sets import common
 from ..data.shipped import SHIPPED
 from ..recipes import PRESETS, Recipe
 from .app import Checkpoint, Device, Folder, Json, Pairs, Positive, PresetName, Resume, about, app
@@ -91,8 +90,10 @@ def train(
         recipe = plugged_in(base.recipe, add).replace(**given)
         objective = PlugIn(shipped.open_split(data, add), base)
     else:
-        began = recipes.preset(preset or "course") if preset or not start else checkpoints.load(start).recipe
-        recipe = began.replace(**given)
+        if start and not preset:
+            recipe = recipes.from_dict(checkpoints.read_record(start).get("recipe") or {}).replace(**given)
+        else:
+            recipe = recipes.preset(preset or "course", **given)
         objective = ZeroPair(shipped.open_split(data, "d1"), shipped.open_split(data, "d2"))
     fit(recipe, objective, out, device=device, workers=workers, resume=resume, rgb_weights=rgb_weights, start=start,
         save_every=save_every)  # fmt: skip
@@ -111,13 +112,13 @@ def evaluate(
     device: Device = "auto",
 ) -> None:
     """Measure all translations of a checkpoint."""
+    from ..audit import given_before
     from ..hardware.compute import choose_device
 
     model = checkpoints.load(checkpoint).to(choose_device(device))
     rooms = _rooms_of(model, data, split)
-    for entry in model.record["data"]:
-        if shared := common(entry, rooms):
-            print(f"mmlib: look: {shared}", file=sys.stderr)
+    for sentence in given_before(model.record, rooms):
+        print(f"mmlib: look: {sentence}", file=sys.stderr)
     result = {"checkpoint": Path(checkpoint).name, **evaluation.evaluate(model, rooms)}
     files.write_json(result, json)
     if json != "-":

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from ..files import written_whole
+from ..files import write
 from .exercises import CHECKERS, PASSED, run
 
 KEPT = Path("mine.py")
@@ -40,8 +40,7 @@ def keep() -> None:
         print("No exercise has passed in this session: later notebooks use the course's functions.")
         return
     cells = _kept() | {name: _cell(function) for name, function in PASSED.items()}
-    with written_whole(KEPT) as stream:
-        stream.write("\n".join(f"# %% {name}\n{source.strip()}\n" for name, source in cells.items()).encode())
+    write(KEPT, "\n".join(f"# %% {name}\n{source.strip()}\n" for name, source in cells.items()).encode())
     print(f"Kept in {KEPT}, for later notebooks: {', '.join(cells)}.")
 
 

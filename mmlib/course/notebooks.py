@@ -10,7 +10,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from ..data.shipped import WITHOUT_REPOSITORY
-from ..files import written_whole
+from ..files import write
 from .headers import NOTEBOOKS
 
 TIMEOUT = 1800  # seconds that one cell may take
@@ -80,8 +80,7 @@ def execute(path: str | Path) -> int:
     }
     for cell in notebook.cells:
         cell.metadata = {key: value for key, value in cell.metadata.items() if key == "tags"}
-    with written_whole(path) as stream:
-        stream.write(nbformat.writes(notebook).encode() + b"\n")
+    write(path, nbformat.writes(notebook).encode() + b"\n")
     return seconds
 
 
@@ -188,5 +187,4 @@ def _write_page(exporter, page: Path, title: str, notebook, navigation: str, sou
         return text
 
     html = re.sub(LINK, relink, html, flags=re.S)
-    with written_whole(page) as stream:
-        stream.write(html.encode())
+    write(page, html.encode())

@@ -129,6 +129,11 @@ def from_pixels(pixels: np.ndarray, record: Modality) -> torch.Tensor:
     return record.from_stored(torch.from_numpy(pixels).reshape(*pixels.shape[:2], -1).permute(2, 0, 1))
 
 
+def to_pixels(raw: torch.Tensor, record: Modality) -> np.ndarray:
+    """A raw image (channels, H, W) → its stored pixels (H, W) or (H, W, 3), the reverse of `from_pixels`."""
+    return record.to_stored(raw).permute(1, 2, 0).squeeze(2).numpy().astype(record.pixels.dtype)
+
+
 def decode(data: bytes, where: str, record: Modality, size: int) -> torch.Tensor:
     """The bytes of one image file → raw (channels, size, size); `ValueError` if it is not what the record expects."""
     raw = from_pixels(read_pixels(data, where, record, size), record)

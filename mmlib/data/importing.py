@@ -14,13 +14,12 @@ import torch
 from PIL import Image
 
 from ..files import FILE_BYTES, read_file, write_json
-from ..modalities import CLASSES, DEPTH, RGB, SEGMENTATION
+from ..modalities import CLASSES, MODALITIES, SEGMENTATION
 from . import images, photos
 from .packing import pack
 from .sets import SPLITS
 from .sources import FORMAT
 
-NAMES = ("rgb", "depth", "segmentation")
 NYU40 = (
     12, 5, 6, 1, 4, 9, 10, 12, 13, 6, 8, 6, 13, 10, 6, 13, 6, 7, 7, 5, 7, 3, 2, 6, 11, 7, 7, 7, 7, 7, 7, 6, 7, 7, 7, 7,
     7, 7, 6, 7,
@@ -70,8 +69,7 @@ class Reading:
             side = min(raw.shape[1:])
             top, left = ((length - side) // 2 for length in raw.shape[1:])
             raw = raw[:, top : top + side, left : left + side]
-        records = {"rgb": RGB, "depth": DEPTH, "segmentation": SEGMENTATION}
-        return images.resize({name: raw[None]}, records, self.size, self.size)[name][0]
+        return images.resize({name: raw[None]}, MODALITIES, self.size, self.size)[name][0]
 
     def _rgb(self, file: Path) -> torch.Tensor:
         return photos.photo(file)
@@ -158,7 +156,7 @@ def by_table(table: str | Path) -> list[View]:
     table = Path(table)
     views = []
     for line, row in enumerate(_rows(table), start=2):
-        files = {name: table.parent / Path(row[name].replace("\\", "/")) for name in NAMES if row.get(name)}
+        files = {name: table.parent / Path(row[name].replace("\\", "/")) for name in MODALITIES if row.get(name)}
         for file in files.values():
             if not file.is_file():
                 raise FileNotFoundError(f"{table}, line {line}: {file} does not exist")
@@ -216,7 +214,7 @@ def split(views: Sequence[View], validation: float, test: float, seed: int) -> d
     for view in views:
         scenes.setdefault(view.scene, []).append(view)
     held = {scene: set.intersection(*(set(view.files) for view in of)) for scene, of in scenes.items()}
-    whole = sorted(scene for scene in scenes if held[scene] == set(NAMES))
+    whole = sorted(scene for scene in scenes if held[scene] == set(MODALITIES))
     random.Random(seed).shuffle(whole)
     count = {"validation": round(validation * len(whole)), "test": round(test * len(whole))}
     places = {
@@ -287,16 +285,12 @@ def import_views(
 
 def _write(folder: Path, raw: Mapping[str, torch.Tensor]) -> None:
     """A view's raw images as files of a data set."""
-    stored = {
-        "rgb": lambda x: Image.fromarray(x.permute(1, 2, 0).numpy()),
-        "depth": lambda x: Image.fromarray(DEPTH.to_stored(x)[0].numpy().astype(np.uint16)),
-        "segmentation": lambda x: Image.fromarray(x[0].numpy()),
-    }
-    for record in (RGB, DEPTH, SEGMENTATION):
-        if record.name in raw:
-            place = folder / record.folder / f"0{record.suffix}"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            stored[record.name](raw[record.name]).save(place, **({"quality": 95} if record.name == "rgb" else {}))
+    for name, image in raw.items():
+        record = MODALITIES[name]
+        place = folder / record.folder / f"0{record.suffix}"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        options = {"quality": 95} if record.suffix == ".jpg" else {}
+        Image.fromarray(images.to_pixels(image, record)).save(place, **options)
 
 
 def _warnings(reading: Reading, seen, depths, holes, counted) -> Iterable[str]:

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..files import brief, written_whole
-from ..modalities import Modality, classified
+from ..modalities import Modality
 from . import shards
 from .domains import RECORDS
 from .images import decode, image_bytes
 from .sets import SPLITS
-from .sources import Files, check_rooms, file_name, require
+from .sources import Files, as_indexed, check_rooms, file_name, require
 
 
 def pack(
@@ -72,8 +72,7 @@ def check(source: str | Path) -> list[str]:
     try:
         with Files(source) as files:
             index = files.index()
-            own = {name: classified(name, tuple(classes)) for name, classes in index.get("classes", {}).items()}
-            records = [own.get(r.name, r) for r in _records(files.where("index.json"), index["modalities"])]
+            records = as_indexed(_records(files.where("index.json"), index["modalities"]), index)
             for entry in index["rooms"]:
                 for record in records:
                     name = file_name(entry, record)

@@ -128,19 +128,6 @@ class Rooms:
         }
 
 
-def common(entry: dict, rooms: Rooms) -> str:
-    """A sentence where rooms are those of an entry of a checkpoint's record, by hash or by number; else nothing."""
-    if entry.get("sha256") == rooms.sha256:
-        return f"{rooms.split} is {entry['split']}, which the network was given for {entry['role']}"
-    held = {room for first, last in entry["rooms"] for room in range(first, last + 1)}
-    if shared := held & set(rooms.rooms):
-        return (
-            f"{len(shared)} rooms of {rooms.split} have numbers of {entry['split']}, which the network was given for "
-            f"{entry['role']}, the first is {min(shared)}: if they are the same, this measures what it saw"
-        )
-    return ""
-
-
 def _misfit(raw: torch.Tensor, record: Modality | None) -> str | None:
     """What keeps raw images in memory from being those of a record."""
     if record is None:

@@ -35,7 +35,7 @@ from PIL import Image
 
 from ..files import JSON_BYTES, SIDE, read_file, written_whole
 from ..modalities import Modality
-from .images import from_pixels
+from .images import from_pixels, to_pixels
 from .sets import SPLITS, Rooms
 from .sources import Streamed, index_object
 
@@ -270,7 +270,7 @@ def _image_file(rooms: Rooms, position: int, name: str) -> bytes:
 
 def _png(raw: torch.Tensor, record: Modality, what: str) -> bytes:
     """A raw image (C, H, W) as a PNG of its stored pixels."""
-    pixels = record.to_stored(raw).permute(1, 2, 0).squeeze(2).numpy().astype(record.pixels.dtype)
+    pixels = to_pixels(raw, record)
     if not (from_pixels(pixels, record) == raw).all():
         raise ValueError(f"{what} cannot be kept without loss: its values are not those of an image file")
     stream = io.BytesIO()

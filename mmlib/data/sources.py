@@ -27,7 +27,7 @@ import torch
 from msgspec import Meta, Struct
 
 from ..files import JSON_BYTES, PIXELS, SIDE, brief, fitted, json_object, read_file
-from ..modalities import KNOWN, Modality, classified
+from ..modalities import KNOWN, Modality, classified, named
 from .images import decode, from_pixels, image_bytes, read_pixels, resize
 
 FORMAT = "mmlib-rooms-1"
@@ -180,8 +180,7 @@ def load(path: str | Path, records: Mapping[str, Modality]) -> Memory:
     with Files(path) as files:
         index = files.index()
         require(files.source, index["modalities"], records)
-        own = {name: classified(name, tuple(classes)) for name, classes in index.get("classes", {}).items()}
-        records = {name: own.get(name, record) for name, record in records.items()}
+        records = named(*as_indexed(records.values(), index))
         digest = hashlib.sha256(b"" if files.archive else files.read("index.json", JSON_BYTES))
         images = {name: [] for name in records}
         for entry in index["rooms"]:
@@ -196,6 +195,12 @@ def load(path: str | Path, records: Mapping[str, Modality]) -> Memory:
                 digest = hashlib.file_digest(archive, "sha256")
     images = {name: torch.stack(raw) for name, raw in images.items()}
     return Memory(images, records, index, index.get("split", Path(path).stem), digest.hexdigest(), path)
+
+
+def as_indexed(records: Iterable[Modality], index: dict) -> list[Modality]:
+    """The records, a segmentation with the classes of its own that the index lists."""
+    own = index.get("classes", {})
+    return [classified(r.name, tuple(own[r.name])) if r.name in own else r for r in records]
 
 
 class Room(Struct):

@@ -5,7 +5,7 @@ from pathlib import Path
 from ..audit import describe_audit
 from ..checkpoints import read_record
 from ..data.shipped import CHECKPOINTS, read
-from ..files import written_whole
+from ..files import write
 from .grids import GRIDS
 from .results import NETWORK, translations_table
 from .tables import grid_table
@@ -94,11 +94,8 @@ def model_card(name: str) -> str:
         f"## How it was made\n\n{made}",
         f"## What it was trained and chosen on\n\n```\n{describe_audit(record)}\n```",
     ]
-    if name == "course":
-        result = read(NETWORK)
-        parts.append(f"## What it does, on {result['rooms']} test rooms\n\n{translations_table(result)}")
-    elif name.startswith("ablation_"):
-        result = read(f"ablation/{name.removeprefix('ablation_')}_0")
+    if name == "course" or name.startswith("ablation_"):
+        result = read(NETWORK if name == "course" else f"ablation/{name.removeprefix('ablation_')}_0")
         parts.append(f"## What it does, on {result['rooms']} test rooms\n\n{translations_table(result)}")
     elif name in GRIDS:
         table = grid_table(name, GRIDS[name].preset, GRIDS[name].seeds)
@@ -111,5 +108,4 @@ def model_card(name: str) -> str:
 def write_cards(folder: str | Path = CHECKPOINTS) -> None:
     """Write `NAME.md` beside each checkpoint."""
     for name in WHAT:
-        with written_whole(Path(folder) / f"{name}.md") as stream:
-            stream.write(model_card(name).encode())
+        write(Path(folder) / f"{name}.md", model_card(name).encode())

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from ..data.shipped import RESULTS, SHIPPED, read, shipped
-from ..files import put, written_whole
+from ..files import put, write
 from ..modalities import MODALITIES
 from ..networks import MixAndMatch
 from ..objectives import ZeroPair
@@ -63,8 +63,7 @@ def write_tables(page: str | Path = TABLES) -> bool:
     page, text = Path(page), tables_page()
     if page.exists() and page.read_text(encoding="utf-8") == text:
         return False
-    with written_whole(page) as stream:
-        stream.write(text.encode())
+    write(page, text.encode())
     return True
 
 

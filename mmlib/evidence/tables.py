@@ -66,13 +66,16 @@ def ahead(name: str, first: str, second: str, measure: str = "miou", preset: str
 
     `ValueError` names a row that has no result.
     """
-    rows = {row.title: row for row in GRIDS[name].rows}
-    found = [value(rows[title], measure, preset, seeds) for title in (first, second)]
+    found = [value(row, measure, preset, seeds) for row in _rows(name, first, second)]
     for title, one in zip((first, second), found):
         if one is None:
             raise ValueError(f"{name}: no result of {title!r}: run `python -m mmlib experiment {name}` first")
-    (one, spread, _), (other, other_spread, _) = found
-    return one - other > spread + other_spread
+    return _beyond(*found)
+
+
+def _beyond(one: tuple[float, float, int], other: tuple[float, float, int]) -> bool:
+    """Whether a mean exceeds another by more than both standard deviations together."""
+    return one[0] - other[0] > one[1] + other[1]
 
 
 def gain(one: Row, other: Row, measure: str = "miou", preset: str = "ablation", seeds: int = 3) -> str:
@@ -80,12 +83,13 @@ def gain(one: Row, other: Row, measure: str = "miou", preset: str = "ablation", 
     found = [value(row, measure, preset, seeds) for row in (one, other)]
     if None in found:
         return MISSING
-    (first, spread, count), (second, other_spread, other_count) = found
+    first, second = found
     factor, digits, unit = WRITTEN.get(measure, (100, 1, " points"))
-    ahead = f"{factor * (first - second):+.{digits}f}{unit}".replace("-", "−")
-    if min(count, other_count) < 2:
+    ahead = f"{factor * (first[0] - second[0]):+.{digits}f}{unit}".replace("-", "−")
+    if min(first[2], second[2]) < 2:
         return f"{ahead} (one seed: no spread is known)"
-    return f"{ahead} ({'beyond' if abs(first - second) > spread + other_spread else 'within'} the seeds' spread)"
+    beyond = _beyond(first, second) or _beyond(second, first)
+    return f"{ahead} ({'beyond' if beyond else 'within'} the seeds' spread)"
 
 
 def differences(

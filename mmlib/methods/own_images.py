@@ -1,6 +1,5 @@
 """Translate images of one's own, of any size and shape, by a trained network."""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from ..data.images import resize
+from ..data.images import resize, to_pixels
 from ..data.photos import read_raw
 from ..files import written_whole
 from ..modalities import GREY_8, GREY_16, Modality
@@ -38,30 +37,19 @@ def translate_raw(
     return {source: raw[0]} | {name: image[0, :, :height, :width] for name, image in made.items() if name != source}
 
 
-@dataclasses.dataclass
-class Translated:
-    """A file, its raw image and translations by modality, and what was written."""
-
-    file: Path
-    raw: dict[str, torch.Tensor]
-    written: list[Path]
-
-
 def translate_file(
     model: Translator, file: Path, source: str, targets: Sequence[str], size: int, stem: Path
-) -> Translated:
+) -> dict[str, torch.Tensor]:
     """Translate one file, and write each answer beside `stem`: `_depth.png` in millimetres, `_segmentation.png` with
-    class ids, `_rgb.png`, and a picture in colours of what the eye cannot read."""
+    class ids, `_rgb.png`, and a picture in colours of what the eye cannot read. Returns what `translate_raw` does."""
     made = translate_raw(model, read_raw(file, model.records[source]), source, targets, size)
-    result = Translated(file, made, [])
     for name in targets:
         if name != source:
             for suffix, picture in _pictures(made[name], model.records[name]).items():
                 path = stem.with_name(f"{stem.name}_{name}{suffix}.png")
                 with written_whole(path) as stream:
                     picture.save(stream, "PNG")
-                result.written.append(path)
-    return result
+    return made
 
 
 def _pictures(raw: torch.Tensor, record: Modality) -> dict[str, Image.Image]:
@@ -70,5 +58,5 @@ def _pictures(raw: torch.Tensor, record: Modality) -> dict[str, Image.Image]:
     colours = Image.fromarray((255 * record.colours(raw, farthest)).round().astype(np.uint8))
     if record.pixels not in (GREY_8, GREY_16):
         return {"": colours}
-    stored = record.to_stored(raw)[0].clamp(0, 255 if record.pixels is GREY_8 else 65535).numpy()
-    return {"": Image.fromarray(stored.astype(record.pixels.dtype)), "_colours": colours}
+    most = record.from_stored(torch.tensor(np.iinfo(record.pixels.dtype).max)).item()  # what a file can hold
+    return {"": Image.fromarray(to_pixels(raw.clamp(0, most), record)), "_colours": colours}

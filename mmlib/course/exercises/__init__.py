@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import torch
 
-from ...files import written_whole
+from ...files import write
 
 
 class Checker(NamedTuple):
@@ -227,8 +227,7 @@ def grades(notebooks: list[Path], path: str | Path | None = None) -> str:
     graded = {str(notebook): grade(notebook) for notebook in notebooks}
     if path is not None:
         rows = {name: [dataclasses.asdict(outcome) for outcome in outcomes] for name, outcomes in graded.items()}
-        with written_whole(path) as stream:
-            stream.write((json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode())
+        write(path, (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode())
     lines = []
     for notebook, outcomes in graded.items():
         lines.append(f"{notebook}: {sum(o.passed for o in outcomes)} of {len(outcomes)} passed")
