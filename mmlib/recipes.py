@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, json
 
-from .files import BATCH, LAYERS, NAME, PHASES, SIDE, STEPS, WIDTH, brief, fit_fields, fitted
+from .hardware.files import BATCH, LAYERS, NAME, PHASES, SIDE, STEPS, WIDTH, brief, fit_fields, fitted
 
 SIDE_INFORMATION = ("none", "skip", "pooling")
 Weight = Annotated[float, Meta(ge=0, lt=2.0**63)]

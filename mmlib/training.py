@@ -23,7 +23,7 @@ from .hardware.progress import Progress
 from .networks import MixAndMatch
 from .objectives import Objective
 from .recipes import Phase, Recipe, preset
-from .state import RunFolder, RunOptions
+from .resuming.folder import RunFolder, RunOptions
 
 
 class Trainer:

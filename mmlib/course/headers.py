@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from ..data.shipped import SHIPPED
-from ..files import put
+from ..hardware.files import put
 
 NOTEBOOKS = SHIPPED.parents[1] / "notebooks"
 INSTRUCTORS = NOTEBOOKS / "instructors.md"

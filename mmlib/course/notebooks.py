@@ -10,7 +10,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from ..data.shipped import WITHOUT_REPOSITORY
-from ..files import write
+from ..hardware.files import write
 from .headers import NOTEBOOKS
 
 TIMEOUT = 1800  # seconds that one cell may take

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from ..data.shipped import RESULTS, SHIPPED, read, shipped
-from ..files import put, write
+from ..hardware.files import put, write
 from ..modalities import MODALITIES
 from ..networks import MixAndMatch
 from ..objectives import ZeroPair

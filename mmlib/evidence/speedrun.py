@@ -19,8 +19,8 @@ from torch import nn
 from ..data.batches import as_needed
 from ..data.shipped import RESULTS, shipped
 from ..evaluation import evaluate
-from ..files import write_json
 from ..hardware.compute import choose_device
+from ..hardware.files import write_json
 from ..objectives import ZeroPair
 from ..recipes import Recipe
 from ..training import Trainer, probe
