@@ -268,7 +268,7 @@ KNOWN = MODALITIES | named(NORMALS, ALBEDO)
 
 @functools.cache
 def classified(name: str, classes: tuple[str, ...]) -> Modality:
-    """The library's record of this name, a segmentation with classes of one's own, Unknown first, far apart in colour."""
+    """The library's record of this name, a segmentation of one's own classes, Unknown first, far apart in colour."""
     known = KNOWN[name]
     if classes == known.classes:
         return known
