@@ -26,6 +26,7 @@ def loss_curves(log: str | Path, phase_ends: Sequence[int] = ()) -> Picture:
             axis.axvline(end, color="black", linestyle=":", linewidth=1)
         axis.set(title=kind.replace("_", " "), xlabel="step", ylabel="loss")
         plain_log(axis)
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.legend(fontsize=8, frameon=False)
     for axis in axes.flat[len(kinds) :]:
         axis.axis("off")
