@@ -129,8 +129,10 @@ RGB = Modality(
 def segmentation(
     name: str, letter: str, folder: str, classes: Sequence[str], colours: Sequence[tuple[int, int, int]]
 ) -> Modality:
-    """The record of a segmentation into these classes, Unknown first, drawn in these colours, RGB 0–255."""
+    """The record of a segmentation into these classes, Unknown first, drawn in as many colours, RGB 0–255."""
     last = len(classes) - 1
+    if len(colours) != len(classes):
+        raise ValueError(f"{name}: {len(classes)} classes have {len(colours)} colours; give one to each, Unknown too")
 
     def problem(ids: torch.Tensor) -> str | None:
         largest = int(ids.max())
