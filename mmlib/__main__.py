@@ -20,13 +20,10 @@ def main(arguments: list[str] | None = None) -> int:
     except CycloptsError as error:
         print(f"mmlib: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except (ValueError, OSError, FloatingPointError, ModuleNotFoundError) as error:
-        print(f"mmlib: {error}", file=sys.stderr)
-        return 2
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, ConnectionResetError, EOFError) as error:
         from .hardware.guards import out_of_memory
 
-        if "DataLoader worker" in str(error):
+        if "DataLoader worker" in str(error) or isinstance(error, ConnectionResetError | EOFError):
             print("mmlib: a worker process was killed (out of memory, or /dev/shm too small): take fewer --workers, or "
                   "docker run --shm-size=2g; go on with --resume", file=sys.stderr)  # fmt: skip
             return 2
@@ -34,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         less = "not enough memory for this: a smaller batch, size or widths needs less"
         print(f"mmlib: {str(error) if isinstance(error, MemoryError) and str(error) else less}", file=sys.stderr)
+        return 2
+    except (ValueError, OSError, FloatingPointError, ModuleNotFoundError) as error:
+        print(f"mmlib: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
         print(f"mmlib: {str(error) or 'stopped'}", file=sys.stderr)

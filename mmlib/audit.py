@@ -2,15 +2,14 @@
 
 import functools
 import itertools
-import json
-import zipfile
 from collections.abc import Collection
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from .data.sets import Rooms, ranges
-from .data.shipped import SHIPPED
+from .data.shipped import SHIPPED, WITHOUT_REPOSITORY
+from .data.sources import Files
 from .evaluation import aligned
 from .hardware.files import fitted
 from .modalities import KNOWN
@@ -100,8 +99,10 @@ def _well_formed(entry, names: Collection[str]) -> bool:
 @functools.cache
 def _test_rooms() -> list[list[int]]:
     """The rooms of the shipped test split, whatever name a record gives them."""
-    with zipfile.ZipFile(SHIPPED / "test.zip") as archive:
-        return ranges(entry["room"] for entry in json.loads(archive.read("index.json"))["rooms"])
+    if not SHIPPED.exists():
+        raise FileNotFoundError(WITHOUT_REPOSITORY)
+    with Files(SHIPPED / "test.zip") as files:
+        return ranges(entry["room"] for entry in files.index()["rooms"])
 
 
 def _shared(left: list[list[int]], right: list[list[int]]) -> list[list[int]]:

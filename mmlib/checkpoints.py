@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch.overrides import TorchFunctionMode
 
+from .data.sources import check_classes, require_classes
 from .hardware.files import (
     DIMENSIONS,
     FILE_BYTES,
@@ -93,6 +94,8 @@ def load(path: str | Path, recipe: Recipe | None = None, records: Collection[Mod
         own = fitted(
             record.get("classes", {}), dict[str, Annotated[tuple[str, ...], Meta(min_length=2, max_length=256)]]
         )
+        for name, classes in own.items():
+            check_classes("it", name, classes)
         records = (*(classified(name, classes) for name, classes in own.items() if name in KNOWN), *records)
         expected = _shapes(trained, records)
     except ValueError as error:
@@ -138,10 +141,12 @@ def _named(path: str | Path) -> Path:
 def start_from(model: torch.nn.Module, path: str | Path) -> str:
     """Give networks the weights of a checkpoint; returns their hash. `ValueError` names a network that differs."""
     trained = load(path)
+    require_classes("the data", model.records, trained.records)
     weights, wanted = trained.state_dict(), model.state_dict()
     shapes = [{(name, tensor.shape) for name, tensor in held.items()} for held in (weights, wanted)]
     if differ := sorted(name for name, _ in shapes[0] ^ shapes[1]):
-        raise ValueError(f"{path}: its networks have other tensors, the first is {differ[0]}: give its recipe, too")
+        raise ValueError(f"{path}: its networks have other tensors, the first is {differ[0]}: train by its "
+                         "recipe, without --preset")  # fmt: skip
     model.load_state_dict(weights)
     return trained.record["weights_sha256"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from .data.sets import Rooms
-from .data.sources import require
+from .data.sources import require, require_classes
 from .metrics import iou
 
 
@@ -53,6 +53,7 @@ def evaluate(
     sources = tuple(sources or model.modalities)
     targets = tuple(targets or model.modalities)
     require(rooms.split, rooms.modalities, dict.fromkeys(sources + targets))
+    require_classes(rooms.split, rooms.records, getattr(model, "records", {}))
     anchor = "rgb" if "rgb" in rooms.modalities else model.modalities[0]
     metrics = {(source, target): rooms.records[target].metric() for source in sources for target in targets}
     with eval_mode(model):

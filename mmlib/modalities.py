@@ -66,7 +66,8 @@ class Modality:
     besides moving them, and `zoomed(raw, share)` what else it does to show a share (N, 1, 1, 1) of the image's side as
     all of it. Files lie in `folder` and end in `suffix`. `from_stored` turns stored pixels (channels, H, W) into raw
     ones, which a batch holds as `raw_dtype`, and `to_stored` goes back where it can; of `photographic` images a grey or
-    CMYK file may become RGB; `problem(raw)` says what is wrong with a raw image, or None.
+    CMYK file may become RGB; `problem(raw)` says what is wrong with a raw image, or None, and
+    `set_problem(raw)` with all values of a set.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Modality:
     raw_dtype: torch.dtype = torch.uint8
     photographic: bool = False
     problem: Callable[[torch.Tensor], str | None] = lambda raw: None
+    set_problem: Callable[[torch.Tensor], str | None] = lambda raw: None
     mirrored: Callable[[torch.Tensor], torch.Tensor] = lambda raw: raw
     zoomed: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = lambda raw, share: raw
 
@@ -196,11 +198,11 @@ def _depth_colours(metres: torch.Tensor, largest: float) -> np.ndarray:
     return np.where(metres.permute(1, 2, 0).numpy() > 0, _viridis(metres, largest), NO_TARGET)
 
 
-def _depth_problem(metres: torch.Tensor) -> str | None:
+def _depth_problem(metres: torch.Tensor, least: float = 0.5, most: float = 15.0) -> str | None:
     hits = metres[metres > 0]
     if len(hits) == 0:
         return "its depth is zero everywhere (no ray hit anything)"
-    if 0.5 <= (median := hits.median().item()) <= 15:
+    if least <= (median := hits.median().item()) <= most:
         return None
     unit = "metres" if median < 0.05 else "centimetres" if median < 0.5 else "tenths of a millimetre"
     stored = f"the median pixel stores {1000 * median:.0f}, a room's 500 to 15000"
@@ -218,7 +220,8 @@ DEPTH = dataclasses.replace(
     from_stored=lambda millimetres: millimetres.float() / 1000.0,
     to_stored=lambda metres: (metres * 1000.0).round(),
     zoomed=lambda metres, share: metres * share,
-    problem=_depth_problem,
+    problem=lambda metres: _depth_problem(metres, 0.05, 66.0),  # one image may be a close-up, or a street
+    set_problem=_depth_problem,
 )
 
 SEGMENTATION = segmentation("segmentation", "S", "semantic_class", CLASSES, CLASS_COLOURS)

@@ -34,8 +34,11 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmlib import MixAndMatch, ZeroPair, fit, load, modality, open_split, preset  # noqa: E402
+from mmlib.__main__ import main as main_  # noqa: E402
 from mmlib.checkpoints import save_checkpoint  # noqa: E402
+from mmlib.data.packing import check as check_data  # noqa: E402
 from mmlib.data.sets import OraclePairs  # noqa: E402
+from mmlib.modalities import classified  # noqa: E402
 from mmlib.resuming import folder as resuming  # noqa: E402
 from mmlib.resuming.state import parts  # noqa: E402
 
@@ -265,6 +268,12 @@ class Checkpoints:
             save_checkpoint(self.path, MixAndMatch.from_recipe(recipe), record, half)
             record = json.loads(self.path.with_suffix(".json").read_text())
             self.kinds.append((self.path.read_bytes(), record))
+        own = {"segmentation": ["Unknown", "here", "there"]}
+        recipe, records = preset("smoke"), [classified("segmentation", tuple(own["segmentation"]))]
+        save_checkpoint(
+            self.path, MixAndMatch.from_recipe(recipe, records), {"recipe": recipe.to_dict(), "classes": own}
+        )
+        self.kinds.append((self.path.read_bytes(), json.loads(self.path.with_suffix(".json").read_text())))
 
     def spoil(self, random: Random) -> str:
         weights, record = random.choice(self.kinds)
@@ -286,7 +295,8 @@ class Checkpoints:
             elif label == "another's":
                 weights = random.choice(self.kinds)[0]
         else:
-            text, label = edited(record, random, ("recipe",) if kind == "recipe" else ())
+            below = "classes" if kind == "recipe" and "classes" in record else "recipe"
+            text, label = edited(record, random, (below,) if kind == "recipe" else ())
         for path, content in ((self.path, weights), (self.path.with_suffix(".json"), text)):
             with contextlib.suppress(FileNotFoundError):
                 path.rmdir() if path.is_dir() else path.unlink()
@@ -313,6 +323,8 @@ class Checkpoints:
         phases, read = record["recipe"].pop("phases"), recipe.pop("phases")
         assert {key: recipe[key] for key in record["recipe"]} == record["recipe"], "another recipe"
         assert len(read) == len(phases) and not model.training
+        for name, classes in record.get("classes", {}).items():
+            assert name not in model.records or model.records[name].classes == tuple(classes), "other classes"
 
 
 # ── Training states ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -660,6 +672,9 @@ class Indices:
             key = random.choice(("path", "path", "frame"))
             entries = [part | ({key: path} if part is entry else {}) for part in self.index["rooms"]]
             content, label = json.dumps(self.index | {"rooms": entries}).encode(), f"{key} = {path!r}"[:40]
+        elif random.random() < 0.1:
+            rooms = [part | {"path": part["path"].replace("/", "\\")} for part in self.index["rooms"]]
+            content, label = b"\xef\xbb\xbf" + json.dumps(self.index | {"rooms": rooms}).encode(), "by hand on Windows"
         else:
             content, label = edited(self.index, random)
         (self.place / "index.json").write_bytes(content)
@@ -675,8 +690,183 @@ class Indices:
         index = json.loads((self.place / "index.json").read_bytes())
         assert rooms.rooms == [entry["room"] for entry in index["rooms"]] and all(type(r) is int for r in rooms.rooms)
         for entry, image in zip(index["rooms"], rooms.images["depth"], strict=True):
-            number = self.whole.rooms.index(100 + int(Path(os.path.normpath(entry["path"])).name))
+            number = self.whole.rooms.index(100 + int(Path(os.path.normpath(entry["path"].replace("\\", "/"))).name))
             assert torch.equal(image, self.whole.images["depth"][number]), "another picture"
+
+
+# ── Uploads ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def strange_array(random: Random) -> tuple[bytes, str]:
+    """A file of NumPy that holds no depths, or strange ones."""
+    saved, metres = io.BytesIO(), np.full((24, 32), 3000.0)
+    kind = random.choice(
+        ("NaN", "holes", "minus", "far", "object", "complex", "text", "npz", "deep", "empty", "huge", "id")
+    )
+    if kind == "huge":
+        header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000, 1000000), }\n"
+        return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header, kind
+    if kind == "npz":
+        np.savez(saved, metres)
+    else:
+        np.save(saved, {
+            "NaN": np.where(np.arange(32) < 9, np.nan, metres), "holes": metres * np.inf, "minus": -metres,
+            "far": metres * 1e30, "object": np.array([{}, 3], object), "complex": metres * 1j,
+            "text": metres.astype(str), "deep": np.zeros((2,) * 20), "empty": np.zeros((0, 5)),
+            "id": np.full((24, 32), 5, np.uint8),
+        }[kind], allow_pickle=True)  # fmt: skip
+    return saved.getvalue(), f"array: {kind}"
+
+
+class Uploads:
+    """What people give to `translate` and `import`: one of four views whose file is damaged, or is another thing."""
+
+    FILES = {"rgb": (".jpg", ".png", ".webp", ".tif", ".bmp"), "depth": (".png", ".tif", ".npy"),
+             "segmentation": (".png", ".npy")}  # fmt: skip
+    MEGABYTES = 1500
+    """A photo may have the 89 million pixels that Pillow reads, and is held in several forms at once."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.good, self.network = folder, {}, folder / "network.safetensors"
+        record = {"recipe": preset("smoke").to_dict(), "data": [{"role": "training", "rooms": [[1, 9]]}]}
+        save_checkpoint(self.network, MixAndMatch.from_recipe(preset("smoke")), record)
+        ids = np.arange(24 * 32).reshape(24, 32) // 60
+        for name, stored in (("rgb", ids * 18), ("depth", ids * 100 + 1000), ("segmentation", ids)):
+            for suffix in self.FILES[name]:
+                kind, saved = np.uint16 if name == "depth" else np.uint8, io.BytesIO()
+                if suffix == ".npy":
+                    np.save(saved, stored / 1000 if name == "depth" else stored.astype(np.uint8))
+                else:
+                    image = Image.fromarray(stored.astype(kind))
+                    image = image.convert("RGB") if name == "rgb" else image
+                    image.save(saved, {".jpg": "JPEG", ".tif": "TIFF"}.get(suffix, suffix[1:].upper()))
+                self.good[name, suffix] = saved.getvalue()
+
+        for seed in range(4):  # what is imported at the first use is not the files'
+            self.spoil(Random(seed))
+            with contextlib.suppress(ValueError):
+                self.read()
+
+    def spoil(self, random: Random) -> str:
+        for place in ("files", "out"):
+            shutil.rmtree(self.folder / place, ignore_errors=True)
+        self.importing = random.random() < 0.5
+        self.name = random.choice(list(self.FILES))
+        suffix = random.choice(self.FILES[self.name])
+        original = self.good[self.name, suffix]
+        self.number = random.randrange(4)
+        for view in range(4):
+            for name in self.FILES if self.importing else (self.name,):
+                form = suffix if name == self.name else self.FILES[name][0]
+                file = self.folder / f"files/{name}/{view}{form}"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(self.good[name, form])
+        self.file = self.folder / f"files/{self.name}/{self.number}{suffix}"
+        self.suffix, self.whole = suffix, original
+        other = {".png": other_png, ".jpg": other_jpeg}.get(suffix, damaged)
+        kind = random.choice((damaged, other, other, self.another, self.another, "picture"))
+        if kind == "picture":
+            content, label = other_picture(original, random) if suffix != ".npy" else strange_array(random)
+        else:
+            content, label = kind(original, random)
+        if isinstance(content, bytes):
+            self.file.write_bytes(content)
+        self.content = content
+        return f"{'import' if self.importing else 'translate'} {self.name}{suffix}: {label}"
+
+    def another(self, original: bytes, random: Random) -> tuple[bytes | None, str]:
+        """Another thing under the file's name."""
+        kind = random.choice(
+            (
+                "empty",
+                "text",
+                "page",
+                "zip",
+                "a folder",
+                "a link to nothing",
+                "a loop",
+                "a pipe",
+                "huge",
+                "animated",
+                "line",
+            )
+        )
+        contents = {
+            "empty": b"", "text": b"no picture\n" * 40, "page": b"<!DOCTYPE html><html><title>404</title></html>",
+            "huge": png([(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)), (b"IDAT", ZEROS)]),
+        }  # fmt: skip
+        if kind in contents:
+            return contents[kind], kind
+        if kind == "zip":
+            with zipfile.ZipFile(archive := io.BytesIO(), "w") as written:
+                written.writestr("0.png", original)
+            return archive.getvalue(), kind
+        saved = io.BytesIO()
+        if kind == "animated":
+            frames = [Image.new("RGB", (32, 24), colour) for colour in ("red", "blue")]
+            kind = random.choice(("PNG", "WEBP", "GIF", "TIFF"))
+            frames[0].save(saved, kind, save_all=True, append_images=frames[1:])
+            return saved.getvalue(), f"animated {kind}"
+        if kind == "line":
+            Image.new("L", random.choice(((1, 1), (1, 9000), (9000, 1), (3, 2)))).save(saved, "PNG")
+            return saved.getvalue(), kind
+        self.file.unlink()
+        {
+            "a folder": self.file.mkdir,
+            "a link to nothing": lambda: self.file.symlink_to("nothing.png"),
+            "a loop": lambda: self.file.symlink_to(self.file.name),
+            "a pipe": lambda: os.mkfifo(self.file),
+        }[kind]()
+        return None, kind
+
+    def read(self) -> str:
+        files, out = self.folder / "files", str(self.folder / "out")
+        if self.importing:
+            words = ["import", "--out", out, "--size", "16", "--test", "0", "--validation", "0"]
+            for name in self.FILES:
+                form = self.suffix if name == self.name else self.FILES[name][0]
+                words += [f"--{name}", f"{files}/{name}/{{id}}{form}"]
+            words += ["--depth-scale", "1"] if (self.name, self.suffix) == ("depth", ".npy") else []
+        else:
+            words = ["translate", str(files / self.name), "--from", self.name, "--checkpoint", str(self.network)]
+            words += ["--out", out, "--size", "16", "--device", "cpu"]
+        said = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(said[0]), contextlib.redirect_stderr(said[1]):
+            status = main_(words)
+        if status:
+            assert status == 2, f"exit {status}"
+            self.left(refused=True)
+            raise ValueError(said[1].getvalue().removesuffix("\n"))
+        return said[0].getvalue()
+
+    def left(self, refused: bool) -> None:
+        """Assert that what lies in `out` is whole."""
+        out = self.folder / "out"
+        found = {str(path.relative_to(out)) for path in out.rglob("*")} if out.exists() else set()
+        if self.importing:
+            assert found == (set() if refused else {"d1.zip", "d2.zip"}), f"left: {found}"
+            assert not (refused and out.exists()), "an empty folder is left"
+            return
+        ends = {
+            "rgb": ["rgb"],
+            "depth": ["depth", "depth_colours"],
+            "segmentation": ["segmentation", "segmentation_colours"],
+        }
+        ends = [end for name, of in ends.items() if name != self.name for end in of]
+        passed = self.content is None  # what is no file is no upload
+        views = [view for view in range(4) if view != self.number or not (refused or passed)]
+        assert found == {f"{view}_{end}.png" for view in views for end in ends} | {"sheet.png"}, f"left: {found}"
+        for path in found:
+            Image.open(out / path).load()
+
+    def names(self, message: str) -> bool:
+        lost = self.importing and self.content is None and "remain for" in message
+        return str(self.file) in message or lost or (self.importing and "the depths at" in message)
+
+    def check(self, said: str) -> None:
+        self.left(refused=False)
+        if self.importing:
+            assert check_data(self.folder / "out") == [], "what was imported is not in order"
 
 
 # ── Bombs ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -826,7 +1016,10 @@ class Bombs:
 
 # ── Campaigns ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-KINDS = {"checkpoints": Checkpoints, "states": States, "images": Images, "indices": Indices, "bombs": Bombs}
+KINDS = {
+    "checkpoints": Checkpoints, "states": States, "images": Images, "indices": Indices, "bombs": Bombs,
+    "uploads": Uploads,
+}  # fmt: skip
 
 
 def megabytes() -> float:
@@ -860,7 +1053,7 @@ def campaign(kind: str, cases: int, seed: int, folder: Path) -> dict:
                 problem = f"a wrong result: {type(error).__name__}: {error}"
         seconds = time.process_time() - start
         growth, slowest = growth + megabytes() - memory, max(slowest, seconds)
-        if seconds > SECONDS or megabytes() - memory > MEGABYTES:
+        if seconds > SECONDS or megabytes() - memory > getattr(attack, "MEGABYTES", MEGABYTES):
             problem = problem or f"{seconds:.0f} s, {megabytes() - memory:.0f} MB"
         if problem:
             failures.append(f"case {number}, {label}: {problem}")

@@ -349,8 +349,6 @@ def test_a_bad_file_is_one_sentence_that_names_it(rooms_dir, tree, tmp_path, lay
 BAD = {  # what is wrong: file, how it is spoilt, what the sentence must say beside the file
     "class 14": ("1/5/semantic_class/0.png", lambda path: grey(path, 14, np.uint8), "class 14"),
     "metres": ("0/0/depth/0.png", lambda path: grey(path, 3, np.uint16), "looks like metres, expected millimetres"),
-    "centimetres": ("0/0/depth/0.png", lambda path: scale_depth(path, 0.1), "looks like centimetres, expected milli"),
-    "tenths": ("0/0/depth/0.png", lambda path: scale_depth(path, 10), "looks like tenths of a millimetre, expected"),
     "zero depth": ("0/0/depth/0.png", lambda path: scale_depth(path, 0), "zero everywhere"),
     "no index": ("index.json", lambda path: path.unlink(), "is missing"),
     "index not JSON": ("index.json", lambda path: path.write_text("{"), "is not JSON"),
@@ -380,9 +378,17 @@ def test_bad_data_is_one_sentence_that_names_the_file(rooms_copy, name):
 
 
 @pytest.mark.parametrize(("factor", "unit"), [(0.001, "metres"), (0.1, "centimetres"), (10, "tenths"), (1, None)])
-def test_depth_in_another_unit_is_named(factor, unit):
-    problem = modality("depth").problem(torch.full((1, 4, 4), 3.0 * factor))
-    assert problem is None if unit is None else f"looks like {unit}" in problem
+def test_depth_in_another_unit_is_named_where_all_of_a_set_is_and_one_close_up_is_none(rooms_copy, factor, unit):
+    files = sorted(rooms_copy.rglob("depth/*.png"))
+    scale_depth(files[0], factor)
+    assert unit == "metres" or Triplets(rooms_copy).images["depth"].median() > 1
+    for file in files[1:]:
+        scale_depth(file, factor)
+    if unit:
+        one_sentence(lambda: Triplets(rooms_copy), f"looks like {unit}", rooms_copy)
+        assert any(f"looks like {unit}" in problem for problem in check(rooms_copy))
+    else:
+        assert check(rooms_copy) == []
 
 
 def test_a_modality_of_ones_own_is_read_by_its_record(rooms_copy):

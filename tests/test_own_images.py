@@ -5,14 +5,16 @@ import pytest
 import torch
 from PIL import Image
 
-from conftest import write_rooms
+from conftest import edit, equal, write_rooms
 from mmlib import SegmentationPairs, load, open_split
 from mmlib.__main__ import main
 from mmlib.data import importing, photos
 from mmlib.data.domains import folder_domains
-from mmlib.data.packing import check
+from mmlib.data.packing import check, pack
+from mmlib.data.shards import write
 from mmlib.data.shipped import CHECKPOINT
 from mmlib.methods.own_images import translate_raw
+from mmlib.modalities import KNOWN
 
 ORIENTATION = 0x0112
 
@@ -150,6 +152,36 @@ def test_what_cannot_be_translated_is_one_sentence(tmp_path, capsys, words, says
     assert says in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
+def test_answers_among_the_images_are_not_translated_again(tmp_path, capsys):
+    for name in ("-a b.jpg", "ü.png"):
+        striped().save(tmp_path / name)
+    for _ in range(2):
+        assert (
+            main(["translate", str(tmp_path), "--to", "depth,depth", "--out", f"{tmp_path}/answers", "--size", "32"])
+            == 0
+        )
+        assert "2 of 2 translated into depth:" in capsys.readouterr().out
+    assert main(["translate", str(tmp_path), "--out", str(tmp_path)]) == 2
+    assert "holds the images themselves" in capsys.readouterr().err
+    assert main(["translate", str(tmp_path), "--to", "rgb", "--out", f"{tmp_path}/answers"]) == 2
+    Image.new("L", (1, 9000)).save(tmp_path / "line.png")
+    assert main(["translate", f"{tmp_path}/line.png", "--out", f"{tmp_path}/none"]) == 2
+    assert "line.png: it would be 96×864000" in capsys.readouterr().err and not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("numbers, source, says", [
+    (np.full((8, 8), 261), "segmentation", "holds 261 to 261, expected class ids"),
+    (np.full((8, 8), 2.5), "segmentation", "numbers that are not whole"),
+    (np.full((8, 8), 3000.0), "depth", "expected metres"),
+    (np.full((8, 8), -3.0), "depth", "expected metres"),
+])  # fmt: skip
+def test_numbers_that_are_no_ids_and_no_metres_are_refused(tmp_path, numbers, source, says):
+    np.save(tmp_path / "x.npy", numbers)
+    with pytest.raises(ValueError, match=says) as error:
+        photos.read_raw(tmp_path / "x.npy", KNOWN[source])
+    assert "x.npy" in str(error.value)
+
+
 # ── import ──
 
 
@@ -185,6 +217,27 @@ def test_files_of_ones_own_become_a_data_set_split_by_scene(tmp_path, capsys):
     assert set(sets["test"].images["depth"].unique().tolist()) <= {1.5, 3.0, 4.0}
 
 
+def test_an_import_replaces_all_of_the_one_before(tmp_path):
+    words = [*own_files(tmp_path), "--depth-scale", "256", "--out", str(tmp_path / "set")]
+    assert main(["import", *words]) == 0
+    assert main(["import", *words, "--test", "0", "--validation", "0"]) == 0
+    assert sorted(file.name for file in (tmp_path / "set").iterdir()) == [
+        "d1.zip",
+        "d2.zip",
+    ]  # else a test of other rooms
+
+
+def test_a_table_names_each_file_once_and_is_read_as_windows_writes_it(tmp_path, capsys):
+    own_files(tmp_path)
+    lines = [f"photos\\s{k}\\view.jpg;depths\\s{k}\\view.npy;labels\\s{k}\\view_ids.png" for k in range(10)]
+    words = ["import", "--table", f"{tmp_path}/t.csv", "--depth-scale", "256", "--out", str(tmp_path / "set")]
+    for more, status in (([], 0), (lines[:1], 2)):
+        text = "\r\n".join(["\ufeffRGB;Depth;Segmentation", *lines, *more])
+        (tmp_path / "t.csv").write_text(text, encoding="utf-8")
+        assert main(words) == status
+    assert "t.csv, line 12: " in (said := capsys.readouterr().err) and "stands in the table before" in said
+
+
 def test_own_classes_go_from_the_table_into_sets_networks_and_results(tmp_path, capsys):
     words = own_files(tmp_path, label=lambda ids: (ids + 20).astype(np.uint8))
     lines = [f"{k + 20};thing {k}" for k in range(1, 14)]
@@ -198,6 +251,39 @@ def test_own_classes_go_from_the_table_into_sets_networks_and_results(tmp_path, 
     capsys.readouterr()
     assert main(["evaluate", str(tmp_path / "run"), "--data", str(tmp_path / "set")]) == 0
     assert '"thing 13"' in capsys.readouterr().out
+    assert main(["evaluate", str(CHECKPOINT), "--data", str(tmp_path / "set")]) == 2
+    assert "test has other classes of segmentation than the network (Unknown, thing 1," in capsys.readouterr().err
+    assert (
+        main(["train", "--from", str(CHECKPOINT), "--data", str(tmp_path / "set"), "--out", str(tmp_path / "on")]) == 2
+    )
+    assert "the data has other classes of segmentation than the network" in capsys.readouterr().err
+
+
+def test_own_classes_travel_through_shards_and_packs(tmp_path):
+    words = own_files(tmp_path, label=lambda ids: (ids + 20).astype(np.uint8))
+    lines = ["id,name", *(f"{k + 20},thing {k}" for k in range(1, 14))]
+    (tmp_path / "classes.csv").write_text("\n".join(lines))
+    words += ["--classes", str(tmp_path / "classes.csv"), "--depth-scale", "256", "--out", str(tmp_path / "set")]
+    assert main(["import", *words]) == 0
+    packed = SegmentationPairs(pack(tmp_path / "set/d1.zip", tmp_path / "again/d1.zip", ("rgb", "segmentation")))
+    write(packed, tmp_path / "shards")
+    streamed, classes = open_split(tmp_path / "shards", "d1"), ("Unknown", *(f"thing {k}" for k in range(1, 14)))
+    assert streamed.records["segmentation"].classes == packed.records["segmentation"].classes == classes
+    assert equal(packed, streamed) and streamed.class_counts().tolist() == packed.class_counts().tolist()
+    write_rooms(tmp_path / "rooms", [1001, 1002], 16)
+    with pytest.raises(ValueError, match="have different classes"):
+        pack([tmp_path / "set/d1.zip", tmp_path / "rooms"], tmp_path / "both.zip", ("rgb", "segmentation"))
+
+
+@pytest.mark.parametrize("classes, says", [
+    ({"segmentation": ["Unknown", "a", "a"]}, "give each a name of its own"),
+    ({"segmentation": ["Unknown", "\x1b[31m"]}, "give each a name of its own"),
+    ({"depth": ["Unknown", "a"]}, "classes of depth, which is no segmentation"),
+])  # fmt: skip
+def test_classes_that_are_none_are_named(tmp_path, classes, says):
+    edit(write_rooms(tmp_path, [1, 2]) / "index.json", classes=classes)
+    (problem,) = check(tmp_path)
+    assert says in problem and "index.json" in problem and problem.isprintable()
 
 
 def test_nyu40_becomes_the_thirteen_classes():
@@ -217,21 +303,27 @@ def test_nyu40_becomes_the_thirteen_classes():
 
 
 @pytest.mark.parametrize("change, says", [
-    ({"--depth-scale": "2000"}, None),
+    ({"--depth-scale": "900"}, None),
+    ({"--depth-scale": "3000"}, "looks like centimetres, expected millimetres (the median pixel stores"),
     ({"--depth-scale": "1"}, "give --depth-scale"),
     ({"--rgb": "{root}/photos/{{id}}.gif"}, "finds no file"),
     ({"--rgb": "{root}/photos/view.jpg"}, "write {id} where"),
-    ({"--classes": "{root}/none.csv"}, "no such file"),
+    ({"--classes": "{root}/none.csv"}, "none.csv cannot be read (No such file"),
+    ({"--classes": "{root}/twice.csv"}, "gives an id two names"),
+    ({"--classes": "{root}/far.csv"}, "one above 65535"),
+    ({"--depth-scale": "nan"}, "--depth-scale is above 0"),
     ({"--holes": "many"}, "no numbers"),
     ({"--test": "0.9", "--validation": "0.2"}, "below 1 together"),
 ])  # fmt: skip
 def test_what_cannot_be_imported_is_one_sentence(tmp_path, capsys, change, says):
     words = own_files(tmp_path, scenes=6)
+    (tmp_path / "twice.csv").write_text("id,name\n1,a\n1,b\n")
+    (tmp_path / "far.csv").write_text("id,name\n99999999999,a\n")  # a table up to it would fill the memory
     given = dict(zip(words[::2], words[1::2]), **{k: v.format(root=tmp_path) for k, v in change.items()})
     status = main(["import", *(word for pair in given.items() for word in pair), "--out", str(tmp_path / "set")])
     said = capsys.readouterr()
     if says is None:
-        assert status == 0 and "the median depth is 0." in said.out
+        assert status == 0 and "the median depth is 0.8" in said.out
     else:
         assert status == 2 and says in said.err and said.err.count("\n") == 1 and not (tmp_path / "set").exists()
 

@@ -16,6 +16,7 @@ from conftest import rooms_of, write_rooms
 from mmlib import DepthPairs, SegmentationPairs, ZeroPair, fit, load, preset
 from mmlib.__main__ import main
 from mmlib.data.packing import check, pack
+from mmlib.data.shipped import CHECKPOINT
 from mmlib.hardware import compute
 
 
@@ -62,6 +63,14 @@ def test_measuring_what_was_trained_on_is_said(tmp_path, capsys):
     assert main(["evaluate", run, "--data", sets, "--json", str(tmp_path / "result.json")]) == 0
     assert "1 rooms of test have numbers of d1" in capsys.readouterr().err
     assert json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["rooms"] == 3
+    assert main(["audit", run, "--data", sets]) == 1
+    assert "the test split was used for training" in capsys.readouterr().out
+    assert main(["evaluate", run, "--data", f"{sets}/d2.zip"]) == 0
+    said = capsys.readouterr()
+    assert "holds no segmentation, which is not measured" in said.err
+    assert set(json.loads(said.out)["translations"]) == {
+        f"{a}_to_{b}" for a in ("rgb", "depth") for b in ("rgb", "depth")
+    }
 
 
 def test_an_index_written_by_hand_on_windows_is_read(tmp_path):
@@ -78,7 +87,8 @@ def test_a_package_without_its_repository_says_so(tmp_path):
         source = Path(mmlib.__file__).parents[1] / part
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / part)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    for words in (["experiment", "table1", "--table"], ["course", "--out", "c"], ["train", "--out", "run"]):
+    for words in (["experiment", "table1", "--table"], ["course", "--out", "c"], ["train", "--out", "run"],
+                  ["audit", str(CHECKPOINT)]):  # fmt: skip
         done = subprocess.run([sys.executable, "-m", "mmlib", *words], capture_output=True, text=True, cwd=tmp_path,
                               env=environment)  # fmt: skip
         assert done.returncode == 2 and "clone the repository" in done.stderr and done.stderr.count("\n") == 1
@@ -86,8 +96,6 @@ def test_a_package_without_its_repository_says_so(tmp_path):
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
 def test_a_table_is_written_whatever_the_encoding(encoding):
-    from mmlib.data.shipped import CHECKPOINT
-
     done = subprocess.run(
         [sys.executable, "-m", "mmlib", "audit", str(CHECKPOINT)], capture_output=True,
         env={**os.environ, "PYTHONIOENCODING": encoding},

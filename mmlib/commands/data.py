@@ -33,8 +33,11 @@ def render(
 @app.command
 def check_data(data: Annotated[str, about("A rendered folder, a zip, or a folder of zips or tar shards.")], /) -> int:
     """Read all of a data set and name each bad file."""
-    problems = packing.check(data)
+    looks: list[str] = []
+    problems = packing.check(data, looks)
     print("\n".join(problems) if problems else f"{data}: every file is in order")
+    for look in looks:
+        print(f"look: {look}")
     return 1 if problems else 0
 
 

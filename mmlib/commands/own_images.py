@@ -1,7 +1,9 @@
 """Commands for images of one's own: translate them, or make a data set of them."""
 
 import functools
+import math
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -39,16 +41,24 @@ def translate(
     model = checkpoints.load(checkpoint).to(choose_device(device)).eval()
     anchor = "rgb" if "rgb" in model.modalities else model.modalities[0]
     source = source or anchor
-    targets = to.split(",") if to else [name for name in model.modalities if name != source]
+    named = [name.strip() for name in to.split(",")] if to else model.modalities
+    targets = [name for name in dict.fromkeys(named) if name != source]
     for name in (source, *targets):
         model.check(name)
-    found = image_files(images)
+    if not targets:
+        raise ValueError(f"--to names {source} alone, which the images are: name something else")
+    answers = out.resolve()
+    found = [file for file in image_files(images) if images.is_file() or answers not in file.resolve().parents]
+    if not found:
+        raise ValueError(f"{out} holds the images themselves: name another folder for the answers")
     root = images if images.is_dir() else images.parent
     stems = [(out / file.relative_to(root)).with_suffix("") for file in found]
-    stems = [stem if stems.count(stem) == 1 else out / file.relative_to(root) for stem, file in zip(stems, found)]
+    alike = Counter(str(stem).casefold() for stem in stems)
+    stems = [
+        stem if alike[str(stem).casefold()] == 1 else out / file.relative_to(root) for stem, file in zip(stems, found)
+    ]
     rows, problems = [], []
     for file, stem in tqdm(list(zip(found, stems)), unit="image", disable=len(found) == 1 or not sys.stderr.isatty()):
-        stem.parent.mkdir(parents=True, exist_ok=True)
         try:
             made = translate_file(model, file, source, targets, size or model.recipe.size, stem)
         except ValueError as error:
@@ -100,7 +110,7 @@ def import_(
     patterns = {name: p for name, p in {"rgb": rgb, "depth": depth, "segmentation": segmentation}.items() if p}
     if (table is None) == (not patterns):
         raise ValueError("give --rgb, --depth and --segmentation, or --table")
-    if depth_scale <= 0 or not 0 <= validation + test < 1 or min(validation, test) < 0:
+    if not 0 < depth_scale < math.inf or not 0 <= validation + test < 1 or min(validation, test) < 0:
         raise ValueError("--depth-scale is above 0, and --validation and --test are shares, below 1 together")
     views = importing.by_table(table) if table else importing.by_pattern(patterns)
     ids, names = importing.class_table(classes) if classes else (None, importing.CLASSES)

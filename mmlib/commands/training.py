@@ -92,7 +92,7 @@ def train(
         objective = PlugIn(shipped.open_split(data, add), base)
     else:
         if start and not preset:
-            recipe = recipes.from_dict(checkpoints.read_record(start).get("recipe") or {}).replace(**given)
+            recipe = checkpoints.load(start).recipe.replace(**given)
         else:
             recipe = recipes.preset(preset or "course", **given)
         objective = ZeroPair(shipped.open_split(data, "d1"), shipped.open_split(data, "d2"))
@@ -120,14 +120,17 @@ def evaluate(
     rooms = _rooms_of(model, data, split)
     for sentence in given_before(model.record, rooms):
         print(f"mmlib: look: {sentence}", file=sys.stderr)
-    result = {"checkpoint": Path(checkpoint).name, **evaluation.evaluate(model, rooms)}
+    held = [name for name in model.modalities if name in rooms.modalities]
+    if held and (absent := [name for name in model.modalities if name not in held]):
+        print(f"mmlib: look: {data} holds no {' and no '.join(absent)}, which is not measured", file=sys.stderr)
+    result = {"checkpoint": Path(checkpoint).name, **evaluation.evaluate(model, rooms, sources=held, targets=held)}
     files.write_json(result, json)
     if json != "-":
         print(evaluation.table(result))
 
 
 def _rooms_of(model, data: Path, split: str):
-    """The rooms of a split that hold a model's modalities: those of colours and styles, or of `data`."""
+    """The rooms of a split that hold a model's modalities, or some: those of colours and styles, or of `data`."""
     from ..data.domains import COLOURS
     from ..methods.colours import shipped_scenes
     from ..methods.styles import PHOTO, painted
@@ -135,19 +138,25 @@ def _rooms_of(model, data: Path, split: str):
     names, size = set(model.modalities), model.recipe.size
     if names <= set(COLOURS):
         return shipped_scenes(size, split)
-    rooms = shipped.open_split(data, split, size)
+    rooms = shipped.open_split(data, split, size, sets.Held)
     if PHOTO in names:
         return painted(rooms, model.modalities)
-    if split == "test" and not names <= set(rooms.modalities):
+    if split == "test" and names & set(sets.Surfaces.records):
         return sets.joined(rooms, shipped.open_split(data, "test_surfaces", size))
     return rooms
 
 
 @app.command
-def audit(checkpoint: Checkpoint, /) -> int:
+def audit(
+    checkpoint: Checkpoint,
+    /,
+    *,
+    data: Annotated[Path | None, about("Folder whose test split was kept; without it, the one that ships.")] = None,
+) -> int:
     """Show from a checkpoint's record that it never saw depth and segmentation of one room."""
     from ..audit import audit, describe_audit
 
     record = checkpoints.verified_record(checkpoint)
-    print(describe_audit(record))
-    return 1 if audit(record) else 0
+    test = data and shipped.open_split(data, "test")
+    print(describe_audit(record, test))
+    return 1 if audit(record, test) else 0

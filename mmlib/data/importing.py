@@ -1,11 +1,12 @@
 """Data sets from photos, depth and class maps of one's own, of any name, size and shape."""
 
+import contextlib
 import csv
 import dataclasses
 import random
 import re
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,12 +14,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..hardware.files import FILE_BYTES, read_file, write_json
-from ..modalities import CLASSES, MODALITIES, SEGMENTATION
+from ..hardware.files import write_json
+from ..modalities import CLASSES, MODALITIES, SEGMENTATION, classified, own_classes
 from . import images, photos
 from .packing import pack
 from .sets import SPLITS
-from .sources import FORMAT
+from .sources import FORMAT, check_classes
+from .survey import Survey
 
 NYU40 = (
     12, 5, 6, 1, 4, 9, 10, 12, 13, 6, 8, 6, 13, 10, 6, 13, 6, 7, 7, 5, 7, 3, 2, 6, 11, 7, 7, 7, 7, 7, 7, 6, 7, 7, 7, 7,
@@ -75,7 +77,7 @@ class Reading:
         return photos.photo(file)
 
     def _depth(self, file: Path) -> torch.Tensor:
-        stored = _numbers(file, "depths: 16-bit grey, or numbers in .npy or .tif").astype(np.float64)
+        stored = _numbers(file, "depths: 16-bit grey, or numbers in .npy or .tif", NUMBERS).astype(np.float64)
         nothing = ~np.isfinite(stored) | np.isin(stored, self.holes)
         metres = np.where(nothing, 0.0, stored / self.depth_scale)
         if (metres < 0).any() or metres.max() > 65.535:
@@ -86,35 +88,39 @@ class Reading:
         return torch.from_numpy(metres.astype(np.float32))[None]
 
     def _segmentation(self, file: Path) -> torch.Tensor:
-        stored = _numbers(file, "class ids: a PNG of grey or with a palette, or .npy").astype(np.int64)
+        stored = _numbers(file, "class ids: a PNG of grey or with a palette, or .npy", (*NUMBERS, "1", "P"))
+        stored = photos.whole(stored, file)
         known = self.ids if self.ids is not None else {k: k for k in range(len(self.classes))}
         known = {0: 0} | dict(known) | dict.fromkeys(self.ignore, 0)
         present, where = np.unique(stored, return_inverse=True)
         if strange := [int(k) for k in present if k not in known]:
             raise ValueError(
-                f"{file} holds the classes {strange[:8]}, which the {len(self.classes)} classes do not have: give "
-                "--classes with a table of ids and names, or --ignore"
+                f"{file} holds the classes {strange[:8]}, which the {len(self.classes)} classes do not have: list "
+                "them in the table of --classes, or give --ignore"
             )
         ids = np.array([known[int(k)] for k in present], np.uint8)[where].reshape(stored.shape)
         return torch.from_numpy(ids)[None]
 
 
-def _numbers(file: Path, expected: str) -> np.ndarray:
+NUMBERS = ("L", "I;16", "I;16B", "I", "F")
+"""The modes of Pillow whose pixels are numbers."""
+
+
+def _numbers(file: Path, expected: str, modes: Sequence[str]) -> np.ndarray:
     """A file of numbers (H, W), upright."""
     if file.suffix.lower() == ".npy":
         return photos.array(file)
     try:
         with images.opened_image(file) as image:
-            mode, form = image.mode, image.format
-            pixels = (
-                images.as_stored(image, SEGMENTATION) if mode in ("1", "L", "P", "I;16", "I;16B", "I", "F") else None
-            )
+            mode, form, pictures = image.mode, image.format, getattr(image, "n_frames", 1)
+            pixels = images.as_stored(image, SEGMENTATION) if mode in modes else None
     except ValueError as error:
         raise ValueError(f"{file} cannot be read ({error}): copy it again") from None
     if form in images.LOSSY:
         raise ValueError(f"{file} is a {form} file, which changes numbers: give the original as PNG")
-    if pixels is None:
-        raise ValueError(f"{file} holds {mode} pixels, expected {expected}")
+    if pixels is None or pictures != 1:
+        held = f"{mode} pixels" if pixels is None else f"{pictures} pictures"
+        raise ValueError(f"{file} holds {held}, expected {expected}")
     return pixels
 
 
@@ -132,6 +138,7 @@ def by_pattern(patterns: Mapping[str, str]) -> list[View]:
     for name, pattern in patterns.items():
         if "{id}" not in pattern:
             raise ValueError(f"--{name} {pattern}: write {{id}} where the names of one view's files agree")
+        pattern = str(Path(pattern).expanduser())
         base = Path(re.split(r"[{*]", pattern)[0])
         base = base if pattern.startswith(str(base) + "/") and base.is_dir() else base.parent
         form = re.escape(Path(pattern).as_posix()).replace(r"\*", "[^/]*")
@@ -154,12 +161,17 @@ def by_table(table: str | Path) -> list[View]:
     """The views of a CSV table with the columns rgb, depth, segmentation (paths from the table's folder; some may be
     empty) and, where several views show one scene, scene."""
     table = Path(table)
-    views = []
+    views, used = [], set()
     for line, row in enumerate(_rows(table), start=2):
         files = {name: table.parent / Path(row[name].replace("\\", "/")) for name in MODALITIES if row.get(name)}
         for file in files.values():
             if not file.is_file():
                 raise FileNotFoundError(f"{table}, line {line}: {file} does not exist")
+        if again := used & set(files.values()):
+            raise ValueError(
+                f"{table}, line {line}: {min(again)} stands in the table before: each file belongs to one view"
+            )
+        used |= set(files.values())
         if files:
             views.append(View(row.get("scene") or str(line), files))
     if not views:
@@ -179,6 +191,8 @@ def class_table(table: str | Path) -> tuple[dict[int, int], tuple[str, ...]]:
     if not rows or not all(number.strip().isdigit() and name.strip() for number, name in rows):
         raise ValueError(f"{table} is no table of classes: its lines are id,name, with whole numbers as ids")
     pairs = [(int(number), name.strip()) for number, name in rows]
+    if len(dict(pairs)) < len(set(pairs)) or max(pairs)[0] > 65535:
+        raise ValueError(f"{table} gives an id two names, or has one above 65535: give each id one line")
     names = tuple(dict.fromkeys(name for _, name in pairs if name != CLASSES[0]))
     standard = {name.lower(): name for name in CLASSES}
     if all(name.lower() in standard for name in names):
@@ -186,6 +200,7 @@ def class_table(table: str | Path) -> tuple[dict[int, int], tuple[str, ...]]:
     if len(names) > 255:
         raise ValueError(f"{table} has {len(names)} classes: at most 255 fit into a class map")
     classes = (CLASSES[0], *names)
+    check_classes(table, "segmentation", classes)
     left_out = dict.fromkeys(range(max(number for number, _ in pairs) + 1), 0)
     return left_out | {number: classes.index(name) for number, name in pairs}, classes
 
@@ -193,15 +208,16 @@ def class_table(table: str | Path) -> tuple[dict[int, int], tuple[str, ...]]:
 def _rows(table: Path) -> list[dict[str, str]]:
     """The lines of a CSV table, by its first line; a byte order mark and semicolons are understood."""
     try:
-        text = read_file(table, FILE_BYTES).decode("utf-8-sig")
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{table}: no such file") from None
+        text = photos.content(table).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"{table} is no text in UTF-8: save it as CSV (UTF-8)") from None
     lines = text.splitlines()
     dialect = ";" if lines and lines[0].count(";") > lines[0].count(",") else ","
-    return [{str(k).strip().lower(): (v or "").strip() for k, v in row.items() if isinstance(v, str | None)}
-            for row in csv.DictReader(lines, delimiter=dialect)]  # fmt: skip
+    try:
+        return [{str(k).strip().lower(): (v or "").strip() for k, v in row.items() if isinstance(v, str | None)}
+                for row in csv.DictReader(lines, delimiter=dialect)]  # fmt: skip
+    except csv.Error as error:
+        raise ValueError(f"{table} is no CSV table ({error}): save it again") from None
 
 
 # ── Splits ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -230,6 +246,9 @@ def split(views: Sequence[View], validation: float, test: float, seed: int) -> d
     return {name: [view for scene in chosen for view in scenes[scene]] for name, chosen in places.items()}
 
 
+NO_TEST = "no scene has all three modalities, or too few do, so there is no test: the unseen pair is not measured"
+
+
 @dataclasses.dataclass
 class Counts:
     """What an import wrote: views by split, and what is worth a look."""
@@ -245,42 +264,62 @@ def import_views(
 ) -> Counts:  # fmt: skip
     """Write `d1.zip`, `d2.zip`, and, where views have all three modalities, `validation.zip` and `test.zip`.
 
-    `ValueError` where nothing can be trained on, or the first file that is wrong; then nothing is written.
+    All four are replaced, or none: a split that an earlier import left would have rooms of others. `ValueError` where
+    nothing can be trained on, or the first file that is wrong; then nothing is written.
     """
     out, parts = Path(out), split(views, validation, test, seed)
     for name, other in (("d1", "segmentation"), ("d2", "depth")):
         if len(parts[name]) < 2:
-            raise ValueError(f"{len(parts[name])} views with rgb and {other} remain for {name}: it needs at least 2")
-    room, seen, depths, holes = 0, np.zeros(len(reading.classes), np.int64), [], []
-    with tempfile.TemporaryDirectory(prefix="import-") as work:
-        zips = {}
+            raise ValueError(
+                f"{len(parts[name])} views with rgb and {other} remain for {name}, which needs at least 2: see that "
+                "{id} and {scene} agree in all files of a view"
+            )
+    room, records = 0, {**MODALITIES, "segmentation": classified("segmentation", reading.classes)}
+    survey = Survey(records)
+    with _room_to_work(out) as work:
         for name, chosen in parts.items():
             if not chosen:
                 continue
             held = SPLITS[name].modalities
-            folder, entries = Path(work) / name, []
+            folder, entries = work / name, []
             for view in progress(chosen):
                 view = View(view.scene, {one: view.files[one] for one in held})
                 raw = reading.read(view)
                 entries.append({"room": room, "path": f"rooms/{room}", "scene": view.scene})
                 _write(folder / f"rooms/{room}", raw)
                 room += 1
-                if "segmentation" in raw:
-                    seen += np.bincount(raw["segmentation"].flatten(), minlength=len(seen))
-                if "depth" in raw:
-                    hits = raw["depth"][raw["depth"] > 0]
-                    holes.append(1 - len(hits) / raw["depth"].numel())
-                    depths += [hits.median().item()] if len(hits) else []
-            own = {"classes": {"segmentation": list(reading.classes)}} if reading.classes != CLASSES else {}
-            index = {"format": FORMAT, "size": reading.size, "modalities": list(held), "rooms": entries, **own}
+                for one, image in raw.items():
+                    survey.add(one, image)
+            index = {"format": FORMAT, "size": reading.size, "modalities": list(held), "rooms": entries}
+            if own := own_classes(records.values()):
+                index["classes"] = own
             write_json(index, folder / "index.json")
-            zips[name] = (folder, held)
-        out.mkdir(parents=True, exist_ok=True)
-        for name, (folder, held) in zips.items():
-            pack(folder, out / f"{name}.zip", held, name)
+            pack(folder, work / f"{name}.zip", held, name)
+        for problem in survey.problems():
+            raise ValueError(f"the depths at {reading.depth_scale:g} per metre: {problem}; give --depth-scale")
+        for name in parts:
+            (out / f"{name}.zip").unlink(missing_ok=True)
+            if parts[name]:
+                (work / f"{name}.zip").replace(out / f"{name}.zip")
     used = sum(map(len, parts.values()))
     counted = {name: len(chosen) for name, chosen in parts.items() if chosen}
-    return Counts(counted, len(views) - used, list(_warnings(reading, seen, depths, holes, counted)))
+    return Counts(counted, len(views) - used, [*survey.warnings(), *([] if parts["test"] else [NO_TEST])])
+
+
+@contextlib.contextmanager
+def _room_to_work(out: Path) -> Iterator[Path]:
+    """A folder within `out`, which is gone in the end, as is `out` where nothing lies in it. `OSError` names it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        work = tempfile.TemporaryDirectory(prefix=".import-", dir=out)
+    except OSError as error:
+        raise OSError(f"cannot write to {out} ({error.strerror}): name another folder") from None
+    try:
+        with work as folder:
+            yield Path(folder)
+    finally:
+        if not any(out.iterdir()):
+            out.rmdir()
 
 
 def _write(folder: Path, raw: Mapping[str, torch.Tensor]) -> None:
@@ -291,17 +330,3 @@ def _write(folder: Path, raw: Mapping[str, torch.Tensor]) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         options = {"quality": 95} if record.suffix == ".jpg" else {}
         Image.fromarray(images.to_pixels(image, record)).save(place, **options)
-
-
-def _warnings(reading: Reading, seen, depths, holes, counted) -> Iterable[str]:
-    """What a whole set may have wrong, though each file is right."""
-    if depths and not 1.0 <= np.median(depths) <= 8.0:
-        yield f"the median depth is {np.median(depths):.2f} m: if that is wrong, give --depth-scale"
-    if holes and np.mean(holes) > 0.2:
-        yield f"{100 * np.mean(holes):.0f} % of all depths are holes"
-    if absent := [reading.classes[k] for k in range(1, len(seen)) if not seen[k]]:
-        yield f"no pixel of {', '.join(absent)}"
-    if seen.sum() and seen[0] > seen.sum() / 2:
-        yield f"{100 * seen[0] / seen.sum():.0f} % of the pixels are Unknown"
-    if "test" not in counted:
-        yield "no scene has all three modalities, or too few do, so there is no test: the unseen pair is not measured"

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..hardware.files import brief, written_whole
-from ..modalities import Modality
+from ..modalities import Modality, named
 from . import shards
 from .domains import RECORDS
 from .images import decode, image_bytes
 from .sets import SPLITS
 from .sources import Files, as_indexed, check_rooms, file_name, require
+from .survey import Survey
 
 
 def pack(
@@ -48,6 +49,8 @@ def pack(
         merged = {**indices[0], "rooms": rooms, "modalities": held, "split": split or zip_path.stem}
         if len({index["size"] for index in indices}) > 1:
             raise ValueError(f"{zip_path}: {', '.join(map(str, parts))} hold images of different sizes")
+        if any(index.get("classes", {}) != indices[0].get("classes", {}) for index in indices):
+            raise ValueError(f"{zip_path}: {', '.join(map(str, parts))} have different classes")
         check_rooms(merged, str(zip_path))
         stream = stack.enter_context(written_whole(zip_path))
         archive = stack.enter_context(zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED))
@@ -58,29 +61,33 @@ def pack(
     return zip_path
 
 
-def check(source: str | Path) -> list[str]:
+def check(source: str | Path, looks: list[str] | None = None) -> list[str]:
     """Read every file of a data set (a directory, a zip, a shards' index, or a directory of zips and indices); one
-    sentence for each problem."""
+    sentence for each problem. What is only worth a look is added to `looks`."""
+    looks = [] if looks is None else looks
     source = Path(source)
     if source.is_dir() and not (source / "index.json").exists():
         indices = [source / f"{split}.json" for split in SPLITS if (source / f"{split}.json").exists()]
         if parts := sorted(source.glob("*.zip")) + indices:
-            return [problem for path in parts for problem in check(path)] + _shared(parts)
+            return [problem for path in parts for problem in check(path, looks)] + _shared(parts)
     if source.suffix == ".json" and source.is_file():
         return shards.check(source)
     problems = []
     try:
         with Files(source) as files:
             index = files.index()
-            records = as_indexed(_records(files.where("index.json"), index["modalities"]), index)
+            records = as_indexed(named(*_records(files.where("index.json"), index["modalities"])), index)
+            survey = Survey(records)
             for entry in index["rooms"]:
-                for record in records:
+                for record in records.values():
                     name = file_name(entry, record)
                     try:
                         data = files.read(name, image_bytes(index["size"]))
-                        decode(data, files.where(name), record, index["size"])
+                        survey.add(record.name, decode(data, files.where(name), record, index["size"]))
                     except (ValueError, FileNotFoundError) as error:
                         problems.append(str(error))
+            problems += [f"{source} cannot be used: {problem}" for problem in survey.problems()]
+            looks += [f"{source}: {warning}" for warning in survey.warnings()]
     except (ValueError, FileNotFoundError) as error:
         problems.append(str(error))
     return problems

@@ -1,13 +1,14 @@
 """Images of one's own, as cameras and tools write them: found, and read as raw images of a modality."""
 
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from ..hardware.files import FILE_BYTES, read_file
+from ..hardware.files import FILE_BYTES, brief, read_file
 from ..modalities import GREY_16, Modality
 from .images import from_pixels, in_srgb, opened_image, read_pixels
 
@@ -39,8 +40,9 @@ def photo(file: str | Path) -> torch.Tensor:
 
     Of several pictures in a file, the first. `ValueError` where it cannot be read.
     """
+    stored = content(file)
     try:
-        with opened_image(io.BytesIO(read_file(file, FILE_BYTES))) as image:
+        with opened_image(io.BytesIO(stored)) as image:
             image = ImageOps.exif_transpose(image)
             if "transparency" in image.info or "A" in image.getbands():
                 above = image.convert("RGBA")
@@ -68,25 +70,47 @@ def read_raw(file: str | Path, record: Modality) -> torch.Tensor:
     if record.photographic:
         return photo(file)
     if Path(file).suffix.lower() == ".npy":
-        numbers = array(file)
-        if record.pixels is GREY_16:
-            numbers = np.where(np.isfinite(numbers), numbers, 0).astype(np.float32)
-            raw = torch.from_numpy(numbers)[None]
-        else:
-            raw = from_pixels(numbers.astype(np.uint8), record)
+        numbers, metres = array(file), record.pixels is GREY_16
+        numbers = np.where(np.isfinite(numbers), numbers, 0) if metres else whole(numbers, file)
+        if numbers.min() < 0 or numbers.max() > (65.535 if metres else 255):
+            expected = "metres, 0 to 65.5" if metres else "class ids, 0 to 255"
+            raise ValueError(f"{file} holds {numbers.min():g} to {numbers.max():g}, expected {expected}")
+        raw = (
+            torch.from_numpy(numbers.astype(np.float32))[None]
+            if metres
+            else from_pixels(numbers.astype(np.uint8), record)
+        )
     else:
-        raw = from_pixels(read_pixels(read_file(file, FILE_BYTES), str(file), record), record)
-    if problem := record.problem(raw):
+        raw = from_pixels(read_pixels(content(file), str(file), record), record)
+    if problem := record.problem(raw) or record.set_problem(raw):
         raise ValueError(f"{file} cannot be used: {problem}")
     return raw
 
 
-def array(file: str | Path) -> np.ndarray:
+def content(file: str | Path) -> bytes:
+    """The bytes of a file; `ValueError` says why there are none."""
     try:
-        numbers = np.load(io.BytesIO(read_file(file, FILE_BYTES)), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{file} is no array of NumPy ({error}): save it by numpy.save") from None
-    numbers = numbers.squeeze()
-    if numbers.ndim != 2 or numbers.dtype.kind not in "uif":
+        return read_file(file, FILE_BYTES)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{file} cannot be read ({getattr(error, 'strerror', None) or error})") from None
+
+
+def array(file: str | Path) -> np.ndarray:
+    """The numbers (H, W) of a file of NumPy."""
+    stored = content(file)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            numbers = np.load(io.BytesIO(stored), allow_pickle=False)
+        numbers = numbers.squeeze() if numbers.ndim > 2 else numbers
+    except Exception as error:  # NumPy parses a header, and raises as many kinds as Python does
+        raise ValueError(f"{file} is no array of NumPy ({brief(error)}): save it by numpy.save") from None
+    if numbers.ndim != 2 or numbers.dtype.kind not in "buif" or not numbers.size:
         raise ValueError(f"{file} holds {numbers.dtype} of shape {numbers.shape}, expected numbers (H, W)")
     return numbers
+
+
+def whole(numbers: np.ndarray, file: str | Path) -> np.ndarray:
+    """Class ids as int64; `ValueError` where they are no whole numbers."""
+    if numbers.dtype.kind == "f" and not (np.isfinite(numbers).all() and (numbers == np.round(numbers)).all()):
+        raise ValueError(f"{file} holds numbers that are not whole, expected class ids")
+    return numbers.astype(np.int64)

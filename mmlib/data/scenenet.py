@@ -33,6 +33,7 @@ from .images import from_pixels, image_bytes, read_pixels
 from .scenenet_index import Index, Trajectory, open_index
 from .sets import DepthPairs, Rooms, SegmentationPairs, Triplets
 from .sources import Files, Streamed, size_problem, spread
+from .survey import Survey
 
 INSTANCES = dataclasses.replace(SEGMENTATION, folder="instance", pixels=GREY_16)
 """How SceneNet stores segmentation: instance ids, which a trajectory's table turns into classes."""
@@ -153,8 +154,7 @@ def check(rooms: Rooms, most: int | None = 100) -> list[str]:
 
     Values are judged over all views that could be read, since a camera close to a wall sees no far depth.
     """
-    problems, shapes = [], {}
-    values = {name: [] for name in rooms.modalities}
+    problems, shapes, survey = [], {}, Survey(rooms.records)
     for position in spread(len(rooms), most):
         for name in rooms.modalities:
             try:
@@ -163,8 +163,7 @@ def check(rooms: Rooms, most: int | None = 100) -> list[str]:
                 problems.append(str(error))
                 continue
             shapes[rooms.source.file(position, name)] = tuple(raw.shape[1:])
-            values[name].append(raw[:, ::8, ::8].flatten())
+            survey.add(name, raw)
     usual = Counter(shapes.values()).most_common(1)
     problems += [text for file, shape in shapes.items() if (text := size_problem(file, shape, usual[0][0]))]
-    judged = {name: rooms.records[name].problem(torch.cat(raw)) for name, raw in values.items() if raw}
-    return problems + [f"{rooms.split} cannot be used: {problem}" for problem in judged.values() if problem]
+    return problems + [f"{rooms.split} cannot be used: {problem}" for problem in survey.problems()]

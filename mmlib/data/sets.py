@@ -15,7 +15,7 @@ from typing import ClassVar, Self
 import torch
 
 from ..modalities import ALBEDO, DEPTH, NORMALS, RGB, SEGMENTATION, Modality, modality, named
-from .sources import Memory, Source, load
+from .sources import Files, Memory, Source, load
 
 
 class _Names:
@@ -84,8 +84,11 @@ class Rooms:
 
     def uncropped(self, indices: Sequence[int] | torch.Tensor) -> dict[str, torch.Tensor]:
         """The raw images of some views, (N, C, H, W) with the shorter side of `size` pixels: augmentation cuts its
-        windows from them."""
-        return self.source.uncropped(torch.as_tensor(indices))
+        windows from them. `ValueError` where there is no such view."""
+        indices = torch.as_tensor(indices)
+        if not len(indices) or indices.max() >= len(self) or indices.min() < -len(self):
+            raise ValueError(f"{self.split} has views 0 to {len(self) - 1}: give some of them, not {indices.tolist()}")
+        return self.source.uncropped(indices)
 
     def batch(self, indices: Sequence[int] | torch.Tensor) -> dict[str, torch.Tensor]:
         """The central size × size windows of `uncropped`, in the dtypes of `mmlib.modalities` (segmentation int64)."""
@@ -137,7 +140,7 @@ def _misfit(raw: torch.Tensor, record: Modality | None) -> str | None:
         return f"its shape is {tuple(raw.shape)}, expected (N, {channels}, H, W)"
     if raw.is_floating_point() != record.raw_dtype.is_floating_point:
         return f"it holds {str(raw.dtype)[6:]}, expected {str(record.raw_dtype)[6:]}"
-    return next(filter(None, map(record.problem, raw)), None)
+    return next(filter(None, map(record.problem, raw)), None) or record.set_problem(raw[..., ::8, ::8])
 
 
 def ranges(rooms: Iterable[int]) -> list[list[int]]:
@@ -194,6 +197,17 @@ class Triplets(Rooms):
     """All three modalities of each room, for evaluation only: the validation and test splits."""
 
     records = named(RGB, DEPTH, SEGMENTATION)
+
+
+class Held(Triplets):
+    """Those of the three modalities that a directory or a zip holds, for evaluation only."""
+
+    def __init__(self, source: Source | str | Path, size: int | None = None):
+        if not isinstance(source, Source):
+            with Files(source) as files:
+                held = files.index()["modalities"]
+            self.records = {name: record for name, record in self.records.items() if name in held} or self.records
+        super().__init__(source, size)
 
 
 class Surfaces(Rooms):

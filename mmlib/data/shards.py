@@ -11,11 +11,11 @@ of instances, and for rooms resized in memory, a PNG is made. What is read back 
 bit, and has its hash. The index:
 
     {"format": "mmlib-shards-1", "split": "d1", "modalities": ["rgb", "segmentation"], "size": 256, "samples": 25000,
-     "sha256": "the set's", "class_counts": [...], "shards": [
+     "sha256": "the set's", "class_counts": [...], "classes": {}, "shards": [
        {"bytes": 268000256, "sha256": "the file's", "views": [[1000000000000, 512, 21034, 22528, 1421], ...]}, ...]}
 
-A shard's number is its position in the list. A view is its scene's number, then offset and bytes of each modality's
-file.
+`classes` are those of a segmentation of your own, as in the index of a data set. A shard's number is its position in
+the list. A view is its scene's number, then offset and bytes of each modality's file.
 """
 
 import functools
@@ -34,10 +34,10 @@ from msgspec import Meta, Struct
 from PIL import Image
 
 from ..hardware.files import JSON_BYTES, SIDE, read_file, written_whole
-from ..modalities import Modality
+from ..modalities import Modality, own_classes
 from .images import from_pixels, to_pixels
 from .sets import SPLITS, Rooms
-from .sources import Streamed, index_object
+from .sources import OwnClasses, Streamed, as_indexed, index_object
 
 FORMAT = "mmlib-shards-1"
 SHARD_BYTES = 256 * 2**20
@@ -65,6 +65,7 @@ class Index(Struct):
     sha256: str
     shards: Annotated[list[Shard], Meta(min_length=1)]
     class_counts: list[Count] | None = None
+    classes: OwnClasses = {}
 
 
 # ── Reading ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -84,6 +85,7 @@ class Shards(Streamed):
             if problem := _problem(_shard(self.path, number), shard):
                 raise problem
         held = {key: index.get(key) for key in ("split", "samples", "class_counts")} | {"rooms": rows}
+        held["classes"] = index.get("classes", {})
         self.listed = tuple(index["modalities"])
         super().__init__(held, rows[:, 2].tolist(), {}, index["split"], index["sha256"], index["size"])
 
@@ -93,7 +95,7 @@ class Shards(Streamed):
         if tuple(records) != self.listed:
             listed, asked = ", ".join(self.listed), ", ".join(records)
             raise ValueError(f"{self.path} holds {listed}; {asked} and nothing else were asked for")
-        return self._changed(records=dict(records))
+        return self._changed(records=as_indexed(records, self.index))
 
     def file(self, position: int, name: str) -> str:
         shard, number, room = self.index["rooms"][position, :3].tolist()
@@ -213,10 +215,13 @@ def write(rooms: Rooms, folder: str | Path, split: str | None = None, shard_byte
         raise TypeError(f"shards of {split} are made of {SPLITS[split].__name__}, not of {type(rooms).__name__}")
     path, modalities = Path(folder) / f"{split}.json", list(rooms.modalities)
     what = {"format": FORMAT, "split": split, "modalities": modalities, "size": rooms.size}
-    what |= {"samples": len(rooms), "sha256": rooms.sha256}
+    what |= {"samples": len(rooms), "sha256": rooms.sha256, "classes": own_classes(rooms.records.values())}
     if path.exists():
         index, rows = _open_index(path, whole=False)
-        if any(index[key] != value for key, value in what.items()) or rooms.rooms[: len(rows)] != rows[:, 2].tolist():
+        if (
+            any(index.get(key, {}) != value for key, value in what.items())
+            or rooms.rooms[: len(rows)] != rows[:, 2].tolist()
+        ):
             raise ValueError(f"{path} lists shards of another set: name another folder, or remove them")
     else:
         counts = rooms.class_counts().tolist() if "segmentation" in modalities else None

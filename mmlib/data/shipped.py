@@ -25,9 +25,9 @@ def shipped(split: str, size: int | None = None) -> Rooms:
     return open_split(SHIPPED, split, size)
 
 
-def open_split(data: str | Path, split: str, size: int | None = None) -> Rooms:
-    """A split, in its type, of a directory that holds `<split>.zip` or its shards' index `<split>.json`, which
-    `mmlib.data.shards` reads, or of one zip, index or rendered directory.
+def open_split(data: str | Path, split: str, size: int | None = None, kind: type[Rooms] | None = None) -> Rooms:
+    """A split, in its type or as another `kind`, of a directory that holds `<split>.zip` or its shards' index
+    `<split>.json`, which `mmlib.data.shards` reads, or of one zip, index or rendered directory.
 
     One rendered directory that names no split serves both training splits without a leak: D1 is the first half of its
     rooms, D2 the second; for validation and test it is used whole.
@@ -36,17 +36,17 @@ def open_split(data: str | Path, split: str, size: int | None = None) -> Rooms:
         raise FileNotFoundError(WITHOUT_REPOSITORY)
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}: known are {', '.join(SPLITS)}")
-    data = Path(data)
+    data, kind = Path(data), kind or SPLITS[split]
     if data.is_dir() and not (data / "index.json").exists():
         if (data / f"{split}.zip").exists():
-            return SPLITS[split](data / f"{split}.zip", size)
+            return kind(data / f"{split}.zip", size)
         if not (data / f"{split}.json").exists():
             names = f"index.json, {split}.zip nor {split}.json"
-            raise FileNotFoundError(f"{data} holds neither {names}: render or download the data set")
+            raise FileNotFoundError(f"{data} holds neither {names}: import, render or download a data set")
         data = data / f"{split}.json"
     if data.suffix == ".json" and data.is_file():
-        return SPLITS[split](Shards(data), size)
-    rooms = SPLITS[split](data, size)
+        return kind(Shards(data), size)
+    rooms = kind(data, size)
     if "split" in rooms.index or split not in ("d1", "d2"):
         return rooms
     half = len(rooms) // 2

@@ -26,8 +26,8 @@ from typing import Annotated, Self
 import torch
 from msgspec import Meta, Struct
 
-from ..hardware.files import JSON_BYTES, PIXELS, SIDE, brief, fitted, json_object, read_file
-from ..modalities import KNOWN, Modality, classified, named
+from ..hardware.files import JSON_BYTES, NAME, PIXELS, SIDE, brief, fitted, json_object, read_file
+from ..modalities import KNOWN, Modality, classified
 from .images import decode, from_pixels, image_bytes, read_pixels, resize
 
 FORMAT = "mmlib-rooms-1"
@@ -156,6 +156,15 @@ def require(where: str | Path, held: Iterable[str], names: Iterable[str]) -> Non
         raise ValueError(f"{where} holds {brief(', '.join(held))}; {', '.join(absent)} was asked for")
 
 
+def require_classes(where: str | Path, records: Mapping[str, Modality], known: Mapping[str, Modality]) -> None:
+    """`ValueError` where a segmentation has other classes than the one of its name among the `known`."""
+    for name in records.keys() & known.keys():
+        if (classes := records[name].classes) != (others := known[name].classes):
+            lists = (brief(", ".join(labels), 100) for labels in (classes, others))
+            raise ValueError(f"{where} has other classes of {name} than the network ({' - '.join(lists)}): import the "
+                             "images with the network's classes, or train a new network")  # fmt: skip
+
+
 def size_problem(file: str, shape: tuple[int, int], expected: tuple[int, int]) -> str | None:
     """What is wrong with an image of another size than those beside it."""
     (height, width), (high, wide) = shape, expected
@@ -180,7 +189,7 @@ def load(path: str | Path, records: Mapping[str, Modality]) -> Memory:
     with Files(path) as files:
         index = files.index()
         require(files.source, index["modalities"], records)
-        records = named(*as_indexed(records.values(), index))
+        records = as_indexed(records, index)
         digest = hashlib.sha256(b"" if files.archive else files.read("index.json", JSON_BYTES))
         images = {name: [] for name in records}
         for entry in index["rooms"]:
@@ -194,13 +203,16 @@ def load(path: str | Path, records: Mapping[str, Modality]) -> Memory:
             with open(path, "rb") as archive:
                 digest = hashlib.file_digest(archive, "sha256")
     images = {name: torch.stack(raw) for name, raw in images.items()}
+    for name, record in records.items():
+        if problem := record.set_problem(images[name][..., ::8, ::8]):
+            raise ValueError(f"{path} cannot be used: {problem}")
     return Memory(images, records, index, index.get("split", Path(path).stem), digest.hexdigest(), path)
 
 
-def as_indexed(records: Iterable[Modality], index: dict) -> list[Modality]:
+def as_indexed(records: Mapping[str, Modality], index: dict) -> dict[str, Modality]:
     """The records, a segmentation with the classes of its own that the index lists."""
     own = index.get("classes", {})
-    return [classified(r.name, tuple(own[r.name])) if r.name in own else r for r in records]
+    return {name: classified(name, tuple(own[name])) if name in own else record for name, record in records.items()}
 
 
 class Room(Struct):
@@ -211,6 +223,10 @@ class Room(Struct):
     frame: int | str = 0
 
 
+OwnClasses = dict[str, Annotated[list[str], Meta(min_length=2, max_length=256)]]
+"""The classes of segmentations that are not into the library's, Unknown first."""
+
+
 class Index(Struct):
     """What reading a data set needs of its `index.json`; it may hold more."""
 
@@ -218,7 +234,7 @@ class Index(Struct):
     modalities: Annotated[list[str], Meta(min_length=1)]
     rooms: Annotated[list[Room], Meta(min_length=1)]
     split: str = ""
-    classes: dict[str, Annotated[list[str], Meta(min_length=2, max_length=256)]] = {}
+    classes: OwnClasses = {}
 
 
 class Files:
@@ -250,7 +266,8 @@ class Files:
         try:
             return self._unzip(name, limit) if self.archive else read_file(self.source / name, limit)
         except (KeyError, FileNotFoundError):
-            raise FileNotFoundError(f"{self.where(name)} is missing: render or download the data set again") from None
+            again = "get the data set again, or let `python -m mmlib import` make one of your files"
+            raise FileNotFoundError(f"{self.where(name)} is missing: {again}") from None
         except Exception as error:  # as above
             problem = f"cannot be read ({brief(error)}): download the data set again"
             raise ValueError(f"{self.where(name)} {problem}") from None
@@ -273,8 +290,6 @@ class Files:
             raise ValueError(f"{where} lists modalities {brief(index['modalities'])}: list their names")
         if not _is_name(index.get("split", "")):
             raise ValueError(f"{where} has a split {brief(index['split'])}, which is no name: give it one")
-        if unknown := [name for name in index.get("classes", {}) if not (name in KNOWN and KNOWN[name].classes)]:
-            raise ValueError(f"{where} lists classes of {brief(unknown)}, which is no segmentation: leave them out")
         for entry in index["rooms"]:
             entry["path"] = entry["path"].replace("\\", "/")  # as somebody writes it by hand on Windows
         check_rooms(index, where)
@@ -296,7 +311,19 @@ def index_object(content: bytes, where: str | Path, form: str, kind: type, made:
         fitted(index, kind)
     except ValueError as error:
         raise ValueError(f"{where} is no index ({error}): {advice}") from None
+    for name, classes in index.get("classes", {}).items():
+        check_classes(where, name, classes)
     return index
+
+
+def check_classes(where: str | Path, name: str, classes: Sequence[str]) -> None:
+    """`ValueError` where `name` is no segmentation of the library's, or a class has no name of its own."""
+    if not (name in KNOWN and KNOWN[name].classes):
+        raise ValueError(f"{where} lists classes of {brief(name)}, which is no segmentation: leave them out")
+    if len(set(classes)) < len(classes) or not all(label.isprintable() and 0 < len(label) <= NAME for label in classes):
+        raise ValueError(
+            f"{where} lists the classes {brief(classes)}: give each a name of its own, of at most {NAME} letters"
+        )
 
 
 @functools.lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ..data.images import resize, to_pixels
 from ..data.photos import read_raw
-from ..hardware.files import written_whole
+from ..hardware.files import SIDE, written_whole
 from ..modalities import GREY_8, GREY_16, Modality
 from ..networks import Translator
 
@@ -22,13 +22,17 @@ def translate_raw(
     """A raw image (C, H, W) of `source` and its translations, all raw, with a shorter side of `size` pixels.
 
     The image is padded to the network's stride with its last pixels, and the answers are cut back. `ValueError` for a
-    modality that the network does not know.
+    modality that the network does not know, and for an image that is too long.
     """
     for name in (source, *targets):
         model.check(name)
     record, (height, width) = model.records[source], raw.shape[1:]
     share = size / min(height, width)
     height, width = max(size, round(share * height)), max(size, round(share * width))
+    if max(height, width) > SIDE:
+        raise ValueError(
+            f"it would be {width}×{height}, and no side may have more than {SIDE} pixels: cut it to a part"
+        )
     raw = resize({source: raw[None]}, model.records, height, width)[source]
     device = next(model.parameters()).device
     beyond = (0, -width % model.stride, 0, -height % model.stride)
@@ -42,7 +46,10 @@ def translate_file(
 ) -> dict[str, torch.Tensor]:
     """Translate one file, and write each answer beside `stem`: `_depth.png` in millimetres, `_segmentation.png` with
     class ids, `_rgb.png`, and a picture in colours of what the eye cannot read. Returns what `translate_raw` does."""
-    made = translate_raw(model, read_raw(file, model.records[source]), source, targets, size)
+    try:
+        made = translate_raw(model, read_raw(file, model.records[source]), source, targets, size)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}" if str(file) not in str(error) else str(error)) from None
     for name in targets:
         if name != source:
             for suffix, picture in _pictures(made[name], model.records[name]).items():

@@ -128,13 +128,15 @@ def translations(
     truth: bool = True,
     trained: Callable[[str, str], bool] = seen,
 ) -> Picture:
-    """What a model makes of a raw batch, one row per image: each source, its translations, and last the true targets.
+    """What a model makes of a raw batch, one row per image: each source, its translations, and last the true targets,
+    as far as the batch holds them.
 
     The title of a translation says whether training had pairs of source and target, as `trained` tells; unseen
     translations are framed in orange.
     """
     columns = [column for source in sources for column in _translate(model, batch, source, targets, trained)]
-    columns += [(f"truth:\n{label(target)}", target, batch[target], False) for target in targets if truth]
+    known = [target for target in targets if truth and target in batch]
+    columns += [(f"truth:\n{label(target)}", target, batch[target], False) for target in known]
     return _columns(columns, batch, model.records)
 
 
@@ -164,11 +166,13 @@ def raw_images(batch: dict[str, torch.Tensor], records: Mapping[str, Modality] =
 
 
 def all_translations(model, batch: dict[str, torch.Tensor], trained: Callable[[str, str], bool] = seen) -> Picture:
-    """The first room of a raw batch in all translations: one row per source, one column per target.
+    """The first room of a raw batch in all translations: one row per source that it holds, one column per target.
 
     `trained(source, target)` tells whether training had such pairs; the default is zero-pair training.
     """
-    rows = [_translate(model, batch, source, model.modalities, trained) for source in model.modalities]
+    rows = [
+        _translate(model, batch, source, model.modalities, trained) for source in model.modalities if source in batch
+    ]
     rows = [[(title, name, raw[0], zero_pair) for title, name, raw, zero_pair in row] for row in rows]
     return _grid(rows, _farthest(batch["depth"][:1]) if "depth" in batch else 1.0, model.records)
 
