@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch.overrides import TorchFunctionMode
 
-from .data.sources import check_classes, require_classes
+from .data.indices import check_classes, require_classes
 from .hardware.files import (
     DIMENSIONS,
     FILE_BYTES,

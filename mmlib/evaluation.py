@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from .data.indices import require_classes
 from .data.sets import Rooms
-from .data.sources import require, require_classes
+from .data.sources import require
 from .metrics import iou
 
 

@@ -17,9 +17,9 @@ from PIL import Image
 from ..hardware.files import write_json
 from ..modalities import CLASSES, MODALITIES, SEGMENTATION, classified, own_classes
 from . import images, photos
+from .indices import FORMAT, check_classes
 from .packing import pack
 from .sets import SPLITS
-from .sources import FORMAT, check_classes
 from .survey import Survey
 
 NYU40 = (

@@ -12,8 +12,9 @@ from ..modalities import Modality, named
 from . import shards
 from .domains import RECORDS
 from .images import decode, image_bytes
+from .indices import as_indexed, check_rooms
 from .sets import SPLITS
-from .sources import Files, as_indexed, check_rooms, file_name, require
+from .sources import Files, file_name, require
 from .survey import Survey
 
 

@@ -36,8 +36,9 @@ from PIL import Image
 from ..hardware.files import JSON_BYTES, SIDE, read_file, written_whole
 from ..modalities import Modality, own_classes
 from .images import from_pixels, to_pixels
+from .indices import OwnClasses, as_indexed, index_object
 from .sets import SPLITS, Rooms
-from .sources import OwnClasses, Streamed, as_indexed, index_object
+from .sources import Streamed
 
 FORMAT = "mmlib-shards-1"
 SHARD_BYTES = 256 * 2**20

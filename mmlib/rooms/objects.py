@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 
 from mmlib.data.domains import COLOURS, domain
+from mmlib.data.indices import FORMAT
 from mmlib.data.packing import pack
 from mmlib.data.shipped import SHIPPED
-from mmlib.data.sources import FORMAT
 from mmlib.hardware.files import write, written_whole
 from mmlib.rooms import furnish, view
 from mmlib.rooms.geometry import MATTE

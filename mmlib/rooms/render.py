@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from mmlib.data.sources import FORMAT
+from mmlib.data.indices import FORMAT
 from mmlib.hardware.files import write
 from mmlib.modalities import KNOWN, MODALITIES, modality
 from mmlib.rooms import furniture, view
