@@ -133,7 +133,7 @@ def test_webdataset_reads_them(written):
         assert {name for name in sample if "." in name} == {"photo.jpg", "depth.png", "semantic_class.png"}
         for record in map(modality, rooms.modalities):
             pixels = images.read_pixels(sample[f"{record.folder}{record.suffix}"], sample["__key__"], record)
-            assert torch.equal(images.from_pixels(pixels, record), rooms.source.read(position, record.name))
+            assert torch.equal(images.from_pixels(pixels, record), rooms.source.stored(position, record.name)[0])
 
 
 # ── Types ──

@@ -158,7 +158,7 @@ def check(rooms: Rooms, most: int | None = 100) -> list[str]:
     for position in spread(len(rooms), most):
         for name in rooms.modalities:
             try:
-                raw = rooms.source.read(position, name)
+                raw, _ = rooms.source.stored(position, name)
             except (ValueError, FileNotFoundError) as error:
                 problems.append(str(error))
                 continue

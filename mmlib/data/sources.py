@@ -105,33 +105,22 @@ class Memory(Source):
 class Streamed(Source):
     """Image files that are read when a batch asks for them: what all large sets have in common, wherever they lie.
 
-    The entries of `index` (any sequence that can be sliced) say where a subclass finds a view's files. No image is
-    opened here; a batch raises `FileNotFoundError` or `ValueError` with the file's name. Photos may have any shape. An
+    The entries of `index` (any sequence that can be sliced) say where a subclass finds a view's files. It has
+    `content(position, name)`: the bytes of one, and `file(position, name)`: what errors call it. No image is opened
+    here; a batch raises `FileNotFoundError` or `ValueError` with the file's name. Photos may have any shape. An
     image is resized until its shorter side has `size` pixels, and a square is cut out of it: the central one by
     `Rooms.batch`, so for evaluation; one anywhere along the photo by `batches.augment`.
     """
-
-    def file(self, position: int, name: str) -> str:
-        """What errors call one image file of a view."""
-        raise NotImplementedError
-
-    def content(self, position: int, name: str) -> bytes:
-        """The bytes of one image file of a view."""
-        raise NotImplementedError
 
     def stored(self, position: int, name: str) -> tuple[torch.Tensor, bytes | None]:
         content, record = self.content(position, name), self.records[name]
         return from_pixels(read_pixels(content, self.file(position, name), record), record), content
 
-    def read(self, position: int, name: str) -> torch.Tensor:
-        """One image of a view, raw (C, H, W) as it is stored."""
-        return self.stored(position, name)[0]
-
     def uncropped(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
         images, shape = {name: [] for name in self.records}, None
         for position in indices.tolist():
             for name in self.records:
-                raw = self.read(position, name)
+                raw, _ = self.stored(position, name)
                 shape = shape or tuple(raw.shape[1:])
                 if problem := size_problem(self.file(position, name), tuple(raw.shape[1:]), shape):
                     raise ValueError(problem)
@@ -141,8 +130,7 @@ class Streamed(Source):
         return {name: raw.to(self.records[name].raw_dtype) for name, raw in images.items()}
 
     def class_counts(self, name: str) -> torch.Tensor:
-        """Pixels of each class, int64 (K,), in at most 500 views at even distances in the list."""
-        found = (self.read(position, name).flatten().long() for position in spread(len(self.rooms), 500))
+        found = (self.stored(position, name)[0].flatten().long() for position in spread(len(self.rooms), 500))
         return sum(torch.bincount(classes, minlength=len(self.records[name].classes)) for classes in found)
 
 

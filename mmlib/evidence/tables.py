@@ -7,6 +7,7 @@ from statistics import mean, stdev
 from ..data.shipped import read
 from ..evaluation import seen
 from ..hardware.files import markdown
+from ..modalities import modality
 from .experiments import stored
 from .grids import DEPTH_MEASURES, GRIDS, GROUPS, SEGMENTATION_MEASURES, SHARE, Row
 from .measure import PICTURED
@@ -128,7 +129,8 @@ def grid_table(name: str, preset: str = "ablation", seeds: int = 3, only: Collec
             continue
         cells = [row.title, str(found[0][2]), *(written(measure, one) for measure, one in zip(columns, found))]
         if any(other.paper for other in grid):
-            cells.append(_papers(columns[0], row))
+            factor, digits = (1, 1) if columns[0] == "miou" else (100, 0)
+            cells.append(f"{factor * row.paper[0]:.{digits}f} %" if row.paper else MISSING)
         if gaps:
             gap = None if row.role in ("baseline", "reference") else gap_closed(row, grid, columns[0], preset, seeds)
             cells.append(MISSING if gap is None else f"{100 * gap:.0f} %")
@@ -163,21 +165,18 @@ def fusion_lines(row: Row, preset: str = "ablation", seeds: int = 3) -> dict[str
     """
     found = [result["fused"][row.translation] for result in load(preset, row.run, seeds)]
     lines = {}
-    for lender in found[0] if found else ():
+    for lender, (one, *_) in found[0].items() if found else ():
+        shares = [measure for measure in (*SEGMENTATION_MEASURES, *DEPTH_MEASURES) if measure in one]
         lines[f"indices of {lender.replace('rgb', 'RGB')}"] = [
             {
                 "alpha": points[0]["alpha"],
                 "seeds": len(points),
-                **{measure: mean(point[measure] for point in points) for measure in _shares(points[0])},
-                "spread": {measure: _summary([p[measure] for p in points])[1] for measure in _shares(points[0])},
+                **{measure: mean(point[measure] for point in points) for measure in shares},
+                "spread": {measure: _summary([p[measure] for p in points])[1] for measure in shares},
             }
             for points in zip(*(one[lender] for one in found), strict=True)
         ]
     return lines
-
-
-def _shares(point: dict) -> list[str]:
-    return [measure for measure in (*SEGMENTATION_MEASURES, *DEPTH_MEASURES) if measure in point]
 
 
 def fusion_table(preset: str = "ablation", seeds: int = 3) -> str:
@@ -266,16 +265,12 @@ def choice_table(name: str = "ideas", preset: str = "ablation", seeds: int = 3) 
     return markdown(["on validation", *CHOICES[name]], rows)
 
 
-FIVES_MEASURE = {"rgb": "psnr", "depth": "delta1", "segmentation": "miou", "normals": "mean", "albedo": "psnr"}
-"""The measure by which a target is judged in the matrix of five modalities."""
-
-
 def five(source: str, target: str, preset: str = "ablation", seeds: int = 3) -> dict[str, tuple | None]:
     """One translation of the matrix: mean, deviation and seeds trained `jointly`, `plugged` in, and `alone`."""
     runs = {"jointly": "five_jointly", "plugged": "albedo_plugged", "alone": f"alone_{source}_to_{target}"}
     row = Row("", "", f"{source}_to_{target}")
     return {
-        way: value(dataclasses.replace(row, run=run), FIVES_MEASURE[target], preset, seeds)
+        way: value(dataclasses.replace(row, run=run), modality(target).metric().headline, preset, seeds)
         for way, run in runs.items()
         if source != target or way != "alone"
     }
@@ -286,14 +281,13 @@ def five_table(preset: str = "ablation", seeds: int = 3) -> str:
 
     A cell says: trained jointly / plugged in / alone, on true pairs.
     """
-    head = [f"→ {target} ({TITLES[FIVES_MEASURE[target]]})" for target in FIVE]
+    measures = {target: modality(target).metric().headline for target in FIVE}
+    head = [f"→ {target} ({TITLES[measure]})" for target, measure in measures.items()]
     rows = []
     for source in FIVE:
         cells = [source]
-        for target in FIVE:
-            cell = " / ".join(
-                written(FIVES_MEASURE[target], one) for one in five(source, target, preset, seeds).values()
-            )
+        for target, measure in measures.items():
+            cell = " / ".join(written(measure, one) for one in five(source, target, preset, seeds).values())
             cells.append(cell if seen(source, target) else f"**{cell}**")
         rows.append(cells)
     return markdown(["jointly / plugged in / alone", *head], rows).replace("rgb", "RGB")
@@ -331,9 +325,3 @@ def written(measure: str, one: tuple[float, float, int] | None) -> str:
     factor, digits, unit = WRITTEN.get(measure, (100, 1, " %"))
     around = f" ± {factor * spread:.{digits}f}" if count > 1 else ""
     return f"{factor * middle:.{digits}f}{around}{unit}"
-
-
-def _papers(measure: str, row: Row) -> str:
-    if not row.paper:
-        return MISSING
-    return f"{row.paper[0]:.1f} %" if measure == "miou" else f"{100 * row.paper[0]:.0f} %"
