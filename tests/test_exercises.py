@@ -101,6 +101,12 @@ def test_the_solution_passes_where_the_learner_would_write_it(chapter, name):
     assert outcome.passed, outcome
 
 
+@pytest.mark.parametrize(("chapter", "name"), STUBS, ids=[name for _, name in STUBS])
+def test_what_is_written_is_used_again(chapter, name):
+    later = "\n".join("".join(cell["source"]) for other in CHAPTERS if other >= chapter for cell in cells(other))
+    assert f'"{name}"' in later or f"'{name}'" in later
+
+
 @pytest.mark.parametrize(("name", "wrong", "hint"), MISTAKES)
 def test_a_mistake_meets_the_hint_meant_for_it(name, wrong, hint):
     outcome = check(named(name, wrong))
@@ -112,7 +118,7 @@ def test_an_answer_may_be_right_in_its_own_way(name, answer):
     assert check(named(name, answer)).passed, check(named(name, answer))
 
 
-@pytest.mark.parametrize("name", [name for name, checker in CHECKERS.items() if checker.right])
+@pytest.mark.parametrize("name", CHECKERS)
 def test_the_function_that_answers_are_compared_with_passes(name):
     assert check(named(name, CHECKERS[name].right)).passed
 

@@ -26,7 +26,7 @@ class Checker(NamedTuple):
     """An exercise: what examines an answer, the right function, and mistakes, each as (hint, wrong function, …)."""
 
     examine: Callable[["Answer"], str]  # returns a closing sentence
-    right: Callable | None
+    right: Callable
     mistakes: Sequence[tuple]
 
 
@@ -94,7 +94,7 @@ class Answer:
             raise Hint(self.possible[0][0] if self.possible else otherwise.format(found=found, right=right))
 
 
-def checker(right: Callable | None = None, mistakes: Sequence[tuple] = ()) -> Callable:
+def checker(right: Callable, mistakes: Sequence[tuple] = ()) -> Callable:
     """Register a checker under its own name, which is that of the learner's function."""
 
     def register(examine: Callable) -> Callable:

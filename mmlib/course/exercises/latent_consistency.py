@@ -106,7 +106,10 @@ def your_noise(answer) -> str:
             f"Asked for a standard deviation of 0.5, the noise has {spread:.2f}: is a variance involved? `sigma` is "
             "the factor itself, neither its square nor its root.",
         ),
-        (abs(spread - 0.5) < 0.02, f"Asked for a standard deviation of 0.5, the noise has {spread:.2f}."),
+        (
+            abs(spread - 0.5) < 0.02,
+            f"Asked for a standard deviation of 0.5, the noise has {spread:.2f}: multiply it by `sigma`.",
+        ),
         (
             0.03 < far < 0.06,
             f"{100 * far:.1f} % of the noise lies beyond two standard deviations; of a Gaussian it would be 4.6 %.",
