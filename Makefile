@@ -65,10 +65,11 @@ $(BROWSER): $(READY) tests/browser/requirements.txt
 notebooks: $(READY)  ## execute NOTEBOOKS=notebooks/*.ipynb in place, as they are committed
 	$(BIN)/python -m mmlib execute $(NOTEBOOKS)
 
-lint: $(READY)  ## check style, formatting, English, and that imports point down
+lint: $(READY)  ## check style, formatting, English, types, and that imports point down
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m mypy
 	$(BIN)/python tests/language.py
 
 gpu: OUT = runs/gpu

@@ -9,7 +9,7 @@ import json
 import warnings
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import torch
 from msgspec import Meta, Struct
@@ -22,8 +22,10 @@ from .modalities import KNOWN, Modality, classified
 from .networks import MixAndMatch
 from .recipes import Recipe, from_dict
 
+T = TypeVar("T")
 
-def save_checkpoint(path: str | Path, model: torch.nn.Module, record: dict, half: bool = False) -> None:
+
+def save_checkpoint(path: str | Path, model: torch.nn.Module, record: dict[str, Any], half: bool = False) -> None:
     """Write `path` (.safetensors) and the JSON record beside it.
 
     `half` stores floating-point weights as float16 (they are read back as float32). The record gains `weights_sha256`,
@@ -38,7 +40,7 @@ def save_checkpoint(path: str | Path, model: torch.nn.Module, record: dict, half
     write(Path(path).with_suffix(".json"), (json.dumps(record, indent=1) + "\n").encode())
 
 
-def read_record(path: str | Path) -> dict:
+def read_record(path: str | Path) -> dict[str, Any]:
     """The JSON record of a checkpoint (its `.safetensors` or `.json` path); `ValueError` if missing or damaged."""
     path = _named(path).with_suffix(".json")
     try:
@@ -51,7 +53,7 @@ def read_record(path: str | Path) -> dict:
         ) from error
 
 
-def verified_record(path: str | Path) -> dict:
+def verified_record(path: str | Path) -> dict[str, Any]:
     """The JSON record of a checkpoint whose weights are those that it was written with; else `ValueError`.
 
     That tells of accidents alone: whoever makes a file can make a record for it.
@@ -93,14 +95,15 @@ def load(path: str | Path, recipe: Recipe | None = None, records: Collection[Mod
     model = MixAndMatch.from_recipe(trained, records)
     model.load_state_dict(weights)
     model.recipe, model.record = trained, record
-    return model.eval().to(memory_format=torch.channels_last)  # on CPUs the faster layout
+    model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # on CPUs the faster layout
+    return model
 
 
 class _Undrawn(TorchFunctionMode):
     """Networks built in it keep the weights that they would draw as they are: on `meta` there is nothing to draw, and
     PyTorch imports for two seconds to find out."""
 
-    def __torch_function__(self, function, types, arguments=(), options=None):
+    def __torch_function__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
         options = options or {}
         if getattr(function, "__name__", "") == "normal_":
             return arguments[0] if arguments else options["tensor"]
@@ -177,7 +180,7 @@ def read_tensors(path: str | Path, expected: Expected | None = None) -> tuple[di
     return tensors, metadata
 
 
-def _read(path: str | Path, read: Callable):
+def _read(path: str | Path, read: Callable[[Any], T]) -> T:
     """What `read` makes of an open safetensors file, whose header fits into memory."""
     try:
         require_file(path, FILE_BYTES)
@@ -193,7 +196,7 @@ def _read(path: str | Path, read: Callable):
         ) from error
 
 
-def _layout(file) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dict[str, str]]:
+def _layout(file: Any) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dict[str, str]]:
     """Each tensor's type and shape, and the metadata, from the header alone."""
     parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
     return {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in parts.items()}, file.metadata() or {}
@@ -218,7 +221,7 @@ def _misfit(layout: dict[str, tuple[str, tuple[int, ...]]], expected: dict[str, 
     return None
 
 
-def save_state(path: str | Path, parts: dict[str, dict[str, torch.Tensor]], record: dict) -> None:
+def save_state(path: str | Path, parts: dict[str, dict[str, torch.Tensor]], record: dict[str, Any]) -> None:
     """A training state: named groups of tensors and a JSON record, in one file."""
     tensors = {
         f"{part}:{name}": tensor.detach().cpu().contiguous().clone()
@@ -229,7 +232,7 @@ def save_state(path: str | Path, parts: dict[str, dict[str, torch.Tensor]], reco
     write(path, save(tensors, metadata={"record": text, "sha256": _digest(tensors, text)}))
 
 
-def read_state_record(path: str | Path) -> dict:
+def read_state_record(path: str | Path) -> dict[str, Any]:
     """The JSON record of a training state, without its tensors; `ValueError` if it is damaged or no training state."""
     _, metadata = _read(path, _layout)
     if not {"record", "sha256"} <= metadata.keys():
@@ -240,7 +243,9 @@ def read_state_record(path: str | Path) -> dict:
         raise ValueError(f"{path}: its record cannot be read ({brief(error)}); train again or copy it again") from error
 
 
-def load_state(path: str | Path, expected: Expected | None = None) -> tuple[dict[str, dict[str, torch.Tensor]], dict]:
+def load_state(
+    path: str | Path, expected: Expected | None = None
+) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, Any]]:
     """What `save_state` wrote; `ValueError` if it is damaged, no training state, or not what is `expected`."""
     record = read_state_record(path)
     tensors, metadata = read_tensors(path, expected)
@@ -258,7 +263,7 @@ def _digest(tensors: dict[str, torch.Tensor], text: str) -> str:
     digest = hashlib.sha256(text.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
@@ -274,18 +279,18 @@ class _Form(Struct, forbid_unknown_fields=True):
 class _SavedRun(Struct):
     """What resuming needs of a training state's record besides the recipe."""
 
-    data: list[dict]
+    data: list[dict[str, Any]]
     machine: _Form
     step: Annotated[int, Meta(ge=0)]
     seconds: Annotated[float, Meta(ge=0, lt=2.0**63)]
     rgb_weights_sha256: str = ""
 
 
-def saved_run(path: str | Path) -> tuple[Recipe, dict]:
+def saved_run(path: str | Path) -> tuple[Recipe, dict[str, Any]]:
     """The recipe and the record of a training state; `ValueError` where it says less than resuming needs."""
     saved = read_state_record(path)
     try:
-        recipe = from_dict(saved.get("recipe"))
+        recipe = from_dict(saved.get("recipe") or {})
         if fitted(saved, _SavedRun).step > recipe.steps:
             raise ValueError(f"step: {saved['step']} is more than the {recipe.steps} steps of the recipe")
     except ValueError as error:

@@ -16,12 +16,16 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from . import losses, metrics
+
+if TYPE_CHECKING:
+    from .recipes import Phase
 
 CLASSES = (
     "Unknown", "Bed", "Books", "Ceiling", "Chair", "Floor", "Furniture",
@@ -82,8 +86,8 @@ class Modality:
     to_raw: Callable[[torch.Tensor], torch.Tensor]
     valid: Callable[[torch.Tensor], torch.Tensor]
     loss: Callable[..., torch.Tensor]
-    metric: Callable[[], object]
-    weight: Callable[[object], float]
+    metric: Callable[[], metrics.Metric]
+    weight: Callable[["Phase"], float]
     colours: Callable[[torch.Tensor, float], np.ndarray]
     resample: str
     classes: tuple[str, ...] = ()
@@ -99,7 +103,7 @@ class Modality:
     mirrored: Callable[[torch.Tensor], torch.Tensor] = lambda raw: raw
     zoomed: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = lambda raw, share: raw
 
-    def __reduce_ex__(self, protocol):
+    def __reduce_ex__(self, protocol: Any) -> str | tuple[Any, ...]:
         """A library's record travels between processes as its name, because functions without a name cannot travel."""
         if KNOWN.get(self.name) is self:
             return modality, (self.name,)
@@ -307,10 +311,10 @@ def classified(name: str, classes: tuple[str, ...]) -> Modality:
     known = KNOWN[name]
     if classes == known.classes:
         return known
-    hues = [(0, 0, 0)] + [
-        tuple(round(255 * level) for level in colorsys.hsv_to_rgb(0.618 * k % 1, 1 - 0.4 * (k % 2), 1 - 0.3 * (k % 3)))
-        for k in range(1, len(classes))
+    colours = [(0.0, 0.0, 0.0)] + [
+        colorsys.hsv_to_rgb(0.618 * k % 1, 1 - 0.4 * (k % 2), 1 - 0.3 * (k % 3)) for k in range(1, len(classes))
     ]
+    hues = [(round(255 * red), round(255 * green), round(255 * blue)) for red, green, blue in colours]
     return segmentation(name, known.letter, known.folder, classes, hues)
 
 

@@ -6,10 +6,10 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from filelock import FileLock, Timeout
-from torch import nn
 
 from . import checkpoints
 from .data.sets import Rooms
@@ -17,9 +17,13 @@ from .files import cut_log
 from .hardware import processes
 from .hardware.versions import versions
 from .modalities import own_classes
+from .networks import Encoder, Translator
 from .objectives import Objective
 from .pretrained import load_rgb_encoder
 from .recipes import Recipe
+
+if TYPE_CHECKING:
+    from .training import Trainer
 
 Parts = dict[str, dict[str, torch.Tensor]]
 """The tensors of a training state, in named groups: each network, and what each optimiser knows."""
@@ -75,7 +79,7 @@ class RunFolder:
         self.form = self.saved and self.saved["machine"]
         self.initial: dict[str, str] = {}
 
-    def _saved(self) -> dict:
+    def _saved(self) -> dict[str, Any]:
         """The record of the state from which the run goes on."""
         if not self.options.resume:
             raise ValueError(f"{self.folder} already holds a run: pass --resume to go on, or name another folder")
@@ -106,7 +110,7 @@ class RunFolder:
             Path(lock.lock_file).unlink(missing_ok=True)
             lock.release()
 
-    def start(self, trainer) -> None:
+    def start(self, trainer: "Trainer") -> None:
         """Bring a trainer to the saved state; where there is none, to the initial weights, and save these."""
         self.begun, self.seconds = time.perf_counter(), self.saved["seconds"] if self.saved else 0.0
         if processes.rank() == 0:
@@ -120,11 +124,14 @@ class RunFolder:
         if self.options.start is not None:
             self.initial["start_sha256"] = checkpoints.start_from(trainer.model, self.options.start)
         if weights is not None:
-            load_rgb_encoder(trainer.model.encoders["rgb"], weights)
+            encoder = dict(trainer.model.named_modules()).get("encoders.rgb")
+            if not isinstance(encoder, Encoder):
+                raise ValueError(f"{weights} is for an encoder of RGB as the paper's: these networks have none")
+            load_rgb_encoder(encoder, weights)
             self.initial |= {key: hashlib.sha256(Path(weights).read_bytes()).hexdigest()}
         self.save(trainer)  # from now on a killed run goes on with the same arithmetic and initial weights
 
-    def save(self, trainer) -> None:
+    def save(self, trainer: "Trainer") -> None:
         """Save the state whole or not at all; `FloatingPointError` where a weight is not finite."""
         processes.average_statistics(trainer.model)
         processes.average_statistics(trainer.discriminators)
@@ -137,7 +144,7 @@ class RunFolder:
             )
         checkpoints.save_state(self.path, state, self.record(trainer))
 
-    def finish(self, trainer) -> nn.Module:
+    def finish(self, trainer: "Trainer") -> Translator:
         """Write the checkpoint; returns the networks in eval mode, with recipe and record."""
         model = trainer.model.eval()
         model.recipe, model.record = self.recipe, self.record(trainer)
@@ -145,7 +152,7 @@ class RunFolder:
             checkpoints.save_checkpoint(self.folder / "checkpoint.safetensors", model, model.record, self.options.half)
         return model
 
-    def record(self, trainer) -> dict:
+    def record(self, trainer: "Trainer") -> dict[str, Any]:
         """How the networks were made up to now."""
         return {
             "recipe": self.recipe.to_dict(),
@@ -166,7 +173,7 @@ class RunFolder:
 # ── The tensors of a state ──
 
 
-def parts(trainer) -> Parts:
+def parts(trainer: "Trainer") -> Parts:
     """All tensors of a trainer: its networks, and what its optimisers know of the weights that they have changed."""
     known = {f"optimizer_{name}": optimizer.state_dict()["state"] for name, optimizer in trainer.optimizers.items()}
     networks = {name: network.state_dict() for name, network in trainer.networks.items()}
@@ -176,7 +183,7 @@ def parts(trainer) -> Parts:
     }
 
 
-def expected(trainer, held: Collection[str]) -> dict[str, torch.Tensor]:
+def expected(trainer: "Trainer", held: Collection[str]) -> dict[str, torch.Tensor]:
     """The tensors, by part and name, of a state that holds these names. Of a weight that no step has changed yet, a
     state need not hold what the optimiser knows."""
     tensors = {f"{name}:{key}": v for name, net in trainer.networks.items() for key, v in net.state_dict().items()}
@@ -185,17 +192,17 @@ def expected(trainer, held: Collection[str]) -> dict[str, torch.Tensor]:
             adams = {"step": weight.new_empty(()), "exp_avg": weight, "exp_avg_sq": weight}
             known = {"momentum_buffer": weight} if name == "muon" else adams
             entries = {f"optimizer_{name}:{i}.{key}": tensor for key, tensor in known.items()}
-            if not held.isdisjoint(entries):
+            if any(entry in held for entry in entries):
                 tensors |= entries
     return tensors
 
 
-def restore(trainer, saved: Parts, step: int) -> None:
+def restore(trainer: "Trainer", saved: Parts, step: int) -> None:
     """Bring a trainer to a saved state."""
     for name, network in trainer.networks.items():
         network.load_state_dict(saved.get(name, {}))
     for name, optimizer in trainer.optimizers.items():
-        weights, state = _weights(optimizer), {}
+        weights, state = _weights(optimizer), dict[int, dict[str, torch.Tensor]]()
         for key, value in saved.get(f"optimizer_{name}", {}).items():
             i, entry = key.split(".", 1)
             if value.dim():  # moments must lie in memory as their weights do: the fused kernel reads both at once
