@@ -45,7 +45,7 @@ lab: $(READY)  ## open the notebooks in JupyterLab
 	$(BIN)/python -m jupyter lab --notebook-dir=notebooks
 
 html: OUT = runs/html
-html: $(READY)  ## make web pages of the executed notebooks, with a contents page, in OUT=runs/html
+html: $(READY)  ## make web pages of the notebooks and the library, with a contents page, in OUT=runs/html
 	$(BIN)/python -m mmlib html --out "$(OUT)"
 
 test: $(READY)  ## run the tests, and every notebook against its committed outputs, JOBS=2 files at a time

@@ -254,7 +254,7 @@ class Translator(nn.Module):
 class MixAndMatch(Translator):
     """One encoder and one decoder for each modality, all sharing a latent space (Figure 2).
 
-    `translate` composes any two of them; pairs that never met in training are the *unseen*, zero-pair translations.
+    `Translator.translate` composes any two; pairs that never met in training are the *unseen*, zero-pair translations.
     """
 
     def __init__(self, encoders: Networks, decoders: Networks, records: Mapping[str, Modality], stride: int):

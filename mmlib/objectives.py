@@ -22,6 +22,9 @@ from .modalities import KNOWN, Modality
 from .networks import Encoding, MixAndMatch, Translator
 from .recipes import Phase, Recipe
 
+Pairs = list[Pair]
+"""A batch of each set."""
+
 Terms = dict[str, torch.Tensor]
 """Loss terms by kind and translation: `rgb/SR`, `depth/RD`, `latent/RS`, `gan/*R`, `pseudo_segmentation/DS`."""
 
@@ -64,7 +67,7 @@ class Objective:
             encoder.train(not phase.freeze_rgb_encoder)
 
     def terms(
-        self, model: Any, batches: list[Pair], recipe: Recipe, phase: Phase, random: Generator, average: Any = None
+        self, model: Any, batches: Pairs, recipe: Recipe, phase: Phase, random: Generator, average: Any = None
     ) -> tuple[Terms, Judged]:
         """All loss terms of the networks but the GANs', and what each discriminator judges.
 
@@ -130,15 +133,9 @@ class PlainZeroPair(Objective):
         return {"R": PatchDiscriminator(self.records["rgb"].channels, recipe.discriminator_widths)}
 
     def terms(
-        self,
-        model: MixAndMatch,
-        batches: list[Pair],
-        recipe: Recipe,
-        phase: Phase,
-        random: Generator,
-        average: Any = None,
+        self, model: MixAndMatch, batches: Pairs, recipe: Recipe, phase: Phase, random: Generator, average: Any = None
     ) -> tuple[Terms, Judged]:
-        """All terms of section 4.3 but the GAN's, which `fool` and `judge` add; and (x, x̂), all RGB, for them.
+        """All terms of section 4.3 but the GAN's, which `Objective.fool` and `Objective.judge` add, from (x, x̂), RGB.
 
         x is RGB and y the other modality of a set, whose letter is Y; Z is the other modality of another set.
         """
@@ -179,13 +176,7 @@ class ZeroPair(PlainZeroPair):
     the latents of all its translations."""
 
     def terms(
-        self,
-        model: MixAndMatch,
-        batches: list[Pair],
-        recipe: Recipe,
-        phase: Phase,
-        random: Generator,
-        average: Any = None,
+        self, model: MixAndMatch, batches: Pairs, recipe: Recipe, phase: Phase, random: Generator, average: Any = None
     ) -> tuple[Terms, Judged]:
         pairs = {rooms.modalities[1]: pair for rooms, pair in zip(self.sets, batches, strict=True)}
         letter = {name: self.records[name].letter for name in pairs}
