@@ -9,11 +9,10 @@ The files beside this one are the paper, one file per section:
     blocks         the bricks of Tables 5 to 8          audit         was it really zero-pair?
     networks       encoders, decoders, `MixAndMatch`    checkpoints   weights and their records
 
-`pretrained` starts the RGB encoder from VGG-16, `state` keeps the folder of a run, `files` reads and writes files.
-The wings: `data` for whoever brings data, `hardware` for whoever runs a training, `methods` for whoever compares,
-`evidence` for maintainers, `course` for learners and instructors, `rooms` for whoever renders more, `commands` for
-whoever types. Imports point down only:
-`course → evidence → methods → training → objectives → networks, data → modalities → losses, metrics`.
+The wings: `data` for whoever brings data, `hardware` for whoever runs a training, `resuming` for whoever stops a run
+and goes on, `methods` for whoever compares, `evidence` for maintainers, `course` for learners and instructors, `rooms`
+for whoever renders more, `commands` for whoever types. Imports point down only: `course → evidence → methods →
+training → resuming → objectives, checkpoints → networks, data → modalities → losses, metrics → hardware`.
 """
 
 from .alignment import alignment

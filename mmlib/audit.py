@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from .data.sets import Rooms, ranges
 from .data.shipped import SHIPPED
 from .evaluation import aligned
-from .files import fitted
+from .hardware.files import fitted
 from .modalities import KNOWN
 
 

@@ -1,7 +1,7 @@
 """Checkpoints: safetensors for numbers, JSON for everything else, written atomically, never pickle.
 
 A *checkpoint* is two files, `NAME.safetensors` (the networks' weights) and `NAME.json` (recipe, step, data, versions,
-metrics). A *training state* is one file more, `state.safetensors`: all that `train --resume` needs.
+metrics).
 """
 
 import hashlib
@@ -12,12 +12,22 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import torch
-from msgspec import Meta, Struct
+from msgspec import Meta
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch.overrides import TorchFunctionMode
 
-from .files import DIMENSIONS, FILE_BYTES, JSON_BYTES, brief, fitted, json_object, read_file, require_file, write
+from .hardware.files import (
+    DIMENSIONS,
+    FILE_BYTES,
+    JSON_BYTES,
+    brief,
+    fitted,
+    json_object,
+    read_file,
+    require_file,
+    write,
+)
 from .modalities import KNOWN, Modality, classified
 from .networks import MixAndMatch
 from .recipes import Recipe, from_dict
@@ -166,7 +176,7 @@ def read_tensors(path: str | Path, expected: Expected | None = None) -> tuple[di
     `ValueError` if it is not one or is damaged, if its tensors are not exactly those `expected`, or hold what no
     training leaves: numbers that are not finite, a variance or a count below zero.
     """
-    layout, metadata = _read(path, _layout)
+    layout, metadata = read_layout(path)
     if problem := _misfit(layout, expected(layout.keys()) if expected else None):
         raise ValueError(f"{path}: its tensors do not fit: {brief(problem)}; train again or copy it again")
     # copies: as they lie in the file, tensors may begin at any byte
@@ -178,6 +188,16 @@ def read_tensors(path: str | Path, expected: Expected | None = None) -> tuple[di
         if counted and (tensor < 0).any():
             raise ValueError(f"{path}: {brief(name)} holds a number below zero; train again or copy it again")
     return tensors, metadata
+
+
+def read_layout(path: str | Path) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dict[str, str]]:
+    """Each tensor's type and shape, and the metadata, from the header of a safetensors file alone."""
+
+    def layout(file: Any) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dict[str, str]]:
+        parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+        return {n: (part.get_dtype(), tuple(part.get_shape())) for n, part in parts.items()}, file.metadata() or {}
+
+    return _read(path, layout)
 
 
 def _read(path: str | Path, read: Callable[[Any], T]) -> T:
@@ -194,12 +214,6 @@ def _read(path: str | Path, read: Callable[[Any], T]) -> T:
         raise ValueError(
             f"{path}: not a readable safetensors file ({brief(error)}); train again or copy it again"
         ) from error
-
-
-def _layout(file: Any) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dict[str, str]]:
-    """Each tensor's type and shape, and the metadata, from the header alone."""
-    parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
-    return {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in parts.items()}, file.metadata() or {}
 
 
 def _misfit(layout: dict[str, tuple[str, tuple[int, ...]]], expected: dict[str, torch.Tensor] | None) -> str | None:
@@ -219,80 +233,3 @@ def _misfit(layout: dict[str, tuple[str, tuple[int, ...]]], expected: dict[str, 
             wanted = str(tensor.dtype).removeprefix("torch.")
             return f"{name} is {kind} {shape}, expected {wanted} {tuple(tensor.shape)}"
     return None
-
-
-def save_state(path: str | Path, parts: dict[str, dict[str, torch.Tensor]], record: dict[str, Any]) -> None:
-    """A training state: named groups of tensors and a JSON record, in one file."""
-    tensors = {
-        f"{part}:{name}": tensor.detach().cpu().contiguous().clone()
-        for part, group in parts.items()
-        for name, tensor in group.items()
-    }
-    text = json.dumps(record)
-    write(path, save(tensors, metadata={"record": text, "sha256": _digest(tensors, text)}))
-
-
-def read_state_record(path: str | Path) -> dict[str, Any]:
-    """The JSON record of a training state, without its tensors; `ValueError` if it is damaged or no training state."""
-    _, metadata = _read(path, _layout)
-    if not {"record", "sha256"} <= metadata.keys():
-        raise ValueError(f"{path}: not a training state; give the folder that `train` wrote")
-    try:
-        return json_object(metadata["record"].encode())
-    except ValueError as error:
-        raise ValueError(f"{path}: its record cannot be read ({brief(error)}); train again or copy it again") from error
-
-
-def load_state(
-    path: str | Path, expected: Expected | None = None
-) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, Any]]:
-    """What `save_state` wrote; `ValueError` if it is damaged, no training state, or not what is `expected`."""
-    record = read_state_record(path)
-    tensors, metadata = read_tensors(path, expected)
-    if metadata["sha256"] != _digest(tensors, metadata["record"]):
-        raise ValueError(f"{path}: corrupt; delete it and train again, or copy it again")
-    parts: dict[str, dict[str, torch.Tensor]] = {}
-    for key, tensor in tensors.items():
-        part, _, name = key.partition(":")
-        parts.setdefault(part, {})[name] = tensor
-    return parts, record
-
-
-def _digest(tensors: dict[str, torch.Tensor], text: str) -> str:
-    """SHA-256 over a text and all tensors, by name."""
-    digest = hashlib.sha256(text.encode())
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-class _Form(Struct, forbid_unknown_fields=True):
-    """The form of the arithmetic that a training ran in, as `Machine.form` keeps it."""
-
-    bf16: bool
-    channels_last: bool
-    window_codes: bool = False
-    compiled: bool = False
-
-
-class _SavedRun(Struct):
-    """What resuming needs of a training state's record besides the recipe."""
-
-    data: list[dict[str, Any]]
-    machine: _Form
-    step: Annotated[int, Meta(ge=0)]
-    seconds: Annotated[float, Meta(ge=0, lt=2.0**63)]
-    rgb_weights_sha256: str = ""
-
-
-def saved_run(path: str | Path) -> tuple[Recipe, dict[str, Any]]:
-    """The recipe and the record of a training state; `ValueError` where it says less than resuming needs."""
-    saved = read_state_record(path)
-    try:
-        recipe = from_dict(saved.get("recipe") or {})
-        if fitted(saved, _SavedRun).step > recipe.steps:
-            raise ValueError(f"step: {saved['step']} is more than the {recipe.steps} steps of the recipe")
-    except ValueError as error:
-        raise ValueError(f"{path}: its record is of no use ({brief(error)}); train again or copy it again") from error
-    return recipe, saved

@@ -39,9 +39,6 @@ CLASS_COLOURS = (
 )  # fmt: skip
 """SceneNet RGB-D's display colours, RGB 0–255, one row per class."""
 
-DEPTH_CENTRE, DEPTH_SCALE = 3.0, 2.0
-"""Metres: depth enters the networks as (metres − 3) / 2, about zero mean, a spread of one half in a furnished room."""
-
 NO_TARGET = 0.6
 """The grey, 0–1, in which pixels without a target are drawn."""
 
@@ -66,30 +63,29 @@ class Modality:
 
     `to_input(raw)` → float32 (N, channels, H, W); `to_raw(output)` goes back; `valid(raw)` → bool (N, 1, H, W), the
     pixels that count in losses and metrics. `loss` is of `mmlib.losses`, `metric()` a new accumulator of
-    `mmlib.metrics`, `weight(phase)` the λ of its loss terms. `colours(raw, largest)` draws one raw image
-    (C, H, W) as (H, W, 3) in 0–1; a map of numbers has the end of the scale at `largest`. `letter` is the paper's: R,
-    S, D. `classes` are the names of class ids, Unknown first. `soft_target` makes a teacher's output a target for
+    `mmlib.metrics`, `weight(phase)` the λ of its loss terms. `colours(raw, largest)` draws one raw image (C, H, W) as
+    (H, W, 3) in 0–1; a map of numbers has the end of the scale at `largest`. `letter` is the paper's: R, S, D.
+    `classes` are the names of class ids, Unknown first. `soft_target` makes a teacher's output a target for
     pseudo-pairs. `resample` is how its pixels may be interpolated, `mirrored(raw)` what else a mirror does to them,
     besides moving them, and `zoomed(raw, share)` what else it does to show a share (N, 1, 1, 1) of the image's side as
     all of it. Files lie in `folder` and end in `suffix`. `from_stored` turns stored pixels (channels, H, W) into raw
-    ones, which a batch holds as `raw_dtype`, and `to_stored` goes back where it can; `photographic` images are colours
-    for the eye, so that a grey or CMYK file may become RGB; `problem(raw)` says what is wrong with one raw image, or
-    returns None.
+    ones, which a batch holds as `raw_dtype`, and `to_stored` goes back where it can; of `photographic` images a grey or
+    CMYK file may become RGB; `problem(raw)` says what is wrong with a raw image, or None.
     """
 
     name: str
     letter: str
     channels: int
     folder: str
-    suffix: str
     to_input: Callable[[torch.Tensor], torch.Tensor]
     to_raw: Callable[[torch.Tensor], torch.Tensor]
-    valid: Callable[[torch.Tensor], torch.Tensor]
     loss: Callable[..., torch.Tensor]
     metric: Callable[[], metrics.Metric]
     weight: Callable[["Phase"], float]
     colours: Callable[[torch.Tensor, float], np.ndarray]
-    resample: str
+    valid: Callable[[torch.Tensor], torch.Tensor] = lambda raw: torch.ones_like(raw[:, :1], dtype=torch.bool)
+    suffix: str = ".png"
+    resample: str = "nearest"
     classes: tuple[str, ...] = ()
     decoder_uses_side_information: bool = True
     encoder_batch_norm: bool = True
@@ -105,41 +101,13 @@ class Modality:
 
     def __reduce_ex__(self, protocol: Any) -> str | tuple[Any, ...]:
         """A library's record travels between processes as its name, because functions without a name cannot travel."""
-        if KNOWN.get(self.name) is self:
-            return modality, (self.name,)
-        if self.classes and self.name in KNOWN and classified(self.name, self.classes) is self:
-            return classified, (self.name, self.classes)
-        return (domain, (self.name,)) if domain(self.name) is self else super().__reduce_ex__(protocol)
+        make, given = (classified, (self.name, self.classes)) if self.name in KNOWN else (domain, (self.name,))
+        return (make, given) if make(*given) is self else super().__reduce_ex__(protocol)
 
 
 def named(*records: Modality) -> dict[str, Modality]:
     """Records by their names, in order."""
     return {record.name: record for record in records}
-
-
-# ── The paper's ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _depth_problem(metres: torch.Tensor) -> str | None:
-    hits = metres[metres > 0]
-    if len(hits) == 0:
-        return "its depth is zero everywhere (no ray hit anything)"
-    median = hits.median().item()
-    if 0.5 <= median <= 15:
-        return None
-    unit = "metres" if median < 0.05 else "centimetres" if median < 0.5 else "tenths of a millimetre"
-    stored = f"the median pixel stores {1000 * median:.0f}, a room's 500 to 15000"
-    return f"its depth looks like {unit}, expected millimetres ({stored})"
-
-
-def _depth_colours(metres: torch.Tensor, largest: float) -> np.ndarray:
-    """Viridis, yellow at `largest`; no hit is grey."""
-    from matplotlib import colormaps  # noqa: PLC0415 - only pictures need it
-
-    numbers = metres[0].numpy()
-    colours = colormaps["viridis"](numbers / largest)[..., :3]
-    colours[numbers <= 0] = NO_TARGET
-    return colours
 
 
 RGB = Modality(
@@ -150,7 +118,6 @@ RGB = Modality(
     suffix=".jpg",
     to_input=lambda raw: raw.float() / 127.5 - 1.0,
     to_raw=lambda output: ((output.float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8),
-    valid=lambda raw: torch.ones_like(raw[:, :1], dtype=torch.bool),
     loss=losses.l2,
     metric=metrics.RGBMetrics,
     weight=lambda phase: phase.lambda_rgb,
@@ -162,34 +129,14 @@ RGB = Modality(
     photographic=True,
 )
 
-DEPTH = Modality(
-    name="depth",
-    letter="D",
-    channels=1,
-    folder="depth",
-    suffix=".png",
-    to_input=lambda raw: (raw.float() - DEPTH_CENTRE) / DEPTH_SCALE,
-    to_raw=lambda output: (output.float() * DEPTH_SCALE + DEPTH_CENTRE).clamp_min(0.0),
-    valid=lambda raw: raw > 0,
-    loss=losses.berhu,
-    metric=metrics.DepthMetrics,
-    weight=lambda phase: phase.lambda_depth,
-    colours=_depth_colours,
-    resample="nearest",
-    pixels=GREY_16,
-    from_stored=lambda millimetres: millimetres.float() / 1000.0,
-    to_stored=lambda metres: (metres * 1000.0).round(),
-    zoomed=lambda metres, share: metres * share,
-    raw_dtype=torch.float32,
-    problem=_depth_problem,
-)
-
 
 def segmentation(
     name: str, letter: str, folder: str, classes: Sequence[str], colours: Sequence[tuple[int, int, int]]
 ) -> Modality:
-    """The record of a segmentation into these classes, Unknown first, drawn in these colours, RGB 0–255."""
+    """The record of a segmentation into these classes, Unknown first, drawn in as many colours, RGB 0–255."""
     last = len(classes) - 1
+    if len(colours) != len(classes):
+        raise ValueError(f"{name}: {len(classes)} classes have {len(colours)} colours; give one to each, Unknown too")
 
     def problem(ids: torch.Tensor) -> str | None:
         largest = int(ids.max())
@@ -200,7 +147,6 @@ def segmentation(
         letter=letter,
         channels=len(classes),
         folder=folder,
-        suffix=".png",
         to_input=lambda ids: F.one_hot(ids[:, 0].long(), len(classes)).movedim(-1, 1).float(),
         to_raw=lambda output: output[:, 1:].argmax(1, keepdim=True) + 1,  # never predicts Unknown: it is no class
         valid=lambda ids: ids > 0,
@@ -208,7 +154,6 @@ def segmentation(
         metric=lambda: metrics.SegmentationMetrics(classes),
         weight=lambda phase: phase.lambda_segmentation,
         colours=lambda ids, largest: np.array(colours)[ids[0].long().numpy()] / 255,
-        resample="nearest",
         classes=tuple(classes),
         soft_target=lambda output: output.softmax(1),
         raw_dtype=torch.int64,  # kept in memory as the stored uint8
@@ -226,25 +171,17 @@ def numbers(name: str, letter: str, folder: str, largest: float) -> Modality:
         low, high = raw.min().item(), raw.max().item()
         return None if 0 <= low <= high <= largest else f"it holds {low:g} to {high:g}, expected 0 to {largest:g}"
 
-    def colours(raw: torch.Tensor, end: float) -> np.ndarray:
-        from matplotlib import colormaps  # noqa: PLC0415 - only pictures need it
-
-        return colormaps["viridis"](raw[0].numpy() / largest)[..., :3]
-
     return Modality(
         name=name,
         letter=letter,
         channels=1,
         folder=folder,
-        suffix=".png",
         to_input=lambda raw: raw.float() * (2 / largest) - 1,
         to_raw=lambda output: ((output.float() + 1) * (largest / 2)).clamp(0, largest),
-        valid=lambda raw: torch.ones_like(raw, dtype=torch.bool),
         loss=losses.l2,
         metric=metrics.NumberMetrics,
         weight=lambda phase: phase.lambda_depth,
-        colours=colours,
-        resample="nearest",
+        colours=lambda raw, end: _viridis(raw, largest),
         pixels=GREY_16,
         from_stored=lambda pixels: pixels.float() * (largest / 65535),
         to_stored=lambda raw: (raw * (65535 / largest)).round(),
@@ -253,12 +190,45 @@ def numbers(name: str, letter: str, folder: str, largest: float) -> Modality:
     )
 
 
+def _viridis(raw: torch.Tensor, largest: float) -> np.ndarray:
+    from matplotlib import colormaps  # noqa: PLC0415 - only pictures need it
+
+    return colormaps["viridis"](raw[0].numpy() / largest)[..., :3]
+
+
+def _depth_colours(metres: torch.Tensor, largest: float) -> np.ndarray:
+    return np.where(metres.permute(1, 2, 0).numpy() > 0, _viridis(metres, largest), NO_TARGET)
+
+
+def _depth_problem(metres: torch.Tensor) -> str | None:
+    hits = metres[metres > 0]
+    if len(hits) == 0:
+        return "its depth is zero everywhere (no ray hit anything)"
+    if 0.5 <= (median := hits.median().item()) <= 15:
+        return None
+    unit = "metres" if median < 0.05 else "centimetres" if median < 0.5 else "tenths of a millimetre"
+    stored = f"the median pixel stores {1000 * median:.0f}, a room's 500 to 15000"
+    return f"its depth looks like {unit}, expected millimetres ({stored})"
+
+
+DEPTH = dataclasses.replace(
+    numbers("depth", "D", "depth", largest=65.535),
+    to_input=lambda metres: (metres.float() - 3.0) / 2.0,  # of a furnished room: mean about 0, spread about one half
+    to_raw=lambda output: (output.float() * 2.0 + 3.0).clamp_min(0.0),
+    valid=lambda raw: raw > 0,
+    loss=losses.berhu,
+    metric=metrics.DepthMetrics,
+    colours=_depth_colours,
+    from_stored=lambda millimetres: millimetres.float() / 1000.0,
+    to_stored=lambda metres: (metres * 1000.0).round(),
+    zoomed=lambda metres, share: metres * share,
+    problem=_depth_problem,
+)
+
 SEGMENTATION = segmentation("segmentation", "S", "semantic_class", CLASSES, CLASS_COLOURS)
 
 MODALITIES = named(RGB, DEPTH, SEGMENTATION)
 """The paper's modalities, in the order of its networks."""
-
-# ── Further ones ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _unit(pixels: torch.Tensor) -> torch.Tensor:
@@ -269,9 +239,8 @@ def _unit(pixels: torch.Tensor) -> torch.Tensor:
 
 def _vector_colours(raw: torch.Tensor, largest: float) -> np.ndarray:
     """−1 to 1 as 0 to 1; no hit is grey."""
-    colours = (raw.permute(1, 2, 0).numpy() + 1) / 2
-    colours[~NORMALS.valid(raw[None])[0, 0].numpy()] = NO_TARGET
-    return colours
+    valid = NORMALS.valid(raw[None])[0].permute(1, 2, 0).numpy()
+    return np.where(valid, (raw.permute(1, 2, 0).numpy() + 1) / 2, NO_TARGET)
 
 
 NORMALS = Modality(
@@ -279,7 +248,6 @@ NORMALS = Modality(
     letter="N",
     channels=3,
     folder="normals",
-    suffix=".png",
     to_input=lambda raw: raw.float(),  # unit vectors of the camera: x right, y up, z towards it
     to_raw=lambda output: F.normalize(output.float(), dim=1),
     valid=lambda raw: raw.square().sum(1, keepdim=True) > 0.25,
@@ -287,7 +255,6 @@ NORMALS = Modality(
     metric=metrics.NormalsMetrics,
     weight=lambda phase: 10.0,
     colours=_vector_colours,
-    resample="nearest",
     soft_target=lambda output: F.normalize(output, dim=1),
     pixels=COLOUR_8,
     from_stored=_unit,
@@ -307,7 +274,7 @@ KNOWN = MODALITIES | named(NORMALS, ALBEDO)
 
 @functools.cache
 def classified(name: str, classes: tuple[str, ...]) -> Modality:
-    """The library's record of a segmentation with classes of one's own, Unknown first, in colours far apart."""
+    """The library's record of this name, a segmentation of one's own classes, Unknown first, far apart in colour."""
     known = KNOWN[name]
     if classes == known.classes:
         return known

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from msgspec import Meta, json
 
-from .files import BATCH, LAYERS, NAME, PHASES, SIDE, STEPS, WIDTH, brief, fit_fields, fitted
+from .hardware.files import BATCH, LAYERS, NAME, PHASES, SIDE, STEPS, WIDTH, brief, fit_fields, fitted
 
 SideInformation = Literal["none", "skip", "pooling"]
 SIDE_INFORMATION = get_args(SideInformation)
@@ -247,7 +247,7 @@ SPEEDRUN = ABLATION.replace(
     name="speedrun",
     side_information="none",
     anchor_gradient=False,
-    phases=(Phase(steps=370, lambda_latent=40.0, lambda_l2=10.0, lambda_gan=0.0),),
+    phases=(Phase(steps=350, lambda_latent=40.0, lambda_l2=10.0, lambda_gan=0.0),),
 )
 """The networks of `ablation` without indices, trained to a depth → segmentation mIoU of 0.40 as fast as we know how
 (`data/results/records/`)."""

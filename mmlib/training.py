@@ -26,7 +26,7 @@ from .hardware.progress import Progress
 from .networks import MixAndMatch, Translator
 from .objectives import Judged, Objective, Terms
 from .recipes import Phase, Recipe, preset
-from .state import RunFolder, RunOptions
+from .resuming.folder import RunFolder, RunOptions
 
 
 class Trainer:

@@ -33,9 +33,11 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mmlib import MixAndMatch, ZeroPair, fit, load, modality, open_split, preset, state  # noqa: E402
+from mmlib import MixAndMatch, ZeroPair, fit, load, modality, open_split, preset  # noqa: E402
 from mmlib.checkpoints import save_checkpoint  # noqa: E402
 from mmlib.data.sets import OraclePairs  # noqa: E402
+from mmlib.resuming import folder as resuming  # noqa: E402
+from mmlib.resuming.state import parts  # noqa: E402
 
 SECONDS, MEGABYTES = 10, 300
 """Of a processor, for one case; of memory, for all together."""
@@ -327,15 +329,15 @@ class States:
         self.objective = ZeroPair(open_split(rooms, "d1"), open_split(rooms, "d2"))
         self.restored = restored = {}
 
-        def restore_and_note(trainer, *saved, restore=state.restore):
+        def restore_and_note(trainer, *saved, restore=resuming.restore):
             restore(trainer, *saved)
             restored.update(
-                {f"{part}:{n}": t.clone() for part, held in state.parts(trainer).items() for n, t in held.items()}
+                {f"{part}:{n}": t.clone() for part, held in parts(trainer).items() for n, t in held.items()}
             )
 
         self.read(resume=False)
         self.content = self.path.read_bytes()
-        state.restore = restore_and_note
+        resuming.restore = restore_and_note
 
     def read(self, resume: bool = True):
         self.restored.clear()

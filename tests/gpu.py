@@ -43,7 +43,7 @@ def train(seconds: float, out: Path, size: int = 128) -> None:
     from mmlib import ZeroPair, evaluate, fit, shipped, table
     from mmlib.data.batches import as_needed
     from mmlib.evidence.experiments import LARGE
-    from mmlib.files import write_json
+    from mmlib.hardware.files import write_json
     from mmlib.training import Trainer, probe
 
     recipe = LARGE.replace(size=size)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 
-from mmlib import checkpoints
 from mmlib.data.shipped import RESULTS
 from mmlib.evidence.bench.timing import where
-from mmlib.files import write_json
+from mmlib.hardware.files import write_json
+from mmlib.resuming.state import load_state
 
 STEPS, SEED = 2000, 0
 EVERY = (6.0, 14.0)  # seconds between two kills, of which starting Python takes about five
@@ -42,7 +42,7 @@ def main() -> int:
                 process.kill()
                 process.wait()
                 kills += 1
-        first, second = (checkpoints.load_state(folder / "state.safetensors")[0] for folder in (quiet, disturbed))
+        first, second = (load_state(folder / "state.safetensors")[0] for folder in (quiet, disturbed))
         logs = [(folder / "log.jsonl").read_text() for folder in (quiet, disturbed)]
     identical = logs[0] == logs[1] and all(
         first[part].keys() == second[part].keys()

@@ -11,8 +11,9 @@ import torch
 
 from conftest import one_sentence
 from mmlib import MixAndMatch, load, preset
-from mmlib.checkpoints import load_state, read_record, save_checkpoint, save_state
-from mmlib.files import write
+from mmlib.checkpoints import read_record, save_checkpoint
+from mmlib.hardware.files import write
+from mmlib.resuming.state import load_state, save_state
 
 RECIPE = preset("smoke")
 

@@ -8,7 +8,7 @@ import torch
 from conftest import CPU
 from mmlib import fit, preset
 from mmlib.hardware.compute import Machine
-from mmlib.state import parts
+from mmlib.resuming.state import parts
 from mmlib.training import Trainer, probe
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")

@@ -17,13 +17,14 @@ import torch
 from PIL import Image
 
 from conftest import cut, edit, equal, grey, one_sentence, synthetic_room, write_rooms
-from mmlib import DepthPairs, SegmentationPairs, Triplets, files, modality, open_split
+from mmlib import DepthPairs, SegmentationPairs, Triplets, modality, open_split
 from mmlib.__main__ import main
 from mmlib.data import scenenet, sets, shipped
 from mmlib.data.packing import check, pack
 from mmlib.data.sets import AnchoredPairs, OraclePairs, Rooms
 from mmlib.data.shards import write
 from mmlib.data.shipped import SHIPPED
+from mmlib.hardware import files
 from mmlib.modalities import CLASSES, DEPTH, RGB, named
 from test_scenenet import CLASS_OF, COLOUR_OF, instances_of, opened, write_tree
 

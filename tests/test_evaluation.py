@@ -8,7 +8,7 @@ import torch
 
 from mmlib import MODALITIES, DepthPairs, evaluate, modality, table
 from mmlib.evaluation import bootstrap, confusion_by_room, rooms_by_rank, seen
-from mmlib.files import write_json
+from mmlib.hardware.files import write_json
 from mmlib.methods.cascade import Cascade
 from mmlib.metrics import iou
 

@@ -156,12 +156,6 @@ def test_the_table_by_hand(tmp_path, monkeypatch):
     assert tables.grid_table("hand", "p", 3, ["ours"]).splitlines()[2:] == lines[3:4]
     with pytest.raises(ValueError, match="hand has no row 'theirs': it has baseline, ours"):
         tables.grid_table("hand", "p", 3, ["theirs"])
-    assert tables.ahead("hand", "ours", "baseline", preset="p")  # 35 points, and the deviations are 14.1 and 7.1
-    behind = (("as good", "ours"), ("baseline", "ours"))
-    assert not any(tables.ahead("hand", first, second, preset="p") for first, second in behind)
-    for pair in (("ours", "not yet"), ("not yet", "ours")):
-        with pytest.raises(ValueError, match="hand: no result of 'not yet'"):
-            tables.ahead("hand", *pair, preset="p")
     pairs = (("ours", "baseline"), ("as good", "ours"), ("baseline", "ours"), ("ours", "not yet"))
     assert tables.differences("hand", *pairs, preset="p").splitlines() == [
         "+35.0 points (beyond the seeds' spread): ours 50.0 ± 14.1 %, against baseline 15.0 ± 7.1 %",

@@ -24,12 +24,13 @@ from safetensors.torch import save
 import fuzz
 from conftest import rooms_of, write_rooms
 from mmlib import MixAndMatch, SegmentationPairs, Triplets, fit, load, preset
-from mmlib.checkpoints import load_state, save_checkpoint, save_state
+from mmlib.checkpoints import save_checkpoint
 from mmlib.data.domains import folder_domains
 from mmlib.data.sets import NormalsPairs
 from mmlib.methods.plug_in import PlugIn
 from mmlib.networks import Encoder
-from mmlib.pretrained import load_rgb_encoder
+from mmlib.resuming.pretrained import load_rgb_encoder
+from mmlib.resuming.state import load_state, save_state
 
 SEED = 2018
 MANY = int(os.environ.get("FUZZ_CASES", "200"))  # .ci/run asks for 1,000

@@ -84,6 +84,11 @@ def test_a_wrong_image_is_named_when_a_set_is_made(images, says):
         pairs.of(rooms_of(pairs, 0).images | images, range(4))
 
 
+def test_classes_without_a_colour_are_named():
+    with pytest.raises(ValueError, match="health: 3 classes have 2 colours; give one to each, Unknown too"):
+        segmentation("health", "H", "health", ("Unknown", "well", "ill"), ((0, 0, 0), (90, 160, 200)))
+
+
 def test_an_unknown_modality_is_named():
     with pytest.raises(ValueError, match="unknown modality 'heat': known are rgb, depth, segmentation, normals"):
         modality("heat")

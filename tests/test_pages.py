@@ -15,7 +15,7 @@ from mmlib import MixAndMatch, Triplets, evaluate, preset
 from mmlib.course import cells, headers
 from mmlib.data.packing import pack
 from mmlib.evidence import cards, pages, results
-from mmlib.files import write_json
+from mmlib.hardware.files import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 README = headers.README

@@ -14,8 +14,8 @@ from mmlib.data.vgg16 import WIDTHS, read_vgg16
 from mmlib.evidence.experiments import DISTILLATION, RGB_ENCODER
 from mmlib.methods.distillation import VGG16, Distillation, distil
 from mmlib.networks import Encoder
-from mmlib.pretrained import load_rgb_encoder, load_vgg16
 from mmlib.recipes import from_dict
+from mmlib.resuming.pretrained import load_rgb_encoder, load_vgg16
 from mmlib.training import Trainer
 
 RECIPE = preset("smoke", phases=(Phase(steps=4),))

@@ -16,6 +16,7 @@ from conftest import CPU, pairs_of, write_rooms
 from mmlib import checkpoints, fit, preset
 from mmlib.__main__ import main
 from mmlib.hardware import processes
+from mmlib.resuming.state import load_state
 from mmlib.training import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,7 +69,7 @@ def run(command: list[str]) -> subprocess.CompletedProcess:
 
 
 def weights(folder) -> dict[str, torch.Tensor]:
-    return checkpoints.load_state(folder / "state.safetensors")[0]["model"]
+    return load_state(folder / "state.safetensors")[0]["model"]
 
 
 def log(folder) -> list[dict]:
@@ -130,7 +131,7 @@ def test_a_killed_process_is_named_and_the_last_state_is_whole(rooms_dir, tmp_pa
         _, said = two.communicate(timeout=120)
     assert two.returncode != 0
     assert "lost the others" in said and "start all again with --resume" in said
-    saved = checkpoints.load_state(tmp_path / "run/state.safetensors")[1]["step"]
+    saved = load_state(tmp_path / "run/state.safetensors")[1]["step"]
     assert saved % 4 == 0
 
 

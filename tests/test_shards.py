@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from conftest import CPU, SIZE, cut, edit, equal, one_sentence, pairs_of, write_rooms
-from mmlib import Triplets, ZeroPair, checkpoints, fit, modality, open_split, preset, training
+from mmlib import Triplets, ZeroPair, fit, modality, open_split, preset, training
 from mmlib.__main__ import main
 from mmlib.data import images, shards
 from mmlib.data.batches import _order, draw
@@ -19,6 +19,7 @@ from mmlib.data.scenenet import paper_sets
 from mmlib.data.scenenet_index import trajectory_number
 from mmlib.data.sets import DepthPairs, OraclePairs, SegmentationPairs
 from mmlib.data.shards import Shards, write
+from mmlib.resuming.state import load_state
 from test_scenenet import write_tree
 from test_training import same, tensors
 
@@ -333,7 +334,7 @@ def test_training_from_shards_equals_training_from_the_set(recipe, written, from
 
 def test_workers_and_a_stop_within_an_epoch_change_nothing(recipe, written, from_source, tmp_path):
     train(recipe, written, tmp_path, workers=2, stop_after=3)
-    assert checkpoints.load_state(tmp_path / "state.safetensors")[1]["step"] == 3
+    assert load_state(tmp_path / "state.safetensors")[1]["step"] == 3
     assert same(train(recipe, written, tmp_path, workers=2, resume=True), from_source)
 
 
@@ -360,7 +361,7 @@ def test_a_set_that_vanishes_under_a_run_stops_it_and_it_goes_on_when_it_is_back
     with pytest.raises(FileNotFoundError, match=missing):
         train(tmp_path / "run")
     monkeypatch.undo()
-    saved = checkpoints.load_state(tmp_path / "run/state.safetensors")[1]["step"]
+    saved = load_state(tmp_path / "run/state.safetensors")[1]["step"]
     assert saved >= 4 and saved % 2 == 0  # what workers had read ahead is still trained on
     (tmp_path / "gone").rename(root)
     train(tmp_path / "run", resume=True)

@@ -26,6 +26,7 @@ from mmlib.data.sets import DepthPairs, OraclePairs, Rooms, SegmentationPairs, T
 from mmlib.hardware.compute import Machine, choose_device
 from mmlib.hardware.probing import fastest_form
 from mmlib.objectives import add_noise, class_weights
+from mmlib.resuming.state import load_state
 from mmlib.training import Trainer
 
 SMOKE = preset("smoke")  # 4 steps, then 4 with a frozen RGB encoder
@@ -317,7 +318,7 @@ def test_a_run_killed_before_its_first_step_keeps_the_pretrained_weights(rooms_d
     with pytest.raises(SystemExit):
         run(tmp_path / "killed", rooms_dir, rgb_weights=weights)
     monkeypatch.undo()
-    start = checkpoints.load_state(tmp_path / "killed/state.safetensors")[0]["model"]
+    start = load_state(tmp_path / "killed/state.safetensors")[0]["model"]
     assert all(torch.equal(start[f"encoders.rgb.{name}"], value) for name, value in encoder.state_dict().items())
     assert same(run(tmp_path / "killed", rooms_dir, resume=True), tensors(tmp_path / "whole"))
     record = checkpoints.read_record(tmp_path / "killed/checkpoint")
@@ -423,7 +424,7 @@ def test_resuming_a_finished_run_changes_nothing(rooms_dir, tmp_path, uninterrup
 
 def test_a_log_line_that_a_kill_cut_short_is_written_again(rooms_dir, tmp_path, uninterrupted):
     run(tmp_path, rooms_dir, stop_after=6)
-    checkpoint = checkpoints.load_state(tmp_path / "state.safetensors")[1]
+    checkpoint = load_state(tmp_path / "state.safetensors")[1]
     lines = (uninterrupted[0] / "log.jsonl").read_text().splitlines()
     # the log ran ahead of the state, and its last line is half there
     (tmp_path / "log.jsonl").write_text("\n".join(lines[:7]) + "\n" + lines[7][:20])
@@ -440,7 +441,7 @@ def test_a_signal_saves_between_two_steps(rooms_dir, tmp_path, uninterrupted, mo
         run(tmp_path, rooms_dir, save_every=100)
     assert signal.getsignal(kind) is handler
     monkeypatch.undo()
-    assert checkpoints.load_state(tmp_path / "state.safetensors")[1]["step"] == 5
+    assert load_state(tmp_path / "state.safetensors")[1]["step"] == 5
     assert same(run(tmp_path, rooms_dir, resume=True), uninterrupted[1])
 
 
@@ -526,7 +527,7 @@ def test_a_poisoned_image_names_step_and_term_and_spares_the_state(rooms_dir, tm
         run(tmp_path, rooms_dir)
     assert "step 5" in str(error.value) and "depth/DD = nan" in str(error.value)
     assert "latent/RS" not in str(error.value)  # innocent
-    assert checkpoints.load_state(tmp_path / "state.safetensors")[1]["step"] == 4
+    assert load_state(tmp_path / "state.safetensors")[1]["step"] == 4
     monkeypatch.undo()
     assert same(run(tmp_path, rooms_dir, resume=True), uninterrupted[1])
 
@@ -563,7 +564,7 @@ def test_weights_that_are_not_finite_are_not_saved(rooms_dir, tmp_path, at_step,
     at_step(spoilt)
     with pytest.raises(FloatingPointError, match="step 4: a weight is not finite"):
         run(tmp_path, rooms_dir)
-    assert checkpoints.load_state(tmp_path / "state.safetensors")[1]["step"] == 2
+    assert load_state(tmp_path / "state.safetensors")[1]["step"] == 2
 
 
 # ── Hard wear ──
@@ -578,7 +579,7 @@ def test_a_batch_too_large_names_one_that_fits(rooms_dir, tmp_path, at_step):
     words = r"a batch of 12 at 32 × 32 pixels does not fit into the memory of cpu; --batch 3 does\. Nothing was"
     with pytest.raises(MemoryError, match=f"^step 2: {words}"):
         run(tmp_path, rooms_dir, SMOKE.replace(batch=12))
-    assert checkpoints.load_state(tmp_path / "state.safetensors")[1]["step"] == 2
+    assert load_state(tmp_path / "state.safetensors")[1]["step"] == 2
 
 
 def test_a_full_disk_stops_in_one_sentence_and_leaves_the_last_state_whole(rooms_dir, tmp_path):
@@ -596,7 +597,7 @@ def test_a_full_disk_stops_in_one_sentence_and_leaves_the_last_state_whole(rooms
     done = subprocess.run(command, preexec_fn=little_room, check=False, **options)
     assert done.returncode == 2 and done.stderr.startswith("mmlib: ") and done.stderr.count("\n") == 1, done.stderr
     assert "state.safetensors" in done.stderr
-    assert checkpoints.load_state(tmp_path / "state.safetensors")[1]["step"] == 0
+    assert load_state(tmp_path / "state.safetensors")[1]["step"] == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "state.safetensors"]
 
 
@@ -612,4 +613,4 @@ def test_workers_prepare_the_same_batches_and_a_vanished_image_is_named(rooms_di
     with pytest.raises(FileNotFoundError, match="^rooms/7/photo/0.jpg is missing"):
         pairs = ZeroPair(Gone(rooms_dir).subset(0, 3), open_split(rooms_dir, "d2"))
         fit(SMOKE, pairs, tmp_path / "gone", machine=CPU, workers=1, progress=False)
-    assert checkpoints.load_state(tmp_path / "gone/state.safetensors")[1]["step"] == 0
+    assert load_state(tmp_path / "gone/state.safetensors")[1]["step"] == 0

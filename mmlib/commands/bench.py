@@ -5,7 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .. import files, recipes
+from .. import recipes
+from ..hardware import files
 from .app import Device, Json, Pairs, Positive, PresetName, about, app
 
 Steps = Annotated[Positive, about("Timed steps of each kind.")]

@@ -4,8 +4,9 @@ import functools
 from pathlib import Path
 from typing import Annotated
 
-from .. import checkpoints, evaluation, files, recipes
+from .. import checkpoints, evaluation, recipes
 from ..data import shipped
+from ..hardware import files
 from .app import Device, Folder, Json, Positive, PresetName, about, app
 
 

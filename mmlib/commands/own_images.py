@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from .. import checkpoints, files
+from .. import checkpoints
 from ..data.shipped import CHECKPOINT
+from ..hardware import files
 from ..modalities import CLASSES
 from .app import Device, Folder, Positive, about, app
 

@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal, cast
 
 from cyclopts import Group, Parameter
 
-from .. import checkpoints, evaluation, files, recipes
+from .. import checkpoints, evaluation, recipes
 from ..data import sets, shipped
 from ..data.shipped import SHIPPED
+from ..hardware import files
 from ..recipes import PRESETS, Recipe
 from .app import Checkpoint, Device, Folder, Json, Pairs, Positive, PresetName, Resume, about, app
 

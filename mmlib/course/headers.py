@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from ..data.shipped import SHIPPED
-from ..files import put
+from ..hardware.files import markdown, put
 
 NOTEBOOKS = SHIPPED.parents[1] / "notebooks"
 INSTRUCTORS = NOTEBOOKS / "instructors.md"
@@ -100,11 +100,12 @@ def exercises(notebooks: str | Path = NOTEBOOKS) -> list[dict]:
 
 def exercise_table(notebooks: str | Path = NOTEBOOKS) -> str:
     """All exercises, the easiest first, as a Markdown table that links to their notebooks."""
-    lines = ["| difficulty | exercise | function | minutes |", "| --- | --- | --- | --- |"]
-    for row in sorted(exercises(notebooks), key=lambda row: row["difficulty"].count("●")):
-        link = f"[{row['number']} · {row['title']}]({row['notebook']})"
-        lines.append(f"| {row['difficulty']} | {link} | `{row['name']}` | {row['minutes']} |")
-    return "\n".join(lines)
+    rows = (
+        (row["difficulty"], f"[{row['number']} · {row['title']}]({row['notebook']})", f"`{row['name']}`",
+         str(row["minutes"]))
+        for row in sorted(exercises(notebooks), key=lambda row: row["difficulty"].count("●"))
+    )  # fmt: skip
+    return markdown(("difficulty", "exercise", "function", "minutes"), rows)
 
 
 def _cells(notebook: Path) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from ..files import write
+from ..hardware.files import write
 from .exercises import CHECKERS, PASSED, run
 
 KEPT = Path("mine.py")

@@ -10,7 +10,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from ..data.shipped import WITHOUT_REPOSITORY
-from ..files import write
+from ..hardware.files import markdown, write
 from .headers import NOTEBOOKS
 
 TIMEOUT = 1800  # seconds that one cell may take
@@ -165,18 +165,16 @@ def _text(notebook: nbformat.NotebookNode) -> str:
 
 def _contents(read: dict[Path, nbformat.NotebookNode], titles: dict[Path, str]) -> str:
     """The contents page in Markdown: one row per notebook (its question, its time), then the other pages."""
-    lines = ["# Mix and match networks: the course", "", "| notebook | its question | time |", "| --- | --- | --- |"]
+    rows = []
     for path, notebook in read.items():
         if path.suffix == ".ipynb":
             found = [re.search(pattern, _text(notebook), re.M) for pattern in (QUESTION, TIME)]
-            cells = [
-                f"[{titles[path]}]({path.name})",
-                *(" ".join(match[1].split()) if match else "" for match in found),
-            ]
-            lines.append(f"| {' | '.join(cells)} |")
+            said = (" ".join(match[1].split()) if match else "" for match in found)
+            rows.append([f"[{titles[path]}]({path.name})", *said])
     others = [f"- [{titles[path]}]({path.name})" for path in read if path.suffix == ".md"]
     others += [f"- [The library: what `{name}` offers]({page})" for name, page in API_PAGES.items()]
-    return "\n".join([*lines, "", *others])
+    table = markdown(("notebook", "its question", "time"), rows)
+    return "\n".join(["# Mix and match networks: the course", "", table, "", *others])
 
 
 def _write_page(exporter, page: Path, title: str, notebook, navigation: str, sources: list[Path]) -> None:

@@ -102,10 +102,10 @@ def pooling_explorer(values: torch.Tensor) -> "ipywidgets.VBox | Picture":
 def fusion_explorer(model, rooms: Rooms, image: int = 0) -> "ipywidgets.VBox | Picture":
     """Mix the latent of RGB with that of depth or of segmentation by α; with the pooling indices of either, if any.
 
-    Still: (RGB, depth) → segmentation for five α.
+    Still: (RGB, depth) → segmentation for four α.
     """
     if not live():
-        return plots.fused(model, rooms.batch([image]), "rgb", "depth", "segmentation", (0.0, 0.2, 0.5, 0.8, 1.0))
+        return plots.fused(model, rooms.batch([image]), "rgb", "depth", "segmentation", (0.0, 0.3, 0.6, 0.9))
 
     def draw(pair: tuple[str, str], room: int, alpha: float, indices: str = "rgb") -> Picture:
         second, target = pair

@@ -18,16 +18,9 @@ COLOURS = ("blue", "black", "brown", "green", "grey", "orange", "pink", "purple"
 
 
 MASK = dataclasses.replace(
-    RGB,
-    name="mask",
-    letter="mask",
-    channels=1,
-    folder="mask",
-    suffix=".png",
-    pixels=GREY_8,
-    resample="nearest",
+    RGB, name="mask", letter="mask", channels=1, folder="mask", suffix=".png", pixels=GREY_8, resample="nearest",
     photographic=False,
-)
+)  # fmt: skip
 """Where the object is, 0 or 1: for evaluation alone."""
 
 RECORDS = KNOWN | named(*map(domain, COLOURS), MASK)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from ..files import SIDE, brief
+from ..hardware.files import SIDE, brief
 from ..modalities import COLOUR_8, GREY_8, Modality
 
 RESAMPLE = {

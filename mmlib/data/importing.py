@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..files import FILE_BYTES, read_file, write_json
+from ..hardware.files import FILE_BYTES, read_file, write_json
 from ..modalities import CLASSES, MODALITIES, SEGMENTATION
 from . import images, photos
 from .packing import pack

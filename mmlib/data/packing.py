@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..files import brief, written_whole
+from ..hardware.files import brief, written_whole
 from ..modalities import Modality
 from . import shards
 from .domains import RECORDS

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from ..files import FILE_BYTES, read_file
+from ..hardware.files import FILE_BYTES, read_file
 from ..modalities import GREY_16, Modality
 from .images import from_pixels, in_srgb, opened_image, read_pixels
 

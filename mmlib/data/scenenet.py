@@ -27,7 +27,7 @@ from pathlib import Path
 
 import torch
 
-from ..files import SIDE
+from ..hardware.files import SIDE
 from ..modalities import GREY_16, MODALITIES, SEGMENTATION
 from .images import from_pixels, image_bytes, read_pixels
 from .scenenet_index import Index, Trajectory, open_index

@@ -33,7 +33,7 @@ import torch
 from msgspec import Meta, Struct
 from PIL import Image
 
-from ..files import JSON_BYTES, SIDE, read_file, written_whole
+from ..hardware.files import JSON_BYTES, SIDE, read_file, written_whole
 from ..modalities import Modality
 from .images import from_pixels, to_pixels
 from .sets import SPLITS, Rooms

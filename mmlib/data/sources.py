@@ -26,7 +26,7 @@ from typing import Annotated, Self
 import torch
 from msgspec import Meta, Struct
 
-from ..files import JSON_BYTES, PIXELS, SIDE, brief, fitted, json_object, read_file
+from ..hardware.files import JSON_BYTES, PIXELS, SIDE, brief, fitted, json_object, read_file
 from ..modalities import KNOWN, Modality, classified, named
 from .images import decode, from_pixels, image_bytes, read_pixels, resize
 

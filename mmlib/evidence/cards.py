@@ -5,7 +5,7 @@ from pathlib import Path
 from ..audit import describe_audit
 from ..checkpoints import read_record
 from ..data.shipped import CHECKPOINTS, read
-from ..files import write
+from ..hardware.files import write
 from .grids import GRIDS
 from .results import NETWORK, translations_table
 from .tables import grid_table

@@ -11,12 +11,12 @@ from pathlib import Path
 import torch
 
 from .. import checkpoints
-from ..checkpoints import saved_run
 from ..data.shipped import CHECKPOINTS, RESULTS, SHIPPED, WITHOUT_REPOSITORY
-from ..files import write_json
 from ..hardware.compute import choose_device
+from ..hardware.files import write_json
 from ..objectives import ZeroPair
 from ..recipes import PRESETS, from_dict, preset
+from ..resuming.state import saved_run
 from ..training import fit
 from .grids import GRIDS
 from .ingredients import Ingredients

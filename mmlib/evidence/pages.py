@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from ..data.shipped import RESULTS, SHIPPED, read, shipped
-from ..files import put, write
+from ..hardware.files import markdown, put, write
 from ..modalities import MODALITIES
 from ..networks import MixAndMatch
 from ..objectives import ZeroPair
@@ -82,10 +82,7 @@ def gpus_table() -> str:
     """What several GPUs would give the paper's training, computed, as a Markdown table."""
     recipe, rooms = preset("paper"), ZeroPair(shipped("d1").subset(0, 2), shipped("d2").subset(0, 2))
     phases = [(phase.steps, cost(recipe, rooms, number)) for number, phase in enumerate(recipe.phases)]
-    lines = [
-        f"| GPUs | each sends in a step | {' | '.join(f'times as fast over {link}' for link in LINKS)} | hours |",
-        "| --- " * (3 + len(LINKS)) + "|",
-    ]
+    rows = []
     for gpus in (1, 2, 4, 8, 32):
         cells = []
         for bandwidth in LINKS.values():
@@ -93,8 +90,8 @@ def gpus_table() -> str:
             cells.append(f"{min(map(min, speeds)):.1f} to {max(map(max, speeds)):.1f}")
         hours = [sum(steps * one.flops for steps, one in phases) / (gpus * PEAK * share) / 3600 for share in SHARES]
         sent = f"{parallel(phases[0][1], gpus, PEAK, 1.0).exchanged / 1e9:.2f} GB"
-        lines.append(f"| {gpus} | {sent} | {' | '.join(cells)} | {min(hours):.2f} to {max(hours):.2f} |")
-    return "\n".join(lines)
+        rows.append([str(gpus), sent, *cells, f"{min(hours):.2f} to {max(hours):.2f}"])
+    return markdown(["GPUs", "each sends in a step", *(f"times as fast over {link}" for link in LINKS), "hours"], rows)
 
 
 MEMORY = 3.35e12  # bytes a second that an H100 reads or writes, by its data sheet
@@ -121,13 +118,13 @@ def moving_table() -> str:
         )
     encoded = sum(count for name, count in step.images.items() if name.endswith("encoder"))
     pooled = encoded * sum(math.prod(stage.shape[1:]) for stage in encoding.pooled)
-    lines = ["| way | arithmetic | blocks | pooling | Adam | in all | share of the peak |", "| --- " * 7 + "|"]
+    rows = []
     for way, (travels, index_bytes) in WAYS.items():
         moved = (2 * travels * values, index_bytes * pooled, 8 * 4 * sum(step.parameters.values()))
         times = [step.flops / PEAK, *(amount / MEMORY for amount in moved)]
-        cells = " | ".join(f"{1000 * seconds:.1f} ms" for seconds in (*times, sum(times)))
-        lines.append(f"| {way} | {cells} | {times[0] / sum(times):.0%} |")
-    return "\n".join(lines)
+        cells = (f"{1000 * seconds:.1f} ms" for seconds in (*times, sum(times)))
+        rows.append([way, *cells, f"{times[0] / sum(times):.0%}"])
+    return markdown(("way", "arithmetic", "blocks", "pooling", "Adam", "in all", "share of the peak"), rows)
 
 
 MARKED: dict[str, dict[str, Callable[[], str]]] = {

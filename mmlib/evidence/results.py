@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from ..data.shipped import RESULTS, read
+from ..hardware.files import markdown
 
 NETWORK, ORACLE = "course/none_0", "course/depth_oracle_0"
 """The results of the network that ships, and of its oracle: `read` reads them."""
@@ -34,28 +35,23 @@ def headline_table(results: str | Path = RESULTS) -> str:
     """The main results as a Markdown table; what was not run is left out. `FileNotFoundError` where the network's own
     result is missing."""
     network = read(NETWORK, results)
-    lines = [f"| translation | pair seen in training? | on {network['rooms']} test rooms |", "| --- | --- | --- |"]
+    rows = []
     for run, translation, title, pair in ROWS:
         paths = sorted((Path(results) / "course").glob(f"{run}_[0-9].json"))
         found = [json.loads(path.read_text(encoding="utf-8"))["translations"][translation] for path in paths]
         if found:
             seeds = f" ({len(found)} seeds)" if len(found) > 1 else ""
-            lines.append(f"| {title} | {pair} | {_measures(*found)}{seeds} |")
-    return "\n".join(lines)
+            rows.append((title, pair, f"{_measures(*found)}{seeds}"))
+    return markdown(("translation", "pair seen in training?", f"on {network['rooms']} test rooms"), rows)
 
 
 def translations_table(result: dict) -> str:
     """All translations of a result as a Markdown table."""
-    lines = ["| translation | pair seen in training? | measured |", "| --- | --- | --- |"]
+    rows = []
     for name, row in result["translations"].items():
         pair = "yes" if row["seen"] else "**never: zero-pair**"
-        lines.append(f"| {_arrow(name)} | {pair} | {_measures(row)} |")
-    return "\n".join(lines)
-
-
-def _arrow(translation: str) -> str:
-    """A translation as a reader writes it: RGB → depth."""
-    return translation.replace("_to_", " → ").replace("rgb", "RGB")
+        rows.append((name.replace("_to_", " → ").replace("rgb", "RGB"), pair, _measures(row)))
+    return markdown(("translation", "pair seen in training?", "measured"), rows)
 
 
 def _measures(*rows: dict) -> str:
@@ -89,24 +85,24 @@ SHAPES = {
 """The trials of `data/results/gpu/shapes.json`, with their titles."""
 
 
-def shapes_table(results: str | Path = RESULTS) -> str:
+def shapes_table() -> str:
     """What trials on a GPU measured on validation's seen pairs, as a Markdown table."""
-    runs = {run["name"]: run for run in read("gpu/shapes", results)["runs"]}
-    heads = ("steps", "RGB → segmentation", "RGB → depth", "RGB → RGB", "agreement of depth → segmentation")
-    lines = [f"| trial | {' | '.join(heads)} |", "| --- " * (1 + len(heads)) + "|"]
+    runs = {run["name"]: run for run in read("gpu/shapes")["runs"]}
+    heads = ("trial", "steps", "RGB → segmentation", "RGB → depth", "RGB → RGB", "agreement of depth → segmentation")
+    table = []
     for name, title in SHAPES.items():
         run, rows = runs[name], runs[name]["translations"]
-        cells = [f"{run['steps']:,}"]
+        cells = [title, f"{run['steps']:,}"]
         for row, measure in (("rgb_to_segmentation", "miou"), ("rgb_to_depth", "delta1"), ("rgb_to_rgb", "psnr")):
             value = rows.get(row, {}).get(measure)
             cells.append("" if value is None else f"{value:.1f} dB" if measure == "psnr" else f"{100 * value:.1f} %")
         agreed = run.get("agreement", {}).get("depth_to_segmentation")
         cells.append(f"{100 * agreed['miou']:.1f} %" if agreed else "")
-        lines.append(f"| {title} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        table.append(cells)
+    return markdown(heads, table)
 
 
-def curve(log: str | Path, points: int = 100) -> list[dict]:
-    """The training curve that `fit` wrote, thinned to about so many lines: step, learning rate and loss terms."""
+def curve(log: str | Path) -> list[dict]:
+    """The training curve that `fit` wrote, thinned to about a hundred lines: step, learning rate and loss terms."""
     lines = Path(log).read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines[:: max(1, len(lines) // points)]]
+    return [json.loads(line) for line in lines[:: max(1, len(lines) // 100)]]

@@ -19,8 +19,8 @@ from torch import nn
 from ..data.batches import as_needed
 from ..data.shipped import RESULTS, shipped
 from ..evaluation import evaluate
-from ..files import write_json
 from ..hardware.compute import choose_device
+from ..hardware.files import markdown, write_json
 from ..objectives import ZeroPair
 from ..recipes import Recipe
 from ..training import Trainer, probe
@@ -148,18 +148,13 @@ def records(folder: str | Path = RECORDS) -> list[dict]:
 
 def records_table(folder: str | Path = RECORDS) -> str:
     """The records as a Markdown table; *lines* are those of the whole library, and what the change added to them."""
-    lines = [
-        "| date | what changed | lines | device | minutes | × yardstick | depth → segmentation, by seed |",
-        "| --- " * 7 + "|",
-    ]
-    before = None
+    rows, before = [], None
     for record in records(folder):
         finals = ", ".join(f"{100 * value:.1f} %" for value in record["depth_to_segmentation"])
         added = "" if before is None else f" ({record['lines'] - before:+,})"
         before = record["lines"]
         ratio = "–" if record["ratio"] is None else f"{record['ratio']:,.0f}"  # the first was made without a yardstick
-        lines.append(
-            f"| {record['date']} | {record['change']} | {record['lines']:,}{added} | {record['processor']} "
-            f"| {record['seconds'] / 60:.2f} | {ratio} | {finals} |"
-        )
-    return "\n".join(lines)
+        lines, minutes = f"{record['lines']:,}{added}", f"{record['seconds'] / 60:.2f}"
+        rows.append((record["date"], record["change"], lines, record["processor"], minutes, ratio, finals))
+    head = "date", "what changed", "lines", "device", "minutes", "× yardstick", "depth → segmentation, by seed"
+    return markdown(head, rows)

@@ -1,12 +1,12 @@
 """The tables of `grids.GRIDS`, rendered from the files of `data/results/` alone."""
 
 import dataclasses
-import json
 from collections.abc import Collection
 from statistics import mean, stdev
 
-from ..data.shipped import RESULTS, read
+from ..data.shipped import read
 from ..evaluation import seen
+from ..hardware.files import markdown
 from .experiments import stored
 from .grids import DEPTH_MEASURES, GRIDS, GROUPS, SEGMENTATION_MEASURES, SHARE, Row
 from .ingredients import FIVE
@@ -61,23 +61,6 @@ def value(row: Row, measure: str, preset: str, seeds: int) -> tuple[float, float
     return _summary([result[measure] for result in results(row, preset, seeds)])
 
 
-def ahead(name: str, first: str, second: str, measure: str = "miou", preset: str = "ablation", seeds: int = 3) -> bool:
-    """Whether a row of a grid, by its title, is ahead of another by more than both standard deviations together.
-
-    `ValueError` names a row that has no result.
-    """
-    found = [value(row, measure, preset, seeds) for row in _rows(name, first, second)]
-    for title, one in zip((first, second), found):
-        if one is None:
-            raise ValueError(f"{name}: no result of {title!r}: run `python -m mmlib experiment {name}` first")
-    return _beyond(*found)
-
-
-def _beyond(one: tuple[float, float, int], other: tuple[float, float, int]) -> bool:
-    """Whether a mean exceeds another by more than both standard deviations together."""
-    return one[0] - other[0] > one[1] + other[1]
-
-
 def gain(one: Row, other: Row, measure: str = "miou", preset: str = "ablation", seeds: int = 3) -> str:
     """How far a row is ahead of another, and whether to believe it: beyond both standard deviations together."""
     found = [value(row, measure, preset, seeds) for row in (one, other)]
@@ -88,7 +71,7 @@ def gain(one: Row, other: Row, measure: str = "miou", preset: str = "ablation", 
     ahead = f"{factor * (first[0] - second[0]):+.{digits}f}{unit}".replace("-", "−")
     if min(first[2], second[2]) < 2:
         return f"{ahead} (one seed: no spread is known)"
-    beyond = _beyond(first, second) or _beyond(second, first)
+    beyond = abs(first[0] - second[0]) > first[1] + second[1]
     return f"{ahead} ({'beyond' if beyond else 'within'} the seeds' spread)"
 
 
@@ -106,11 +89,6 @@ def differences(
             one, other = rows
             lines.append(f"{gain(one, other, measure, preset, seeds)}: {first}, against {second}")
     return "\n".join(lines) or "no result of these rows yet"
-
-
-def _points(share: float) -> str:
-    """A difference of shares in points, with its sign."""
-    return f"{100 * share:+.1f}".replace("-", "−")
 
 
 def _rows(name: str, *titles: str) -> list[Row]:
@@ -144,7 +122,7 @@ def grid_table(name: str, preset: str = "ablation", seeds: int = 3, only: Collec
     head = ["", "seeds", *(TITLES[m] for m in columns)]
     head += [f"{TITLES[m]} in the paper" for m in columns[:1]] if any(row.paper for row in grid) else []
     head += ["gap closed"] if gaps else []
-    lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
+    rows = []
     for row in grid:
         found = [value(row, measure, preset, seeds) for measure in columns]
         if found[0] is None or (only and row.title not in only):
@@ -155,8 +133,8 @@ def grid_table(name: str, preset: str = "ablation", seeds: int = 3, only: Collec
         if gaps:
             gap = None if row.role in ("baseline", "reference") else gap_closed(row, grid, columns[0], preset, seeds)
             cells.append(MISSING if gap is None else f"{100 * gap:.0f} %")
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return markdown(head, rows)
 
 
 def averaged(row: Row, preset: str = "ablation", seeds: int = 3) -> dict | None:
@@ -171,15 +149,12 @@ def averaged(row: Row, preset: str = "ablation", seeds: int = 3) -> dict | None:
     return {"iou": iou, **{measure: mean(result[measure] for result in found) for measure in SEGMENTATION_MEASURES}}
 
 
-def class_table(name: str = "table3", preset: str = "ablation", seeds: int = 3) -> str:
-    """The rows of a grid class by class, as in the paper's Table 3: mean IoU over the seeds in per cent."""
-    rows = {row.title: found for row in GRIDS[name].rows if (found := averaged(row, preset, seeds))}
+def class_table() -> str:
+    """The rows of the paper's Table 3 class by class: mean IoU over the seeds in per cent."""
+    rows = {row.title: found for row in GRIDS["table3"].rows if (found := averaged(row))}
     classes = list(next(iter(rows.values()))["iou"]) if rows else []
-    lines = [f"| IoU in % | {' | '.join(classes)} |", "| --- " * (1 + len(classes)) + "|"]
-    for title, found in rows.items():
-        cells = [f"{100 * found['iou'][name]:.0f}" for name in classes]
-        lines.append(f"| {title} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    cells = ([title, *(f"{100 * found['iou'][name]:.0f}" for name in classes)] for title, found in rows.items())
+    return markdown(["IoU in %", *classes], cells)
 
 
 def fusion_lines(row: Row, preset: str = "ablation", seeds: int = 3) -> dict[str, list[dict]]:
@@ -216,10 +191,8 @@ def fusion_table(preset: str = "ablation", seeds: int = 3) -> str:
                 f"{point['alpha']:g}": written(measure, (point[measure], point["spread"][measure], point["seeds"]))
                 for point in points
             }
-    lines = [f"| α | {' | '.join(columns)} |", "| --- " * (1 + len(columns)) + "|"]
-    for alpha in next(iter(columns.values()), {}):
-        lines.append(f"| {alpha} | {' | '.join(column[alpha] for column in columns.values())} |")
-    return "\n".join(lines)
+    alphas = next(iter(columns.values()), {})
+    return markdown(["α", *columns], ([alpha, *(column[alpha] for column in columns.values())] for alpha in alphas))
 
 
 def pictures(name: str, preset: str = "ablation", only: Collection[str] = ()) -> dict[str, str]:
@@ -248,19 +221,16 @@ def earlier_table(preset: str = "ablation", seeds: int = 3) -> str:
     kept = read("earlier/ablation")["miou"]
     rows = dict(zip(EARLIER, _rows("table3", *EARLIER.values())))
     plain: list = []
-    lines = [
-        "|  | earlier recipe | over the first row | this recipe | over the first row | seeds |",
-        "| --- " * 6 + "|",
-    ]
+    lines = []
     for name, row in rows.items():
         found = (_summary(kept[name]), value(row, "miou", preset, seeds))
         plain = plain or list(found)
         cells = [row.title]
         for one, first in zip(found, plain):
-            apart = "" if one is first or None in (one, first) else _points(one[0] - first[0])
-            cells += [written("miou", one), apart]
-        lines.append(f"| {' | '.join(cells)} | 3, {found[1][2] if found[1] else 0} |")
-    return "\n".join(lines)
+            apart = "" if one is first or None in (one, first) else f"{100 * (one[0] - first[0]):+.1f}"
+            cells += [written("miou", one), apart.replace("-", "−")]
+        lines.append([*cells, f"3, {found[1][2] if found[1] else 0}"])
+    return markdown(("", "earlier recipe", "over the first row", "this recipe", "over the first row", "seeds"), lines)
 
 
 CHOICES = {
@@ -283,7 +253,7 @@ CHOICES = {
 
 def choice_table(name: str = "ideas", preset: str = "ablation", seeds: int = 3) -> str:
     """A grid of `CHOICES` on validation, for choosing between recipes."""
-    lines = [f"| on validation | {' | '.join(CHOICES[name])} |", "| --- " * (1 + len(CHOICES[name])) + "|"]
+    rows = []
     for row in GRIDS[name].rows:
         # runs of the tables were measured on both
         found = [result.get("validation", result) for result in load(preset, row.run, seeds)]
@@ -293,8 +263,8 @@ def choice_table(name: str = "ideas", preset: str = "ablation", seeds: int = 3) 
         for title, measured in CHOICES[name].items():
             measure = "psnr" if title.endswith("PSNR") else "share"
             cells.append(written(measure, _summary([measured(result) for result in found])))
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return markdown(["on validation", *CHOICES[name]], rows)
 
 
 FIVES_MEASURE = {"rgb": "psnr", "depth": "delta1", "segmentation": "miou", "normals": "mean", "albedo": "psnr"}
@@ -318,21 +288,21 @@ def five_table(preset: str = "ablation", seeds: int = 3) -> str:
     A cell says: trained jointly / plugged in / alone, on true pairs.
     """
     head = [f"→ {target} ({TITLES[FIVES_MEASURE[target]]})" for target in FIVE]
-    lines = [f"| jointly / plugged in / alone | {' | '.join(head)} |", "| --- " * (1 + len(FIVE)) + "|"]
+    rows = []
     for source in FIVE:
-        cells = []
+        cells = [source]
         for target in FIVE:
             cell = " / ".join(
                 written(FIVES_MEASURE[target], one) for one in five(source, target, preset, seeds).values()
             )
             cells.append(cell if seen(source, target) else f"**{cell}**")
-        lines.append(f"| {source} | {' | '.join(cells)} |")
-    return "\n".join(lines).replace("rgb", "RGB")
+        rows.append(cells)
+    return markdown(["jointly / plugged in / alone", *head], rows).replace("rgb", "RGB")
 
 
 def domain_costs() -> dict:
     """What `bench-domains` measured, for `plots.domain_costs`."""
-    return json.loads((RESULTS / "domains" / "scaling.json").read_text(encoding="utf-8"))
+    return read("domains/scaling")
 
 
 def render(name: str, preset: str = "ablation", seeds: int = 3) -> str:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ..data.images import resize, to_pixels
 from ..data.photos import read_raw
-from ..files import written_whole
+from ..hardware.files import written_whole
 from ..modalities import GREY_8, GREY_16, Modality
 from ..networks import Translator
 

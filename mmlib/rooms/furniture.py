@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 from PIL import Image
 
-from mmlib.files import write, written_whole
+from mmlib.hardware.files import write, written_whole
 
 TABLE = Path(__file__).with_name("furniture.csv")
 CREDITS = Path(__file__).parents[2] / "data" / "rooms" / "CREDITS.md"

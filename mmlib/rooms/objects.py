@@ -17,7 +17,7 @@ from mmlib.data.domains import COLOURS
 from mmlib.data.packing import pack
 from mmlib.data.shipped import SHIPPED
 from mmlib.data.sources import FORMAT
-from mmlib.files import write, written_whole
+from mmlib.hardware.files import write, written_whole
 from mmlib.modalities import domain
 from mmlib.rooms import furnish, view
 from mmlib.rooms.geometry import MATTE

@@ -28,7 +28,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from mmlib.data.sources import FORMAT
-from mmlib.files import write
+from mmlib.hardware.files import write
 from mmlib.modalities import KNOWN, MODALITIES, modality
 from mmlib.rooms import furniture, view
 from mmlib.rooms.furnish import furnish

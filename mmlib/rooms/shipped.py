@@ -14,7 +14,7 @@ import torch
 from mmlib.data.packing import pack
 from mmlib.data.sets import Rooms
 from mmlib.data.shipped import SHIPPED, shipped
-from mmlib.files import put
+from mmlib.hardware.files import put
 from mmlib.modalities import CLASSES
 from mmlib.rooms.render import render
 

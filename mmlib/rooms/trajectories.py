@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from mmlib.data.scenenet_index import BACKGROUND, messages
-from mmlib.files import write
+from mmlib.hardware.files import write
 from mmlib.modalities import CLASSES
 from mmlib.rooms import view
 from mmlib.rooms.render import damage_named, encode, furnished, in_processes, make_folder, ready, require_at_least

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import torch
 
-from ...files import write
+from ...hardware.files import write
 
 
 class Checker(NamedTuple):

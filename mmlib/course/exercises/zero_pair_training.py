@@ -7,7 +7,11 @@ import torch
 from . import checker, close, number, require
 
 
-@checker()
+def _with_target(sets):
+    return {(source, target) for held in sets for source in held for target in held}
+
+
+@checker(_with_target)
 def your_pairs_in_the_loss(answer) -> str:
     course = [("rgb", "segmentation"), ("rgb", "depth")]
     found = _pairs(answer(course))
@@ -31,12 +35,11 @@ def your_pairs_in_the_loss(answer) -> str:
         found == ways,
         "A pair serves both ways: if RGB is a target for depth, depth is one for RGB. Some have one direction only.",
     )
-    expected = {(s, t) for held in course for s in held for t in held}
+    expected = _with_target(course)
     require(found == expected, f"There should be {len(expected)} translations, it lists {len(found)}.")
     other = [("depth", "normals"), ("rgb", "thermal", "depth")]
-    expected = {(s, t) for held in other for s in held for t in held}
     require(
-        _pairs(answer(other)) == expected,
+        _pairs(answer(other)) == _with_target(other),
         "Right for the course's sets, wrong for others, such as ('depth', 'normals') and ('rgb', 'thermal', 'depth'): "
         "read the modalities from `sets`.",
     )

@@ -44,6 +44,16 @@ def grouped_bars(axis, groups: Sequence[str], rows: Mapping[str, Sequence[float]
     axis.set(xticks=range(len(groups)), xticklabels=groups)
 
 
+def plain_log(axis) -> None:
+    """Make the y-axis logarithmic, with ticks at a few round numbers that are written plainly."""
+    axis.set_yscale("log")
+    bottom, top = axis.get_ylim()
+    marks = (1, 2, 5) if top > 10 * bottom else (1, 1.5, 2, 3, 4, 5, 7)
+    ticks = [mark * 10.0**power for power in range(-6, 7) for mark in marks if bottom <= mark * 10.0**power <= top]
+    axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.minorticks_off()
+
+
 class Picture(Figure):
     """A figure on white that a notebook shows once, whatever its backend, with `alt`: what it shows, in words."""
 

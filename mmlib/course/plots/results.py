@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...modalities import CLASSES
-from .picture import Picture, bar, bar_of_pair, grouped_bars, line
+from .picture import Picture, bar, bar_of_pair, grouped_bars, line, plain_log
 
 
 def loss_curves(log: str | Path, phase_ends: Sequence[int] = ()) -> Picture:
@@ -14,16 +14,19 @@ def loss_curves(log: str | Path, phase_ends: Sequence[int] = ()) -> Picture:
     entries = [json.loads(line) for line in Path(log).read_text(encoding="utf-8").splitlines()]
     names = list(dict.fromkeys(key for entry in entries for key in entry if "/" in key))
     kinds = list(dict.fromkeys(name.split("/")[0] for name in names))
-    rows = -(-len(kinds) // 3)
+    columns = 2 if len(kinds) == 4 else 3
+    rows = -(-len(kinds) // columns)
     figure = Picture(10, 2.6 * rows, f"loss curves over the steps, a panel each: {', '.join(kinds)}")
-    axes = figure.subplots(rows, 3, squeeze=False)
+    axes = figure.subplots(rows, columns, squeeze=False)
     for axis, kind in zip(axes.flat, kinds):
         for number, name in enumerate(name for name in names if name.split("/")[0] == kind):
             points = [(entry["step"], entry[name]) for entry in entries if name in entry]
             axis.plot(*zip(*points), label=name.split("/")[1], linewidth=1.5, **line(number))
         for end in phase_ends:
             axis.axvline(end, color="black", linestyle=":", linewidth=1)
-        axis.set(title=kind.replace("_", " "), xlabel="step", ylabel="loss", yscale="log")
+        axis.set(title=kind.replace("_", " "), xlabel="step", ylabel="loss")
+        plain_log(axis)
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.legend(fontsize=8, frameon=False)
     for axis in axes.flat[len(kinds) :]:
         axis.axis("off")

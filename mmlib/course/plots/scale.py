@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .picture import COLOURS, MARKERS, Picture, bar, grouped_bars, label, line
+from .picture import COLOURS, MARKERS, Picture, bar, grouped_bars, label, line, plain_log
 
 if TYPE_CHECKING:
     from ...evidence.costs import Cost
@@ -77,11 +77,8 @@ def hours_by_share(flops: float, peaks: Mapping[str, float], low: float, high: f
         hours = flops / (peak * 1e12 * shares) / 3600
         axis.plot(100 * shares, hours, linewidth=2, label=f"{name}: {peak:g} TFLOP/s", **line(number))
     axis.axvspan(100 * low, 100 * high, color="#dddddd", zorder=0, label="share assumed here")
-    axis.set(xlabel="share of the peak rate that is reached (%)", ylabel="hours of training (computed)", yscale="log")
-    bottom, top = axis.get_ylim()
-    ticks = [tick for tick in (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if bottom <= tick <= top]
-    axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    axis.minorticks_off()
+    axis.set(xlabel="share of the peak rate that is reached (%)", ylabel="hours of training (computed)")
+    plain_log(axis)
     axis.grid(axis="y", linewidth=0.5, color="#cccccc")
     axis.legend(frameon=False)
     return figure

@@ -21,7 +21,7 @@ from ...hardware.compute import FORM, Machine
 from ...methods.supervised import Supervised
 from ...objectives import PlainZeroPair, ZeroPair
 from ...recipes import Recipe
-from ...state import parts
+from ...resuming.state import parts
 from ...training import Trainer, probe
 from ..costs import Convolution, convolutions, cost, operations
 from .timing import step_seconds, timed, where

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,22 +11,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 from filelock import FileLock, Timeout
 
-from . import checkpoints
-from .data.sets import Rooms
-from .files import cut_log
-from .hardware import processes
-from .hardware.versions import versions
-from .modalities import own_classes
-from .networks import Encoder, Translator
-from .objectives import Objective
+from .. import checkpoints
+from ..data.sets import Rooms
+from ..hardware import processes
+from ..hardware.files import cut_log
+from ..hardware.versions import versions
+from ..modalities import own_classes
+from ..networks import Encoder, Translator
+from ..objectives import Objective
+from ..recipes import Recipe
 from .pretrained import load_rgb_encoder
-from .recipes import Recipe
+from .state import expected, load_state, parts, restore, save_state, saved_run
 
 if TYPE_CHECKING:
-    from .training import Trainer
-
-Parts = dict[str, dict[str, torch.Tensor]]
-"""The tensors of a training state, in named groups: each network, and what each optimiser knows."""
+    from ..training import Trainer
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ class RunFolder:
         """The record of the state from which the run goes on."""
         if not self.options.resume:
             raise ValueError(f"{self.folder} already holds a run: pass --resume to go on, or name another folder")
-        trained, saved = checkpoints.saved_run(self.path)
+        trained, saved = saved_run(self.path)
         checkpoints.require_same(trained, self.recipe, self.path)
         if [entry for entry in saved["data"] if entry.get("role") == "training"] != self.data:
             raise ValueError(f"{self.path}: trained on other data; give the same splits, or name another folder")
@@ -118,7 +116,7 @@ class RunFolder:
         key, weights = "rgb_weights_sha256", self.options.rgb_weights
         if self.saved:
             self.initial = {k: self.saved[k] for k in (key, "start_sha256") if k in self.saved}
-            loaded, _ = checkpoints.load_state(self.path, lambda held: expected(trainer, held))
+            loaded, _ = load_state(self.path, lambda held: expected(trainer, held))
             restore(trainer, loaded, self.saved["step"])
             return
         if self.options.start is not None:
@@ -142,7 +140,7 @@ class RunFolder:
             raise FloatingPointError(
                 f"step {trainer.next_step}: a weight is not finite; the last saved state is intact"
             )
-        checkpoints.save_state(self.path, state, self.record(trainer))
+        save_state(self.path, state, self.record(trainer))
 
     def finish(self, trainer: "Trainer") -> Translator:
         """Write the checkpoint; returns the networks in eval mode, with recipe and record."""
@@ -168,49 +166,3 @@ class RunFolder:
             "versions": versions(),
             "seconds": round(self.seconds + time.perf_counter() - self.begun, 1),
         }
-
-
-# ── The tensors of a state ──
-
-
-def parts(trainer: "Trainer") -> Parts:
-    """All tensors of a trainer: its networks, and what its optimisers know of the weights that they have changed."""
-    known = {f"optimizer_{name}": optimizer.state_dict()["state"] for name, optimizer in trainer.optimizers.items()}
-    networks = {name: network.state_dict() for name, network in trainer.networks.items()}
-    return networks | {
-        part: {f"{i}.{key}": value for i, entry in state.items() for key, value in entry.items()}
-        for part, state in known.items()
-    }
-
-
-def expected(trainer: "Trainer", held: Collection[str]) -> dict[str, torch.Tensor]:
-    """The tensors, by part and name, of a state that holds these names. Of a weight that no step has changed yet, a
-    state need not hold what the optimiser knows."""
-    tensors = {f"{name}:{key}": v for name, net in trainer.networks.items() for key, v in net.state_dict().items()}
-    for name, optimizer in trainer.optimizers.items():
-        for i, weight in enumerate(_weights(optimizer)):
-            adams = {"step": weight.new_empty(()), "exp_avg": weight, "exp_avg_sq": weight}
-            known = {"momentum_buffer": weight} if name == "muon" else adams
-            entries = {f"optimizer_{name}:{i}.{key}": tensor for key, tensor in known.items()}
-            if any(entry in held for entry in entries):
-                tensors |= entries
-    return tensors
-
-
-def restore(trainer: "Trainer", saved: Parts, step: int) -> None:
-    """Bring a trainer to a saved state."""
-    for name, network in trainer.networks.items():
-        network.load_state_dict(saved.get(name, {}))
-    for name, optimizer in trainer.optimizers.items():
-        weights, state = _weights(optimizer), dict[int, dict[str, torch.Tensor]]()
-        for key, value in saved.get(f"optimizer_{name}", {}).items():
-            i, entry = key.split(".", 1)
-            if value.dim():  # moments must lie in memory as their weights do: the fused kernel reads both at once
-                value = torch.empty_like(weights[int(i)]).copy_(value)
-            state.setdefault(int(i), {})[entry] = value
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    trainer.next_step = step
-
-
-def _weights(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
-    return [weight for group in optimizer.param_groups for weight in group["params"]]

@@ -16,7 +16,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
@@ -186,6 +186,12 @@ def cut_log(path: str | Path, step: int) -> None:
         except (ValueError, KeyError, TypeError, RecursionError):
             break  # the line that a kill cut short
     write(path, "".join(kept).encode())
+
+
+def markdown(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    head, *cells = [list(head), *rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *cells))
 
 
 def put(page: str | Path, begin: str, end: str, text: str) -> bool:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from torch import nn
 
-from . import checkpoints
-from .data.vgg16 import read_vgg16, shapes
-from .networks import Encoder
+from .. import checkpoints
+from ..data.vgg16 import read_vgg16, shapes
+from ..networks import Encoder
 
 
 def load_vgg16(encoder: Encoder, path: str | Path) -> None:
