@@ -16,16 +16,13 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from . import losses, metrics
-
-if TYPE_CHECKING:
-    from .recipes import Phase
 
 CLASSES = (
     "Unknown", "Bed", "Books", "Ceiling", "Chair", "Floor", "Furniture",
@@ -81,7 +78,7 @@ class Modality:
     to_raw: Callable[[torch.Tensor], torch.Tensor]
     loss: Callable[..., torch.Tensor]
     metric: Callable[[], metrics.Metric]
-    weight: Callable[["Phase"], float]
+    weight: Callable[[Any], float]
     colours: Callable[[torch.Tensor, float], np.ndarray]
     valid: Callable[[torch.Tensor], torch.Tensor] = lambda raw: torch.ones_like(raw[:, :1], dtype=torch.bool)
     suffix: str = ".png"
@@ -278,10 +275,8 @@ def classified(name: str, classes: tuple[str, ...]) -> Modality:
     known = KNOWN[name]
     if classes == known.classes:
         return known
-    colours = [(0.0, 0.0, 0.0)] + [
-        colorsys.hsv_to_rgb(0.618 * k % 1, 1 - 0.4 * (k % 2), 1 - 0.3 * (k % 3)) for k in range(1, len(classes))
-    ]
-    hues = [(round(255 * red), round(255 * green), round(255 * blue)) for red, green, blue in colours]
+    bright = (colorsys.hsv_to_rgb(0.618 * k % 1, 1 - 0.4 * (k % 2), 1 - 0.3 * (k % 3)) for k in range(1, len(classes)))
+    hues = [(0, 0, 0), *((round(255 * r), round(255 * g), round(255 * b)) for r, g, b in bright)]
     return segmentation(name, known.letter, known.folder, classes, hues)
 
 

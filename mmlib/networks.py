@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -92,16 +92,13 @@ class Encoder(nn.Module):
         self.keep_features = skips
         self.stages = nn.ModuleList()
         for stage, (width, count) in enumerate(zip(widths, convolutions)):
-            blocks = (
-                ConvolutionBlock(width if k else channels, width, batch_norm, first=(stage, k) == (0, 0))
-                for k in range(count)
-            )
+            inputs = [channels] + [width] * (count - 1)
+            blocks = [ConvolutionBlock(i, width, batch_norm, stage == k == 0) for k, i in enumerate(inputs)]
             self.stages.append(nn.Sequential(*blocks))
             channels = width
 
     def forward(self, image: torch.Tensor) -> Encoding:
-        pooled, indices, features = [], [], []
-        x = image
+        x, pooled, indices, features = image, [], [], []
         for stage in self.stages:
             x = stage(x)
             if self.keep_features:
@@ -161,10 +158,9 @@ class RGBDecoder(nn.Module):
 
     def __init__(self, channels: int, widths: Ints, convolutions: Ints | None = None):
         super().__init__()
-        stages = Decoder(channels, widths, convolutions or (1,) * len(widths), "none").stages
+        stages = cast(list[nn.Sequential], Decoder(channels, widths, convolutions or (1,) * len(widths), "none").stages)
         # a stage of one convolution is that convolution: so it is named in checkpoints
-        blocks = ([*stage.children()] for stage in stages)
-        self.stages = nn.ModuleList(stage[0] if len(stage) == 1 else nn.Sequential(*stage) for stage in blocks)
+        self.stages = nn.ModuleList(stage[0] if len(stage) == 1 else stage for stage in stages)
 
     def forward(self, encoding: Encoding) -> torch.Tensor:
         x = encoding.latent
@@ -199,8 +195,7 @@ class ResNetDecoder(nn.Module):
 class Translator(nn.Module):
     """What translates between modalities: T_xy(x) = g_y(f_x(x)) (section 3.1), images in network form.
 
-    `records`: by name. A subclass writes `encode` and `decode`; `load` and `fit` leave `recipe` and `record`: how
-    it was trained.
+    `records`: by name. A subclass writes `encode` and `decode`. `recipe` and `record`: how the weights came about.
     """
 
     recipe: Recipe
@@ -216,11 +211,9 @@ class Translator(nn.Module):
         return tuple(self.records)
 
     def encode(self, image: torch.Tensor, source: str) -> Any:
-        """f_source of images (N, channels, H, W): an `Encoding`, or what else `decode` reads."""
         raise NotImplementedError
 
     def decode(self, encoding: Any, target: str) -> torch.Tensor:
-        """g_target of an encoding: images (N, channels, H, W)."""
         raise NotImplementedError
 
     def translate(self, image: torch.Tensor, source: str, target: str) -> torch.Tensor:

@@ -23,8 +23,6 @@ from .networks import Encoding, MixAndMatch, Translator
 from .recipes import Phase, Recipe
 
 Pairs = list[Pair]
-"""A batch of each set."""
-
 Terms = dict[str, torch.Tensor]
 """Loss terms by kind and translation: `rgb/SR`, `depth/RD`, `latent/RS`, `gan/*R`, `pseudo_segmentation/DS`."""
 
