@@ -45,7 +45,7 @@ lab: $(READY)  ## open the notebooks in JupyterLab
 	$(BIN)/python -m jupyter lab --notebook-dir=notebooks
 
 html: OUT = runs/html
-html: $(READY)  ## make web pages of the executed notebooks, with a contents page, in OUT=runs/html
+html: $(READY)  ## make web pages of the notebooks and the library, with a contents page, in OUT=runs/html
 	$(BIN)/python -m mmlib html --out "$(OUT)"
 
 test: $(READY)  ## run the tests, and every notebook against its committed outputs, JOBS=2 files at a time
@@ -65,10 +65,11 @@ $(BROWSER): $(READY) tests/browser/requirements.txt
 notebooks: $(READY)  ## execute NOTEBOOKS=notebooks/*.ipynb in place, as they are committed
 	$(BIN)/python -m mmlib execute $(NOTEBOOKS)
 
-lint: $(READY)  ## check style, formatting, English, and that imports point down
+lint: $(READY)  ## check style, formatting, English, types, and that imports point down
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m mypy
 	$(BIN)/python tests/language.py
 
 gpu: OUT = runs/gpu

@@ -23,7 +23,7 @@ from .data.shipped import open_split, shipped
 from .evaluation import evaluate, table
 from .hardware.versions import __version__
 from .modalities import MODALITIES, Modality, modality
-from .networks import Encoding, MixAndMatch
+from .networks import Encoding, MixAndMatch, Translator
 from .objectives import Objective, ZeroPair
 from .recipes import Phase, Recipe, preset
 from .training import fit
@@ -38,6 +38,7 @@ __all__ = [
     "Phase",
     "Recipe",
     "SegmentationPairs",
+    "Translator",
     "Triplets",
     "ZeroPair",
     "__version__",

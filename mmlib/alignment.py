@@ -1,19 +1,27 @@
 """Latent alignment: how far encoders agree on one scene, and what a decoder makes of two latents (section 5.4)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from .data.sets import Rooms
 from .data.sources import require
 from .evaluation import eval_mode, in_batches
-from .networks import Encoding
+from .networks import Encoding, Translator
 
 
 @torch.inference_mode()
 def fusion(
-    model, rooms: Rooms, first: str, second: str, target: str, alphas: Sequence[float], indices="", batch_size: int = 25
-) -> list[dict]:
+    model: Translator,
+    rooms: Rooms,
+    first: str,
+    second: str,
+    target: str,
+    alphas: Sequence[float],
+    indices: str = "",
+    batch_size: int = 25,
+) -> list[dict[str, Any]]:
     """(`first`, `second`) → `target` for each α, the weight of the latent of `second` (section 5.4, Figure 7).
 
     `indices` names the source whose side information the decoder gets, `first` by default. A module is put in eval
@@ -34,7 +42,7 @@ def fusion(
 
 
 @torch.inference_mode()
-def agreement(model, rooms: Rooms, source: str, target: str, batch_size: int = 50) -> dict:
+def agreement(model: Translator, rooms: Rooms, source: str, target: str, batch_size: int = 50) -> dict[str, Any]:
     """How far the unseen translation of a room agrees with the seen one, by the target's metric.
 
     The answer of RGB → `target` stands for the truth, so `rooms` need RGB and `source` alone: of the unseen pair this
@@ -50,7 +58,7 @@ def agreement(model, rooms: Rooms, source: str, target: str, batch_size: int = 5
 
 
 @torch.inference_mode()
-def alignment(model, rooms: Rooms, first: str, second: str) -> dict:
+def alignment(model: Translator, rooms: Rooms, first: str, second: str) -> dict[str, Any]:
     """How well two encodings of one room agree, over `rooms` (at least 4), all of them in one batch.
 
     `retrieval_at_1`: the share of rooms whose latent of `first` is nearer (Euclidean) to their own room's latent of

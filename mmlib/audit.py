@@ -3,7 +3,7 @@
 import functools
 import itertools
 from collections.abc import Collection
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
@@ -15,7 +15,7 @@ from .hardware.files import fitted
 from .modalities import KNOWN
 
 
-def audit(record: dict, test: Rooms | None = None) -> list[str]:
+def audit(record: dict[str, Any], test: Rooms | None = None) -> list[str]:
     """Problems of a checkpoint's claim to be zero-pair, one sentence each; an empty list is a clean record.
 
     `test`: the rooms that were kept for the evaluation; without it, those of the shipped test split.
@@ -51,7 +51,7 @@ def audit(record: dict, test: Rooms | None = None) -> list[str]:
     return problems
 
 
-def given_before(record: dict, rooms: Rooms) -> list[str]:
+def given_before(record: dict[str, Any], rooms: Rooms) -> list[str]:
     """A sentence for each data set of a record that these rooms are of, by hash or by number."""
     problems, names = [], _names(record)
     for entry in (entry for entry in record.get("data") or [] if _well_formed(entry, names)):
@@ -67,7 +67,7 @@ def given_before(record: dict, rooms: Rooms) -> list[str]:
     return problems
 
 
-def _names(record: dict) -> set[str]:
+def _names(record: dict[str, Any]) -> set[str]:
     """The modalities that a record may list: those that are known, and those that its recipe declares (domains)."""
     recipe = record.get("recipe")
     declared = recipe.get("modalities") if isinstance(recipe, dict) else None
@@ -88,7 +88,7 @@ class Entry(Struct):
     rooms: Annotated[list[tuple[int, int]], Meta(min_length=1)]
 
 
-def _well_formed(entry, names: Collection[str]) -> bool:
+def _well_formed(entry: Any, names: Collection[str]) -> bool:
     try:
         read = fitted(entry, Entry)
     except ValueError:
@@ -111,7 +111,7 @@ def _shared(left: list[list[int]], right: list[list[int]]) -> list[list[int]]:
     return sorted([first, last] for first, last in both if first <= last)
 
 
-def describe_audit(record: dict, test: Rooms | None = None) -> str:
+def describe_audit(record: dict[str, Any], test: Rooms | None = None) -> str:
     """The data that a record lists as a table for people, and under it the verdict; `test` as in `audit`."""
     verdict = audit(record, test)
     rows = [("role", "split", "modalities", "rooms", "sha256")]

@@ -1,12 +1,16 @@
 """The bricks of networks: SegNet's convolution, pooling and unpooling; discriminators; CycleGAN's residual halves."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from .hardware.window_codes import CodedPool, CodedUnpool, is_channels_last
+
+Normalization = Callable[[int], nn.Module]
+"""A width → a layer."""
 
 
 class ImageConvolution(nn.Conv2d):
@@ -31,7 +35,7 @@ class ConvolutionBlock(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int, batch_norm: bool = True, first: bool = False):
         convolution = ImageConvolution if first else nn.Conv2d
-        layers = [convolution(inputs, outputs, 3, padding=1, bias=not batch_norm)]
+        layers: list[nn.Module] = [convolution(inputs, outputs, 3, padding=1, bias=not batch_norm)]
         if batch_norm:
             layers.append(nn.BatchNorm2d(outputs))
         super().__init__(*layers, nn.ReLU(inplace=True))
@@ -52,7 +56,7 @@ def unpool(features: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
     """
     if indices.dtype == torch.uint8:
         return CodedUnpool.apply(features, indices)
-    unpooled = F.max_unpool2d(features, indices, 2)
+    unpooled = F.max_unpool2d(features, indices, (2, 2))
     if is_channels_last(features):  # CUDA answers NCHW whatever it was given
         unpooled = unpooled.contiguous(memory_format=torch.channels_last)
     return unpooled
@@ -108,7 +112,10 @@ class PatchDiscriminator(Discriminator):
         return self.head(self.features(image))
 
 
-def initialise(module: nn.Module) -> nn.Module:
+Networks = TypeVar("Networks", bound=nn.Module)
+
+
+def initialise(module: Networks) -> Networks:
     """Weights from N(0, 0.02), as both papers' code."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
@@ -124,9 +131,9 @@ def initialise(module: nn.Module) -> nn.Module:
 class Residual(nn.Module):
     """Two 3×3 convolutions whose output is added to their input (CycleGAN, appendix 7.2)."""
 
-    def __init__(self, width: int, normalization):
+    def __init__(self, width: int, normalization: Normalization):
         super().__init__()
-        layers = []
+        layers: list[nn.Module] = []
         for last in (False, True):
             layers += [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), normalization(width)]
             layers += [] if last else [nn.ReLU(inplace=True)]
@@ -142,11 +149,12 @@ def group_norm(width: int) -> nn.Module:
     return nn.GroupNorm(max(1, width // 4), width)
 
 
-def resnet_down(inputs: int, widths: Sequence[int], residuals: int, normalization=nn.InstanceNorm2d) -> list[nn.Module]:
+def resnet_down(
+    inputs: int, widths: Sequence[int], residuals: int, normalization: Normalization = nn.InstanceNorm2d
+) -> list[nn.Module]:
     """The first half of CycleGAN's generator (appendix 7.2): (N, inputs, H, W) → (N, widths[-1], H / 4, W / 4).
 
-    `widths`, here three: of the first 7×7 convolution and of each strided one; then residual blocks. `normalization`: a
-    width → a layer.
+    `widths`, here three: of the first 7×7 convolution and of each strided one; then residual blocks.
     """
     layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(inputs, widths[0], 7)]
     layers += [normalization(widths[0]), nn.ReLU(inplace=True)]
@@ -155,7 +163,9 @@ def resnet_down(inputs: int, widths: Sequence[int], residuals: int, normalizatio
     return layers + [Residual(widths[-1], normalization) for _ in range(residuals)]
 
 
-def resnet_up(outputs: int, widths: Sequence[int], residuals=0, normalization=nn.InstanceNorm2d) -> list[nn.Module]:
+def resnet_up(
+    outputs: int, widths: Sequence[int], residuals: int = 0, normalization: Normalization = nn.InstanceNorm2d
+) -> list[nn.Module]:
     """The other half, residual blocks first, with a linear output."""
     layers: list[nn.Module] = [Residual(widths[-1], normalization) for _ in range(residuals)]
     for wide, narrow in zip(widths[:0:-1], widths[-2::-1]):

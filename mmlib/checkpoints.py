@@ -9,7 +9,7 @@ import json
 import warnings
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import torch
 from msgspec import Meta
@@ -33,8 +33,10 @@ from .modalities import KNOWN, Modality, classified
 from .networks import MixAndMatch
 from .recipes import Recipe, from_dict
 
+T = TypeVar("T")
 
-def save_checkpoint(path: str | Path, model: torch.nn.Module, record: dict, half: bool = False) -> None:
+
+def save_checkpoint(path: str | Path, model: torch.nn.Module, record: dict[str, Any], half: bool = False) -> None:
     """Write `path` (.safetensors) and the JSON record beside it.
 
     `half` stores floating-point weights as float16 (they are read back as float32). The record gains `weights_sha256`,
@@ -49,7 +51,7 @@ def save_checkpoint(path: str | Path, model: torch.nn.Module, record: dict, half
     write(Path(path).with_suffix(".json"), (json.dumps(record, indent=1) + "\n").encode())
 
 
-def read_record(path: str | Path) -> dict:
+def read_record(path: str | Path) -> dict[str, Any]:
     """The JSON record of a checkpoint (its `.safetensors` or `.json` path); `ValueError` if missing or damaged."""
     path = _named(path).with_suffix(".json")
     try:
@@ -62,7 +64,7 @@ def read_record(path: str | Path) -> dict:
         ) from error
 
 
-def verified_record(path: str | Path) -> dict:
+def verified_record(path: str | Path) -> dict[str, Any]:
     """The JSON record of a checkpoint whose weights are those that it was written with; else `ValueError`.
 
     That tells of accidents alone: whoever makes a file can make a record for it.
@@ -106,14 +108,15 @@ def load(path: str | Path, recipe: Recipe | None = None, records: Collection[Mod
     model = MixAndMatch.from_recipe(trained, records)
     model.load_state_dict(weights)
     model.recipe, model.record = trained, record
-    return model.eval().to(memory_format=torch.channels_last)  # on CPUs the faster layout
+    model.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # on CPUs the faster layout
+    return model
 
 
 class _Undrawn(TorchFunctionMode):
     """Networks built in it keep the weights that they would draw as they are: on `meta` there is nothing to draw, and
     PyTorch imports for two seconds to find out."""
 
-    def __torch_function__(self, function, types, arguments=(), options=None):
+    def __torch_function__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
         options = options or {}
         if getattr(function, "__name__", "") == "normal_":
             return arguments[0] if arguments else options["tensor"]
@@ -195,14 +198,14 @@ def read_tensors(path: str | Path, expected: Expected | None = None) -> tuple[di
 def read_layout(path: str | Path) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dict[str, str]]:
     """Each tensor's type and shape, and the metadata, from the header of a safetensors file alone."""
 
-    def layout(file):
+    def layout(file: Any) -> tuple[dict[str, tuple[str, tuple[int, ...]]], dict[str, str]]:
         parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
         return {n: (part.get_dtype(), tuple(part.get_shape())) for n, part in parts.items()}, file.metadata() or {}
 
     return _read(path, layout)
 
 
-def _read(path: str | Path, read: Callable):
+def _read(path: str | Path, read: Callable[[Any], T]) -> T:
     """What `read` makes of an open safetensors file, whose header fits into memory."""
     try:
         require_file(path, FILE_BYTES)

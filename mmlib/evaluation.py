@@ -2,13 +2,15 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 
 from .data.indices import require_classes
 from .data.sets import Rooms
 from .data.sources import require
-from .metrics import iou
+from .metrics import SegmentationMetrics, iou
+from .networks import Translator
 
 
 def seen(source: str, target: str, anchor: str = "rgb") -> bool:
@@ -17,7 +19,7 @@ def seen(source: str, target: str, anchor: str = "rgb") -> bool:
 
 
 @contextlib.contextmanager
-def eval_mode(model) -> Iterator[None]:
+def eval_mode(model: Translator) -> Iterator[None]:
     """A module in eval mode, and at the end each part of it in the mode that it had."""
     modes = [(part, part.training) for part in model.modules()] if isinstance(model, torch.nn.Module) else []
     for part, _ in modes:
@@ -30,7 +32,7 @@ def eval_mode(model) -> Iterator[None]:
 
 
 def in_batches(
-    model, rooms: Rooms, batch_size: int, device: torch.device | str | None = None
+    model: Translator, rooms: Rooms, batch_size: int, device: torch.device | str | None = None
 ) -> Iterator[tuple[range, dict[str, torch.Tensor]]]:
     """Positions and raw images of all rooms, batch by batch, on a device, or where the model is."""
     if device is None and isinstance(model, torch.nn.Module):
@@ -42,8 +44,13 @@ def in_batches(
 
 @torch.inference_mode()
 def evaluate(
-    model, rooms: Rooms, batch_size: int = 25, device=None, sources: Sequence[str] = (), targets: Sequence[str] = ()
-) -> dict:
+    model: Translator,
+    rooms: Rooms,
+    batch_size: int = 25,
+    device: torch.device | str | None = None,
+    sources: Sequence[str] = (),
+    targets: Sequence[str] = (),
+) -> dict[str, Any]:
     """Measure every translation of a model on `Triplets`, or some of them on any rooms that hold what they need.
 
     `model` has what a `Translator` has; a module is put in eval mode, and each part of it back in the mode it had.
@@ -78,14 +85,14 @@ def evaluate(
 
 @torch.inference_mode()
 def confusion_by_room(
-    model, rooms: Rooms, source: str, batch_size: int = 25, device: torch.device | str | None = None
+    model: Translator, rooms: Rooms, source: str, batch_size: int = 25, device: torch.device | str | None = None
 ) -> torch.Tensor:
     """`source` → segmentation room by room: confusion matrices, int64 (rooms, K, K); `evaluate` measures their sum.
 
     `model` as in `evaluate`, in eval mode.
     """
     record = rooms.records["segmentation"]
-    metrics = [record.metric() for _ in rooms.rooms]
+    metrics = [SegmentationMetrics(record.classes) for _ in rooms.rooms]
     for positions, batch in in_batches(model, rooms, batch_size, device):
         encoding = model.encode(rooms.records[source].to_input(batch[source]), source)
         prediction = record.to_raw(model.decode(encoding, "segmentation"))
@@ -115,7 +122,7 @@ def bootstrap(confusions: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
     return iou(summed.view(-1, *confusions.shape[1:])).nanmean(-1)
 
 
-def table(result: dict) -> str:
+def table(result: dict[str, Any]) -> str:
     """The result of `evaluate` for people: one row per translation, * where training had no pairs of its modalities."""
     rows = []
     for name, row in result["translations"].items():
@@ -126,7 +133,7 @@ def table(result: dict) -> str:
     return f"{head}\n{aligned(rows)}"
 
 
-def aligned(rows: list[tuple[str, ...]]) -> str:
+def aligned(rows: Sequence[tuple[str, ...]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)

@@ -4,6 +4,7 @@ Predictions and targets are in network form, `valid` is bool (N, 1, H, W). Every
 alone, computed in float32; a batch without any gives 0, with a gradient of 0, and never NaN.
 """
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -89,4 +90,4 @@ def latent_consistency(first: "Encoding", second: "Encoding", stages: str = "lat
     """
     every = stages == "all_stages"
     pairs = list(zip(first.pooled, second.pooled, strict=True)) if every else [(first.latent, second.latent)]
-    return sum(F.mse_loss(a.float(), b.float()) for a, b in pairs) / len(pairs)
+    return functools.reduce(torch.add, [F.mse_loss(a.float(), b.float()) for a, b in pairs]) / len(pairs)

@@ -7,8 +7,19 @@ of zeros) count nowhere. `headline` names the measure that stands for all. Paper
 
 import math
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import torch
+
+
+class Metric(Protocol):
+    """What accumulates over `update`s of predictions and targets, raw images of one shape, and `compute`s measures."""
+
+    headline: str
+
+    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None: ...
+
+    def compute(self) -> dict[str, Any]: ...
 
 
 class SegmentationMetrics:
@@ -31,7 +42,7 @@ class SegmentationMetrics:
         pairs = target[valid].long() * len(self.classes) + prediction[valid].long()
         self.confusion += torch.bincount(pairs, minlength=len(self.classes) ** 2).view_as(self.confusion)
 
-    def compute(self) -> dict:
+    def compute(self) -> dict[str, Any]:
         shares = {name: None if math.isnan(s) else s for name, s in zip(self.classes[1:], iou(self.confusion).tolist())}
         present = [share for share in shares.values() if share is not None]
         return {
@@ -59,7 +70,7 @@ class DepthMetrics:
 
     headline = "delta1"
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.pixels = 0
         self.sums = torch.zeros(5, dtype=torch.float64)  # within 1.25, 1.25², 1.25³; squared error; squared log error
 
@@ -73,7 +84,7 @@ class DepthMetrics:
         self.sums += torch.stack([*within, ((p - t) ** 2).sum(), ((positive / t).log() ** 2).sum()])
         self.pixels += len(t)
 
-    def compute(self) -> dict:
+    def compute(self) -> dict[str, Any]:
         delta1, delta2, delta3, square, square_log = (_ratio(total, self.pixels) for total in self.sums.tolist())
         deltas = {"delta1": delta1, "delta2": delta2, "delta3": delta3}
         return deltas | {"rmse": _root(square), "rmse_log": _root(square_log)}
@@ -84,7 +95,7 @@ class RGBMetrics:
 
     headline = "psnr"
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.values = 0
         self.square = 0.0
 
@@ -93,7 +104,7 @@ class RGBMetrics:
         self.square += ((prediction.double() - target.double()) ** 2).sum().item()
         self.values += target.numel()
 
-    def compute(self) -> dict:
+    def compute(self) -> dict[str, Any]:
         rmse = _root(_ratio(self.square, self.values))
         return {"psnr": 20 * math.log10(255 / rmse) if rmse else None, "rmse": rmse}
 
@@ -103,7 +114,7 @@ class NumberMetrics:
 
     headline = "mae"
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.values = 0
         self.absolute = self.square = 0.0
 
@@ -114,7 +125,7 @@ class NumberMetrics:
         self.square += (error**2).sum().item()
         self.values += error.numel()
 
-    def compute(self) -> dict:
+    def compute(self) -> dict[str, Any]:
         return {"mae": _ratio(self.absolute, self.values), "rmse": _root(_ratio(self.square, self.values))}
 
 
@@ -124,7 +135,7 @@ class NormalsMetrics:
 
     headline = "mean"
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.counts = torch.zeros(1801, dtype=torch.int64)  # in tenths of a degree, from 0 to 180
 
     def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
@@ -134,7 +145,7 @@ class NormalsMetrics:
         degrees = torch.rad2deg(torch.atan2(torch.linalg.cross(p, t).norm(dim=-1), (p * t).sum(-1)))
         self.counts += torch.bincount((10 * degrees).round().long(), minlength=1801)
 
-    def compute(self) -> dict:
+    def compute(self) -> dict[str, Any]:
         pixels = self.counts.sum().item()
         degrees = torch.arange(1801, dtype=torch.float64) / 10
         share = self.counts.cumsum(0) / max(pixels, 1)

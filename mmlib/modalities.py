@@ -16,6 +16,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,8 +78,8 @@ class Modality:
     to_input: Callable[[torch.Tensor], torch.Tensor]
     to_raw: Callable[[torch.Tensor], torch.Tensor]
     loss: Callable[..., torch.Tensor]
-    metric: Callable[[], object]
-    weight: Callable[[object], float]
+    metric: Callable[[], metrics.Metric]
+    weight: Callable[[Any], float]
     colours: Callable[[torch.Tensor, float], np.ndarray]
     valid: Callable[[torch.Tensor], torch.Tensor] = lambda raw: torch.ones_like(raw[:, :1], dtype=torch.bool)
     suffix: str = ".png"
@@ -97,7 +98,7 @@ class Modality:
     mirrored: Callable[[torch.Tensor], torch.Tensor] = lambda raw: raw
     zoomed: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = lambda raw, share: raw
 
-    def __reduce_ex__(self, protocol):
+    def __reduce_ex__(self, protocol: Any) -> str | tuple[Any, ...]:
         """A library's record travels between processes as its name, because functions without a name cannot travel."""
         make, given = (classified, (self.name, self.classes)) if self.name in KNOWN else (domain, (self.name,))
         return (make, given) if make(*given) is self else super().__reduce_ex__(protocol)
@@ -277,10 +278,8 @@ def classified(name: str, classes: tuple[str, ...]) -> Modality:
     known = KNOWN[name]
     if classes == known.classes:
         return known
-    hues = [(0, 0, 0)] + [
-        tuple(round(255 * level) for level in colorsys.hsv_to_rgb(0.618 * k % 1, 1 - 0.4 * (k % 2), 1 - 0.3 * (k % 3)))
-        for k in range(1, len(classes))
-    ]
+    bright = (colorsys.hsv_to_rgb(0.618 * k % 1, 1 - 0.4 * (k % 2), 1 - 0.3 * (k % 3)) for k in range(1, len(classes)))
+    hues = [(0, 0, 0), *((round(255 * r), round(255 * g), round(255 * b)) for r, g, b in bright)]
     return segmentation(name, known.letter, known.folder, classes, hues)
 
 

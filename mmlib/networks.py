@@ -1,8 +1,9 @@
 """Encoders, decoders, and `MixAndMatch`, which composes any encoder with any decoder (section 4.2)."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from .blocks import ConvolutionBlock, group_norm, initialise, pool, resnet_down,
 from .modalities import Modality, domain, modality, named
 from .recipes import Recipe
 
+Networks = Mapping[str, nn.Module]
 Ints = tuple[int, ...]
 """A number for each stage of an encoder, the first one reads the image."""
 
@@ -64,7 +66,7 @@ class Encoding:
         """The same values, cut from the graph."""
         return self._map(torch.Tensor.detach)
 
-    def _map(self, function) -> "Encoding":
+    def _map(self, function: Callable[[torch.Tensor], torch.Tensor]) -> "Encoding":
         stages = (tuple(map(function, part)) for part in (self.pooled, self.indices, self.features))
         return Encoding(function(self.latent), *stages)
 
@@ -85,21 +87,18 @@ class Encoder(nn.Module):
     window_codes = False
     compiles = True
 
-    def __init__(self, channels: int, widths: Ints, convolutions: Ints, batch_norm: bool = True, keep_features=False):
+    def __init__(self, channels: int, widths: Ints, convolutions: Ints, batch_norm: bool = True, skips: bool = False):
         super().__init__()
-        self.keep_features = keep_features
+        self.keep_features = skips
         self.stages = nn.ModuleList()
         for stage, (width, count) in enumerate(zip(widths, convolutions)):
-            blocks = (
-                ConvolutionBlock(width if k else channels, width, batch_norm, first=(stage, k) == (0, 0))
-                for k in range(count)
-            )
+            inputs = [channels] + [width] * (count - 1)
+            blocks = [ConvolutionBlock(i, width, batch_norm, stage == k == 0) for k, i in enumerate(inputs)]
             self.stages.append(nn.Sequential(*blocks))
             channels = width
 
     def forward(self, image: torch.Tensor) -> Encoding:
-        pooled, indices, features = [], [], []
-        x = image
+        x, pooled, indices, features = image, [], [], []
         for stage in self.stages:
             x = stage(x)
             if self.keep_features:
@@ -159,7 +158,7 @@ class RGBDecoder(nn.Module):
 
     def __init__(self, channels: int, widths: Ints, convolutions: Ints | None = None):
         super().__init__()
-        stages = Decoder(channels, widths, convolutions or (1,) * len(widths), "none").stages
+        stages = cast(list[nn.Sequential], Decoder(channels, widths, convolutions or (1,) * len(widths), "none").stages)
         # a stage of one convolution is that convolution: so it is named in checkpoints
         self.stages = nn.ModuleList(stage[0] if len(stage) == 1 else stage for stage in stages)
 
@@ -196,8 +195,11 @@ class ResNetDecoder(nn.Module):
 class Translator(nn.Module):
     """What translates between modalities: T_xy(x) = g_y(f_x(x)) (section 3.1), images in network form.
 
-    `records`: by name. A subclass writes `encode(image, source)` → `Encoding` and `decode(encoding, target)` → image.
+    `records`: by name. A subclass writes `encode` and `decode`. `recipe` and `record`: how the weights came about.
     """
+
+    recipe: Recipe
+    record: dict[str, Any]
 
     def __init__(self, records: Mapping[str, Modality], stride: int = 1):
         super().__init__()
@@ -207,6 +209,12 @@ class Translator(nn.Module):
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities that this model translates."""
         return tuple(self.records)
+
+    def encode(self, image: torch.Tensor, source: str) -> Any:
+        raise NotImplementedError
+
+    def decode(self, encoding: Any, target: str) -> torch.Tensor:
+        raise NotImplementedError
 
     def translate(self, image: torch.Tensor, source: str, target: str) -> torch.Tensor:
         """T_source→target of images; `ValueError` as in `encode` and `decode`."""
@@ -239,10 +247,10 @@ class Translator(nn.Module):
 class MixAndMatch(Translator):
     """One encoder and one decoder for each modality, all sharing a latent space (Figure 2).
 
-    `translate` composes any two of them; pairs that never met in training are the *unseen*, zero-pair translations.
+    `Translator.translate` composes any two; pairs that never met in training are the *unseen*, zero-pair translations.
     """
 
-    def __init__(self, encoders: Mapping[str, nn.Module], decoders: Mapping[str, nn.Module], records, stride: int):
+    def __init__(self, encoders: Networks, decoders: Networks, records: Mapping[str, Modality], stride: int):
         super().__init__({name: records[name] for name in encoders}, stride)
         self.encoders = nn.ModuleDict(encoders)
         self.decoders = nn.ModuleDict(decoders)
@@ -254,28 +262,27 @@ class MixAndMatch(Translator):
         `records`: those of modalities that are not the library's; `ValueError` where one is missing.
         """
         own, known = named(*records), domain if recipe.architecture == "resnet" else modality
-        records = {name: own[name] if name in own else known(name) for name in recipe.modalities}
+        held = {name: own[name] if name in own else known(name) for name in recipe.modalities}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             if recipe.architecture == "resnet":
-                shape = (recipe.widths, recipe.convolutions[-1])
-                encoders = {name: ResNetEncoder(record.channels, *shape) for name, record in records.items()}
-                decoders = {name: ResNetDecoder(record.channels, *shape) for name, record in records.items()}
-                return initialise(cls(encoders, decoders, records, 2 ** (len(recipe.widths) - 1)))
-            shape = (recipe.widths, recipe.convolutions)
-            side = recipe.side_information
+                widths, residuals = recipe.widths, recipe.convolutions[-1]
+                encoders: Networks = {n: ResNetEncoder(r.channels, widths, residuals) for n, r in held.items()}
+                decoders: Networks = {n: ResNetDecoder(r.channels, widths, residuals) for n, r in held.items()}
+                return initialise(cls(encoders, decoders, held, 2 ** (len(recipe.widths) - 1)))
+            shape, side = (recipe.widths, recipe.convolutions), recipe.side_information
             encoders = {
                 name: Encoder(r.channels, *shape, r.encoder_batch_norm or recipe.rgb_batch_norm, side == "skip")
-                for name, r in records.items()
+                for name, r in held.items()
             }
             of_rgb = (recipe.widths, recipe.convolutions if recipe.mirrored_rgb_decoder else None)
             decoders = {
                 name: Decoder(r.channels, *shape, side)
                 if r.decoder_uses_side_information
                 else RGBDecoder(r.channels, *of_rgb)
-                for name, r in records.items()
+                for name, r in held.items()
             }
-            model = cls(encoders, decoders, records, recipe.stride)
+            model = cls(encoders, decoders, held, recipe.stride)
             for layer in model.modules():
                 if isinstance(layer, nn.Conv2d):
                     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

@@ -7,20 +7,22 @@ each image once. `mmlib.training.fit` takes any `Objective`; the baselines of `m
 import functools
 import itertools
 from collections.abc import Mapping
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Generator
 
-from .blocks import PatchDiscriminator
+from .blocks import Discriminator, PatchDiscriminator
 from .data.batches import Pair
 from .data.sets import AnchoredPairs, Rooms
 from .hardware import processes
 from .hardware.processes import shard
 from .losses import Joint, discriminator_gan, generator_gan, latent_consistency
 from .modalities import KNOWN, Modality
-from .networks import Encoding, MixAndMatch
+from .networks import Encoding, MixAndMatch, Translator
 from .recipes import Phase, Recipe
 
+Pairs = list[Pair]
 Terms = dict[str, torch.Tensor]
 """Loss terms by kind and translation: `rgb/SR`, `depth/RD`, `latent/RS`, `gan/*R`, `pseudo_segmentation/DS`."""
 
@@ -39,7 +41,7 @@ class Objective:
     """
 
     sets: tuple[Rooms, ...]
-    inherited: tuple[dict, ...] = ()
+    inherited: tuple[dict[str, Any], ...] = ()
     partly = False
     translations: tuple[tuple[str, str], ...] = ()
 
@@ -48,34 +50,34 @@ class Objective:
         """The records of all modalities that the terms name."""
         return {name: record for rooms in self.sets for name, record in rooms.records.items()}
 
-    def networks(self, recipe: Recipe) -> nn.Module:
-        """The networks that are trained, from `recipe.seed`: a `Translator`."""
+    def networks(self, recipe: Recipe) -> Translator:
+        """The networks that are trained, from `recipe.seed`."""
         return MixAndMatch.from_recipe(recipe, self.records.values())
 
-    def discriminators(self, recipe: Recipe) -> dict[str, nn.Module]:
+    def discriminators(self, recipe: Recipe) -> dict[str, Discriminator]:
         """Discriminators by name; none unless overridden."""
         return {}
 
-    def freeze(self, model: nn.Module, phase: Phase) -> None:
+    def freeze(self, model: Any, phase: Phase) -> None:
         """Freeze what the phase says (section 5.1), after all has been put in training mode."""
         if isinstance(model, MixAndMatch) and "rgb" in model.modalities:
             encoder = model.encoders["rgb"].requires_grad_(not phase.freeze_rgb_encoder)
             encoder.train(not phase.freeze_rgb_encoder)
 
     def terms(
-        self, model: nn.Module, batches: list[Pair], recipe: Recipe, phase: Phase, random: torch.Generator, average=None
+        self, model: Any, batches: Pairs, recipe: Recipe, phase: Phase, random: Generator, average: Any = None
     ) -> tuple[Terms, Judged]:
         """All loss terms of the networks but the GANs', and what each discriminator judges.
 
-        `average`: the networks with averaged weights, where `recipe.teacher` asks for them.
+        `model`: what `networks` made. `average`: they with averaged weights, where `recipe.teacher` asks for it.
         """
         raise NotImplementedError
 
-    def fool(self, C: Mapping[str, nn.Module], judged: Judged) -> Terms:
+    def fool(self, C: Mapping[str, Discriminator], judged: Judged) -> Terms:
         """L_GAN, the decoders' side: the discriminators C should take translated images x̂ for real ones."""
         return {f"gan/*{name}": generator_gan(C[name](x_hat)) for name, (_, x_hat) in judged.items()}
 
-    def judge(self, C: Mapping[str, nn.Module], judged: Judged, random: torch.Generator) -> Terms:
+    def judge(self, C: Mapping[str, Discriminator], judged: Judged, random: Generator) -> Terms:
         """L_GAN, the side of the discriminators C: real images x should score 1, translated ones x̂ 0.
 
         x and x̂ have one pass each, because batch normalization would tell mixed batches apart.
@@ -88,7 +90,7 @@ class Objective:
 
     def loss(self, target: str, prediction: torch.Tensor, pair: Pair, class_balance: float = 0.0) -> torch.Tensor:
         """The loss of translations into `target` against a pair's images; each class weighs frequency ** −balance."""
-        record, options = self.records[target], {}
+        record, options = self.records[target], dict[str, torch.Tensor]()
         if record.classes and class_balance > 0:
             rooms = next(rooms for rooms in self.sets if target in rooms.modalities)
             options = {"class_weights": class_weights(rooms, class_balance, target)}
@@ -124,12 +126,14 @@ class PlainZeroPair(Objective):
         if twice := {letter for letter in letters if letters.count(letter) > 1}:
             raise ValueError(f"two modalities have the letter {min(twice)}, which names their terms: give each its own")
 
-    def discriminators(self, recipe: Recipe) -> dict[str, nn.Module]:
+    def discriminators(self, recipe: Recipe) -> dict[str, Discriminator]:
         """C(x), which judges RGB from all sources."""
         return {"R": PatchDiscriminator(self.records["rgb"].channels, recipe.discriminator_widths)}
 
-    def terms(self, model: MixAndMatch, batches: list[Pair], recipe, phase, random, average=None):
-        """All terms of section 4.3 but the GAN's, which `fool` and `judge` add; and (x, x̂), all RGB, for them.
+    def terms(
+        self, model: MixAndMatch, batches: Pairs, recipe: Recipe, phase: Phase, random: Generator, average: Any = None
+    ) -> tuple[Terms, Judged]:
+        """All terms of section 4.3 but the GAN's, which `Objective.fool` and `Objective.judge` add, from (x, x̂), RGB.
 
         x is RGB and y the other modality of a set, whose letter is Y; Z is the other modality of another set.
         """
@@ -169,7 +173,9 @@ class ZeroPair(PlainZeroPair):
     """The paper's objective (section 4.3), as it is trained: each image is encoded once, and each decoder runs once, on
     the latents of all its translations."""
 
-    def terms(self, model: MixAndMatch, batches: list[Pair], recipe, phase, random, average=None):
+    def terms(
+        self, model: MixAndMatch, batches: Pairs, recipe: Recipe, phase: Phase, random: Generator, average: Any = None
+    ) -> tuple[Terms, Judged]:
         pairs = {rooms.modalities[1]: pair for rooms, pair in zip(self.sets, batches, strict=True)}
         letter = {name: self.records[name].letter for name in pairs}
         every, counts = anchors(batches), [len(pair.images["rgb"]) for pair in batches]
@@ -180,8 +186,8 @@ class ZeroPair(PlainZeroPair):
         terms = {}
         if phase.lambda_latent > 0:
             parts = (f_R if recipe.anchor_gradient else f_R.detach()).split(counts)
-            for (name, y), x in zip(f.items(), parts):
-                terms[f"latent/R{letter[name]}"] = latent_consistency(x, y, recipe.consistency)
+            for (name, f_Y), h in zip(f.items(), parts):
+                terms[f"latent/R{letter[name]}"] = latent_consistency(h, f_Y, recipe.consistency)
 
         f_R = add_noise(f_R, recipe.latent_noise, random)
         f = {name: add_noise(encoding, recipe.latent_noise, random) for name, encoding in f.items()}
@@ -236,7 +242,7 @@ def apart(*sets: AnchoredPairs) -> tuple[AnchoredPairs, ...]:
     return sets
 
 
-def add_noise(encoding: Encoding, deviation: float, random: torch.Generator) -> Encoding:
+def add_noise(encoding: Encoding, deviation: float, random: Generator) -> Encoding:
     """N(0, deviation) on the latent at the output of an encoder (section 3.2)."""
     if deviation == 0:
         return encoding
@@ -290,4 +296,4 @@ def weights(phase: Phase, records: Mapping[str, Modality]) -> dict[str, float]:
 
 def weighted(terms: Terms, weights: Mapping[str, float]) -> torch.Tensor:
     """The sum of the terms, each weighed by its kind."""
-    return sum(weights[name.split("/")[0]] * value for name, value in terms.items())
+    return functools.reduce(torch.add, [weights[name.split("/")[0]] * value for name, value in terms.items()])

@@ -3,13 +3,14 @@
 import math
 from dataclasses import dataclass, fields, replace
 from itertools import accumulate
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from msgspec import Meta, json
 
 from .hardware.files import BATCH, LAYERS, NAME, PHASES, SIDE, STEPS, WIDTH, brief, fit_fields, fitted
 
-SIDE_INFORMATION = ("none", "skip", "pooling")
+SideInformation = Literal["none", "skip", "pooling"]
+SIDE_INFORMATION = get_args(SideInformation)
 Weight = Annotated[float, Meta(ge=0, lt=2.0**63)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Widths = Annotated[tuple[Annotated[int, Meta(ge=1, le=WIDTH)], ...], Meta(max_length=LAYERS)]
@@ -40,7 +41,8 @@ class Phase:
     one_autoencoder: bool = False
     """Of domains (`mmlib.methods.mixed_cycles`): all encoders are one, all decoders are one, and they reconstruct."""
 
-    __post_init__ = fit_fields
+    def __post_init__(self) -> None:
+        fit_fields(self)
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Recipe:
     """Pairs of each training set in a step; batch normalization needs two."""
     rgb_batch_norm: bool = True
     """Whether the encoder of RGB has batch normalization, too."""
-    side_information: Literal[*SIDE_INFORMATION] = "pooling"
+    side_information: SideInformation = "pooling"
     """What a decoder gets besides the latent: nothing, skip connections, or pooling indices."""
     autoencoders: bool = True
     """Whether each modality is also translated to itself (T_RR, T_SS, T_DD)."""
@@ -104,7 +106,7 @@ class Recipe:
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     """The seed of all randomness."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         fit_fields(self)
         stages, counts, names = len(self.widths), self.convolutions, self.modalities
         for wrong, problem in (
@@ -153,7 +155,7 @@ class Recipe:
         phases = [replace(phase, steps=end - start) for phase, start, end in zip(self.phases, [0, *ends], ends)]
         return replace(self, phases=tuple(phases))
 
-    def replace(self, steps: int | None = None, **changes) -> "Recipe":
+    def replace(self, steps: int | None = None, **changes: Any) -> "Recipe":
         """A changed copy; unknown keys raise `ValueError` naming the known ones."""
         known = [field.name for field in fields(self)]
         if unknown := [key for key in changes if key not in known]:
@@ -163,7 +165,7 @@ class Recipe:
         changed = replace(self, **changes)
         return changed.with_steps(steps) if steps else changed
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return json.decode(json.encode(self))
 
@@ -172,7 +174,7 @@ RETIRED = (("pseudo_inputs", False), ("shared_stages", 0), ("confidence", 0.0))
 """Keys of earlier versions, with the value that switched off what they did."""
 
 
-def from_dict(record: dict) -> Recipe:
+def from_dict(record: dict[str, Any]) -> Recipe:
     """The recipe that `to_dict` wrote, in this version or an earlier one; `ValueError` on unknown or missing keys."""
     try:
         values = {key: value for key, value in record.items() if (key, value) not in RETIRED}
@@ -289,7 +291,7 @@ SMOKE = Recipe(
 PRESETS = {recipe.name: recipe for recipe in (PAPER, COURSE, SKETCH, ABLATION, DOMAINS, SMOKE, SPEEDRUN)}
 
 
-def preset(name: str, **changes) -> Recipe:
+def preset(name: str, **changes: Any) -> Recipe:
     """A preset by name, with changes; `ValueError` names the known presets or keys."""
     if name not in PRESETS:
         raise ValueError(f"unknown preset {name!r}: known are {', '.join(PRESETS)}")

@@ -7,12 +7,15 @@ run that is killed and resumed ends bit-identical to one that never stopped (on 
 import contextlib
 import copy
 import functools
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import nn
 
+from .blocks import Discriminator
 from .data.batches import Pair, Steps, ahead, as_needed, generator, load_batch, resident, to_pair
 from .hardware import processes
 from .hardware.compute import Machine, autotuned, choose_device
@@ -20,8 +23,8 @@ from .hardware.guards import FiniteLosses, batch_that_fits, stop_signals
 from .hardware.muon import Muon, matrices
 from .hardware.probing import fastest_form, gradient_norm
 from .hardware.progress import Progress
-from .networks import MixAndMatch
-from .objectives import Objective
+from .networks import MixAndMatch, Translator
+from .objectives import Judged, Objective, Terms
 from .recipes import Phase, Recipe, preset
 from .resuming.folder import RunFolder, RunOptions
 
@@ -42,6 +45,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed + 1)
             self.discriminators = machine.place(nn.ModuleDict(objective.discriminators(recipe)))
+        self._judges = cast(Mapping[str, Discriminator], self.discriminators)
         self.optimizers = optimizers(recipe, self.model, self.discriminators)
         self.average = None if recipe.teacher == "self" else copy.deepcopy(self.model).requires_grad_(False).eval()
         for networks in self.networks.values():
@@ -49,7 +53,8 @@ class Trainer:
         self.sets = objective.sets if workers else resident(objective.sets, machine)
         self.finite = FiniteLosses(machine.device)
         self.next_step = 0
-        self._phase, self._ahead = None, None
+        self._phase: Phase | None = None
+        self._ahead: Iterator[list[dict[str, torch.Tensor]]] | None = None
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -90,12 +95,12 @@ class Trainer:
             terms, judged = self._shared_model(self._terms, batches, phase, random)
         self._update(self.objective.total(terms, phase), terms, "generator", "muon")
         if self.average is not None:
-            self._move_average()
+            self._move_average(self.average)
         if judged:
             with self.machine.autocast():
-                judge = functools.partial(self.objective.judge, self.discriminators)
+                judge = functools.partial(self.objective.judge, self._judges)
                 losses = self._shared_discriminators(judge, judged, random)
-            self._update(sum(losses.values()), losses, "discriminator")
+            self._update(functools.reduce(torch.add, losses.values()), losses, "discriminator")
             terms |= losses
         self.next_step += 1
         return terms
@@ -111,12 +116,12 @@ class Trainer:
             self._shared_model, self._shared_discriminators = shared(self.model), shared(self.discriminators)
             self._phase = phase
 
-    def _terms(self, batches: list[Pair], phase: Phase, random: torch.Generator):
+    def _terms(self, batches: list[Pair], phase: Phase, random: torch.Generator) -> tuple[Terms, Judged]:
         """All loss terms of encoders and decoders, and for each discriminator (real images, made ones)."""
         terms, judged = self.objective.terms(self.model, batches, self.recipe, phase, random, self.average)
         if phase.lambda_gan == 0:
             judged = {}
-        return terms | self.objective.fool(self.discriminators, judged), judged
+        return terms | self.objective.fool(self._judges, judged), judged
 
     def _update(self, loss: torch.Tensor, terms: dict[str, torch.Tensor], *names: str) -> None:
         """Change the weights of these optimisers by the gradient of a loss, the sum of the terms."""
@@ -126,15 +131,16 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
         loss.backward()
         for optimizer in changed:
-            optimizer.found_inf = found_inf
+            optimizer.found_inf = found_inf  # type: ignore[attr-defined]  # fused kernels and Muon read it
             optimizer.step()
 
     @torch.no_grad()
-    def _move_average(self) -> None:
+    def _move_average(self, networks: nn.Module) -> None:
         """Move the averaged weights a little towards the networks' own."""
         keep = min(self.recipe.teacher_decay, (1 + self.next_step) / (10 + self.next_step))  # short at the beginning
-        pairs = list(zip(self.average.state_dict().values(), self.model.state_dict().values()))
-        torch._foreach_lerp_(*map(list, zip(*(pair for pair in pairs if pair[0].is_floating_point()))), 1 - keep)
+        pairs = list(zip(networks.state_dict().values(), self.model.state_dict().values()))
+        floating = [pair for pair in pairs if pair[0].is_floating_point()]
+        torch._foreach_lerp_([average for average, _ in floating], [current for _, current in floating], 1 - keep)
         for average, current in pairs:
             if not average.is_floating_point():
                 average.copy_(current)
@@ -144,7 +150,7 @@ class Trainer:
         self.finite.check()
 
 
-def optimizers(recipe: Recipe, model: nn.Module, discriminators: nn.Module) -> dict[str, torch.optim.Optimizer]:
+def optimizers(recipe: Recipe, model: nn.Module, discriminators: nn.ModuleDict) -> dict[str, torch.optim.Optimizer]:
     """Adam for all weights; where the recipe asks for Muon, that for the convolutions between features."""
     adam = functools.partial(torch.optim.Adam, lr=recipe.learning_rate, betas=(0.5, 0.999), fused=True)
     if recipe.optimizer == "muon" and (convolutions := matrices(model)):
@@ -159,7 +165,7 @@ def optimizers(recipe: Recipe, model: nn.Module, discriminators: nn.Module) -> d
 
 
 @contextlib.contextmanager
-def frozen(networks: nn.Module):
+def frozen(networks: nn.Module) -> Iterator[None]:
     """Gradients flow through the networks, but reach none of their weights."""
     networks.requires_grad_(False)
     try:
@@ -177,10 +183,10 @@ def probe(device: str = "auto", precision: str = "auto", recipe: Recipe | None =
 
     On CUDA the SegNet is that of `recipe`, at its size, and window codes and compiling are tried, too.
     """
-    device = choose_device(device)
-    if device.type != "cuda" or recipe is None:
-        return _probed(device, precision, preset("course"), ())
-    return _probed(device, precision, recipe, ("window_codes", "compiled")[: 1 + (recipe.steps >= COMPILE_FROM)])
+    chosen = choose_device(device)
+    if chosen.type != "cuda" or recipe is None:
+        return _probed(chosen, precision, preset("course"), ())
+    return _probed(chosen, precision, recipe, ("window_codes", "compiled")[: 1 + (recipe.steps >= COMPILE_FROM)])
 
 
 @functools.cache
@@ -189,7 +195,7 @@ def _probed(device: torch.device, precision: str, recipe: Recipe, switches: tupl
         segnet = MixAndMatch.from_recipe(recipe.replace(modalities=("depth",), architecture="segnet"))
         image = torch.randn(recipe.batch, 1, recipe.size, recipe.size)
 
-    def work(form: Machine):
+    def work(form: Machine) -> Callable[[], float]:
         model = form.place(copy.deepcopy(segnet))
         form.switch(model)
         return lambda: gradient_norm(model, form, lambda: model.translate(form.place(image), "depth", "depth"))
@@ -198,8 +204,8 @@ def _probed(device: torch.device, precision: str, recipe: Recipe, switches: tupl
 
 
 def fit(
-    recipe: Recipe, objective: Objective, folder: str | Path, *, machine: Machine | None = None, **options
-) -> nn.Module:
+    recipe: Recipe, objective: Objective, folder: str | Path, *, machine: Machine | None = None, **options: Any
+) -> Translator:
     """Train a recipe and leave `checkpoint.safetensors`, `checkpoint.json`, `log.jsonl` and `state.safetensors`.
 
     `objective`: `ZeroPair(d1, d2)`, or a baseline's. `machine`: how to compute; without it `probe` chooses. `options`:
@@ -209,22 +215,22 @@ def fit(
     and `resume` is not given, or another training is using it; `FloatingPointError` where a loss or weight is not
     finite; `ConnectionError` where one of several processes is lost; `MemoryError` names a batch that would fit.
     """
-    options = RunOptions(**options)
+    how = RunOptions(**options)
     objective = copy.copy(objective)
     objective.sets = tuple(as_needed(rooms, recipe) for rooms in objective.sets)
-    with processes.together(str(machine.device) if machine else options.device) as device, ExitStack() as held:
-        run = RunFolder(folder, recipe, objective, options)
+    with processes.together(str(machine.device) if machine else how.device) as device, ExitStack() as held:
+        run = RunFolder(folder, recipe, objective, how)
         held.enter_context(run.alone())
         form = run.form or processes.from_first((machine or probe(device, recipe.precision, recipe)).form())
-        trainer = Trainer(recipe, objective, Machine(choose_device(device), **form), options.workers)
+        trainer = Trainer(recipe, objective, Machine(choose_device(device), **form), how.workers)
         run.start(trainer)
-        last = recipe.steps if options.stop_after is None else min(recipe.steps, options.stop_after)
-        progress = Progress(run.log, trainer.next_step, recipe.steps, options.progress)
+        last = recipe.steps if how.stop_after is None else min(recipe.steps, how.stop_after)
+        progress = Progress(run.log, trainer.next_step, recipe.steps, how.progress)
         with stop_signals() as stopped, batch_that_fits(trainer), progress:
             while trainer.next_step < last and not stopped():
                 terms = trainer.step()
                 step = trainer.next_step
-                logs, saves = (step % every == 0 or step == last for every in (options.log_every, options.save_every))
+                logs, saves = (step % every == 0 or step == last for every in (how.log_every, how.save_every))
                 if logs or saves:
                     trainer.check()
                 progress.update(step, trainer.learning_rate(step - 1), terms if logs else None)

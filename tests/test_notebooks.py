@@ -116,7 +116,7 @@ def test_a_wrong_parameter_stops_papermill_with_a_sentence(name, value, sentence
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode != 0
     said = re.sub(r"\x1b\[[0-9;]*m", "", done.stderr).strip()
-    assert said.endswith(f"ValueError: {sentence}: this notebook knows room (int), device (str)")
+    assert said.endswith(f"ValueError: {sentence}: this notebook knows room (int), photo (str), device (str)")
     executed = [cell["execution_count"] for cell in cells(tmp_path / "out.ipynb")]
     assert executed[-3:] == [None] * 3, "it went on"
 

@@ -1,14 +1,18 @@
 """The explorers: a still twin where nobody sits before a server, else a picture that follows every control, soon."""
 
+import datetime
+import io
 import statistics
 import time
 
 import ipywidgets
 import pytest
 import torch
+from PIL import Image
 
 from mmlib import MixAndMatch, Triplets, preset
 from mmlib.course import plots, widgets
+from mmlib.methods.own_images import translate_raw
 
 IMAGE = torch.tensor([[1, 2, 0, 5], [3, 9, 4, 1], [7, 0, 2, 3], [6, 1, 8, 0]])
 EXPLORERS = {
@@ -108,3 +112,22 @@ def test_an_explorer_answers_within_a_second(name, live, rooms_dir):
         change(control)
         seconds.append(time.perf_counter() - start)
     assert statistics.median(seconds) < 1.0, seconds
+
+
+def test_a_photo_is_uploaded_and_translated_as_the_command_does(live, monkeypatch):
+    model = MixAndMatch.from_recipe(preset("smoke")).eval()
+    model.recipe = preset("smoke")
+    photo = torch.randint(0, 255, (3, 40, 70), dtype=torch.uint8)
+    (upload,), picture = parts(widgets.photo_explorer(model, photo))
+    first = bytes(picture.value)
+    file = io.BytesIO()
+    Image.fromarray((255 - photo).permute(1, 2, 0).numpy()).save(file, "PNG")
+    entry = {"name": "mine.png", "type": "image/png", "last_modified": datetime.datetime.now(datetime.UTC)}
+    upload.value = ({**entry, "size": len(file.getvalue()), "content": file.getvalue()},)
+    second = bytes(picture.value)
+    made = translate_raw(model, 255 - photo, "rgb", ["depth", "segmentation"], model.recipe.size)
+    assert second == plots.sheet([made], "rgb", model.records).png() != first
+    upload.value = ({**entry, "size": 3, "content": b"bad"},)
+    assert picture.tooltip.startswith("the photo cannot be read (") and "tmp" not in picture.tooltip
+    monkeypatch.delenv("JPY_SESSION_NAME")
+    assert widgets.photo_explorer(model, photo).png() == first

@@ -44,7 +44,7 @@ ALL = "rgb,depth,segmentation"
 Modalities = Annotated[str, about("Names with commas between.")]
 Positive = Annotated[int, Parameter(validator=at_least_one)]
 Folder = Annotated[Path, Parameter(converter=_folder)]
-PresetName = Annotated[Literal[*PRESETS], about("The recipe.")]
+PresetName = Annotated[Literal[*PRESETS], about("The recipe.")]  # type: ignore[valid-type]
 Pairs = Annotated[Path, about("Folder with d1 and d2, zips or shards, or a rendered folder.")]
 Device = Annotated[str, about("auto, cpu, cuda or mps.")]
 Resume = Annotated[bool, about("Continue where a killed run stopped.")]

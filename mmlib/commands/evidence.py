@@ -107,7 +107,7 @@ def readme() -> None:
     middle = evaluation.rooms_by_rank(evaluation.confusion_by_room(model, test, "depth"), (0.5,))
     files.write(pages.PICTURE, plots.gallery(model, test, middle).png())
     cards.write_cards()
-    print(f"wrote {pages.PICTURE} and the model cards in {cards.CHECKPOINTS}")
+    print(f"wrote {pages.PICTURE} and the model cards in {shipped.CHECKPOINTS}")
     changed = pages.update() + (["the page of all tables"] if pages.write_tables() else [])
     changed += ["the outline"] if headers.update_outline() else []
     changed += ["the instructors' exercises"] if headers.update_instructors() else []

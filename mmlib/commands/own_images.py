@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from .. import checkpoints
 from ..data.shipped import CHECKPOINT
 from ..hardware import files
+from ..modalities import CLASSES
 from .app import Device, Folder, Positive, about, app
 
 SHEET_ROWS = 12
@@ -113,7 +114,7 @@ def import_(
     if not 0 < depth_scale < math.inf or not 0 <= validation + test < 1 or min(validation, test) < 0:
         raise ValueError("--depth-scale is above 0, and --validation and --test are shares, below 1 together")
     views = importing.by_table(table) if table else importing.by_pattern(patterns)
-    ids, names = importing.class_table(classes) if classes else (None, importing.CLASSES)
+    ids, names = importing.class_table(classes) if classes else (None, CLASSES)
     reading = importing.Reading(size, crop, depth_scale, _numbers(holes, float), ids, names, _numbers(ignore, int))
     progress = lambda chosen: tqdm(chosen, unit="view", disable=not sys.stderr.isatty())  # noqa: E731
     done = importing.import_views(views, out, reading, validation, test, seed, progress)

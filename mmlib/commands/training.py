@@ -7,7 +7,7 @@ import itertools
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
 from cyclopts import Group, Parameter
 
@@ -21,11 +21,11 @@ from .app import Checkpoint, Device, Folder, Json, Pairs, Positive, PresetName, 
 
 def meanings(record: type) -> dict[str, str]:
     """The docstrings under the fields of a dataclass, by field."""
-    body = ast.parse(inspect.getsource(record)).body[0].body
+    (made,) = ast.parse(inspect.getsource(record)).body
     return {
         field.target.id: inspect.cleandoc(text.value.value)
-        for field, text in itertools.pairwise(body)
-        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
+        for field, text in itertools.pairwise(cast(ast.ClassDef, made).body)
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
     }
 
 
@@ -36,7 +36,8 @@ def _recipe_options() -> type:
     for field in dataclasses.fields(Recipe):
         if field.name in ("name", "modalities", "phases"):
             continue
-        shown, default = field.type, getattr(PRESETS["course"], field.name)
+        shown: Any = field.type
+        default = getattr(PRESETS["course"], field.name)
         if is_list := isinstance(default, tuple):
             shown, default = str, ",".join(map(str, default))
         elif field.type is bool:
@@ -75,7 +76,7 @@ def train(
     to: Annotated[str | None, about("The trained checkpoint that it is plugged into, and that stays.")] = None,
     start: Annotated[Path | None, Parameter("--from", help="A checkpoint, or a run's folder, to start from.")] = None,
     rgb_weights: Annotated[str | None, about("For the RGB encoder: VGG-16's, or a distilled encoder's.")] = None,
-    changes: Annotated[RecipeOptions, Parameter(name="*")] = RecipeOptions(),  # noqa: B008 - frozen
+    changes: Annotated[RecipeOptions, Parameter(name="*")] = RecipeOptions(),  # type: ignore[valid-type]  # noqa: B008
 ) -> None:
     """Train a mix-and-match network on D1 and D2, or plug a modality into one."""
     from ..methods.plug_in import PlugIn, plugged_in

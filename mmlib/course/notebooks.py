@@ -14,9 +14,11 @@ from ..hardware.files import markdown, write
 from .headers import NOTEBOOKS
 
 TIMEOUT = 1800  # seconds that one cell may take
+API = ("mmlib", r"!mmlib\.", "mmlib.course", r"!mmlib\.course\.")  # as pdoc names modules, and those that it leaves out
+API_PAGES = {"mmlib": "api/mmlib.html", "mmlib.course": "api/mmlib/course.html"}
 QUESTION = r"\*\*([^*]+\?)\*\*"
 TIME = r"^\| Time \| (.+) \|$"
-LINK = r'<a href="(?!https?:|mailto:|#|\w+\.html")([^"#]+)(#[^"]*)?"[^>]*>(.*?)</a>'
+LINK = r'<a href="(?!https?:|mailto:|#|[\w/]+\.html")([^"#]+)(#[^"]*)?"[^>]*>(.*?)</a>'
 
 # nbconvert's page for JupyterLab's style, with links between the pages and with the pictures' descriptions, which
 # nbconvert 7.17 leaves out; of its scripts from the network only MathJax is needed.
@@ -123,9 +125,11 @@ def run(out: str | Path, **parameters) -> None:
 def pages(out: str | Path) -> Path:
     """Write the executed notebooks, and the Markdown beside them, as HTML pages with a contents page; returns that.
 
+    In the folder `api` lie pages of what `import mmlib` and `mmlib.course` offer, made of the docstrings.
     Links between them lead to the pages; a link to another file of the repository becomes plain text, and a link to
     nothing raises `ValueError`. Pictures lie inside the pages; only formulas need the network (MathJax).
     """
+    import pdoc
     from nbconvert import HTMLExporter
 
     out, exporter = Path(out), HTMLExporter(raw_template=PAGE, embed_images=True)
@@ -141,6 +145,8 @@ def pages(out: str | Path) -> Path:
         navigation = f'<nav>{back}<a href="index.html">Contents</a>{forth}</nav>'
         _write_page(exporter, out / f"{path.stem}.html", titles[path], read[path], navigation, sources)
     contents = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(_contents(read, titles))])
+    pdoc.render.configure(search=False, show_source=False)
+    pdoc.pdoc(*API, output_directory=out / "api")
     index = out / "index.html"
     _write_page(exporter, index, "Mix and match networks: the course", contents, "", sources)
     return index
@@ -166,6 +172,7 @@ def _contents(read: dict[Path, nbformat.NotebookNode], titles: dict[Path, str]) 
             said = (" ".join(match[1].split()) if match else "" for match in found)
             rows.append([f"[{titles[path]}]({path.name})", *said])
     others = [f"- [{titles[path]}]({path.name})" for path in read if path.suffix == ".md"]
+    others += [f"- [The library: what `{name}` offers]({page})" for name, page in API_PAGES.items()]
     table = markdown(("notebook", "its question", "time"), rows)
     return "\n".join(["# Mix and match networks: the course", "", table, "", *others])
 

@@ -3,7 +3,8 @@
 import gc
 import itertools
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import ipywidgets
@@ -11,9 +12,12 @@ import psutil
 import torch
 import traitlets
 
+from ..data.photos import read_raw
 from ..data.sets import Rooms
 from ..methods.disturbed import Disturbed
+from ..methods.own_images import translate_raw
 from ..modalities import MODALITIES
+from ..networks import MixAndMatch
 from . import plots
 from .plots import Picture, label
 from .plots.fusion import reads_indices
@@ -142,6 +146,32 @@ def domain_explorer(
         target=ipywidgets.Dropdown(options=names, value=names[0][1], description="target"),
         scene=ipywidgets.BoundedIntText(value=image, min=0, max=len(scenes) - 1, description="scene"),
     )
+
+
+def photo_explorer(model: MixAndMatch, photo: torch.Tensor) -> "ipywidgets.VBox | Picture":
+    """Choose a photo on your computer, and see what `python -m mmlib translate` makes of it.
+
+    Shown first, and still: `photo`, raw RGB uint8 (3, H, W). A file that cannot be read is answered by a sentence.
+    """
+    targets = [name for name in model.modalities if name != "rgb"]
+
+    def draw(upload: Sequence[Mapping[str, bytes]] = ()) -> Picture:
+        raw = photo
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                for file in upload:
+                    (path := Path(folder) / "photo").write_bytes(file["content"])
+                    raw = read_raw(path, model.records["rgb"])
+            except ValueError as error:
+                sentence = str(error).replace(f"{folder}{os.sep}", "the ")
+                picture = Picture(10, 0.5, sentence)
+                picture.text(0.01, 0.5, sentence, va="center")
+                return picture
+        return plots.sheet([translate_raw(model, raw, "rgb", targets, model.recipe.size)], "rgb", model.records)
+
+    if not live():
+        return draw()
+    return _explorer(draw, upload=ipywidgets.FileUpload(accept="image/*", description="your photo"))
 
 
 class _DescribedImage(ipywidgets.Image):

@@ -15,7 +15,7 @@ from typing import ClassVar, Self
 import torch
 
 from ..modalities import ALBEDO, DEPTH, NORMALS, RGB, SEGMENTATION, Modality, modality, named
-from .sources import Files, Memory, Source, load
+from .sources import Files, Memory, Source, Streamed, load
 
 
 class _Names:
@@ -39,6 +39,7 @@ class Rooms:
 
     records: ClassVar[dict[str, Modality]] = {}
     modalities = _Names()
+    source: Memory | Streamed
 
     def __init__(self, source: Source | str | Path, size: int | None = None):
         if not self.modalities:
@@ -67,7 +68,7 @@ class Rooms:
             )
         digest = hashlib.sha256()
         for name in cls.modalities:
-            digest.update(images[name].contiguous().numpy())
+            digest.update(images[name].contiguous().numpy().data)
         index = {"split": split, "rooms": [{"room": room} for room in rooms]}
         held = cls.__new__(cls)
         Rooms.__init__(held, Memory(images, cls.records, index, split, digest.hexdigest()))

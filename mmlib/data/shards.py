@@ -264,7 +264,7 @@ def _write_shard(file: Path, rooms: Rooms, start: int, stop: int | None, most: i
             views.append(view)
         stream.write(END)
         digest.update(END)
-    _Opened.cache_clear()  # it may hold what lay here before
+    _Opened.cache_clear()  # type: ignore[attr-defined]  # it may hold what lay here before
     return {"bytes": size + len(END), "sha256": digest.hexdigest(), "views": views}
 
 

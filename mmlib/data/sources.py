@@ -117,16 +117,17 @@ class Streamed(Source):
         return from_pixels(read_pixels(content, self.file(position, name), record), record), content
 
     def uncropped(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
-        images, shape = {name: [] for name in self.records}, None
+        stored: dict[str, list[torch.Tensor]] = {name: [] for name in self.records}
+        shape: tuple[int, ...] = ()
         for position in indices.tolist():
             for name in self.records:
                 raw, _ = self.stored(position, name)
                 shape = shape or tuple(raw.shape[1:])
                 if problem := size_problem(self.file(position, name), tuple(raw.shape[1:]), shape):
                     raise ValueError(problem)
-                images[name].append(raw)
+                stored[name].append(raw)
         height, width = (round(side * self.size / min(shape)) for side in shape)
-        images = resize({name: torch.stack(raw) for name, raw in images.items()}, self.records, height, width)
+        images = resize({name: torch.stack(raw) for name, raw in stored.items()}, self.records, height, width)
         return {name: raw.to(self.records[name].raw_dtype) for name, raw in images.items()}
 
     def class_counts(self, name: str) -> torch.Tensor:

@@ -10,7 +10,7 @@ import functools
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import nn
@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..data.batches import Pair
 from ..hardware.compute import Machine
+from ..networks import MixAndMatch
 from ..recipes import Recipe
 from ..training import Trainer
 
@@ -116,7 +117,8 @@ class Convolution(NamedTuple):
 
 def networks(trainer: Trainer) -> dict[str, nn.Module]:
     """Encoders, decoders and the discriminator, where there is one, by name: `rgb encoder`, …"""
-    parts = {"encoder": trainer.model.encoders, "decoder": trainer.model.decoders}
+    model = cast(MixAndMatch, trainer.model)
+    parts = {"encoder": model.encoders, "decoder": model.decoders}
     named = {f"{name} {part}": network for part, group in parts.items() for name, network in group.items()}
     if len(trainer.discriminators):
         named["discriminator"] = nn.ModuleList(trainer.discriminators.values())
@@ -133,7 +135,7 @@ def convolutions(trainer: Trainer) -> dict[str, Counter[Convolution]]:
             (x,) = given
             shape = (layer.in_channels, layer.out_channels, layer.kernel_size[0], layer.stride[0], *x.shape[:1])
             gradients = (x.requires_grad, layer.weight.requires_grad)
-            counter[Convolution(*shape, *x.shape[2:], layer.bias is not None, *gradients)] += 1
+            counter[Convolution(*shape, *x.shape[2:], layer.bias is not None, *gradients)] += 1  # type: ignore[call-arg]
 
         for layer in network.modules():
             if isinstance(layer, nn.Conv2d):

@@ -6,7 +6,8 @@ A run that several grids name is trained once. `experiments.run_grid` trains and
 import itertools
 from dataclasses import dataclass
 
-from .runs import ANCHORS, COLOUR_PAIRS, FIVE
+from .ingredients import FIVE
+from .runs import ANCHORS, COLOUR_PAIRS
 
 SEGMENTATION_MEASURES = ("miou", "global")
 COLOUR_MEASURES = ("colour_error", "named", "psnr", "ssim", "background")

@@ -5,6 +5,7 @@ import functools
 import io
 import itertools
 from collections.abc import Collection
+from typing import cast
 
 import torch
 from PIL import Image
@@ -16,6 +17,7 @@ from ..data.shipped import SHIPPED, shipped
 from ..evaluation import evaluate
 from ..methods.cascade import Cascade
 from ..methods.colours import measure_colours, shipped_scenes
+from ..methods.mixed_cycles import MixedCycles
 from ..methods.styles import PHOTO, measure_styles
 from ..methods.supervised import Supervised
 from ..modalities import GREY_8, GREY_16
@@ -112,7 +114,8 @@ def measure(model, run: Run, objective: Objective, pictured: Collection[Row]) ->
     if kind == "styles":
         return measure_styles(model, test)
     if kind == "colours":
-        return measure_colours(model, test, {frozenset(pair) for pair in objective.pairs}, COLOURS[0])
+        pairs = cast(MixedCycles, objective).pairs
+        return measure_colours(model, test, {frozenset(pair) for pair in pairs}, COLOURS[0])
     result = _translated(model, test, objective.translations)
     if isinstance(objective, Supervised):
         for row in result["translations"].values():

@@ -10,8 +10,8 @@ from ..hardware.files import markdown
 from ..modalities import modality
 from .experiments import stored
 from .grids import DEPTH_MEASURES, GRIDS, GROUPS, SEGMENTATION_MEASURES, SHARE, Row
+from .ingredients import FIVE
 from .measure import PICTURED
-from .runs import FIVE
 
 TITLES = {
     "miou": "mIoU",
@@ -87,7 +87,8 @@ def differences(
         found = [value(row, measure, preset, seeds) for row in rows]
         if None not in found:
             first, second = (f"{title} {written(measure, values)}" for title, values in zip(pair, found))
-            lines.append(f"{gain(*rows, measure, preset, seeds)}: {first}, against {second}")
+            one, other = rows
+            lines.append(f"{gain(one, other, measure, preset, seeds)}: {first}, against {second}")
     return "\n".join(lines) or "no result of these rows yet"
 
 

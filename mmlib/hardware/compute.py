@@ -5,9 +5,13 @@ import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
+
+Placed = TypeVar("Placed", bound=nn.Module | torch.Tensor)
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -21,14 +25,13 @@ class Machine:
     window_codes: bool = False
     compiled: bool = False
 
-    def autocast(self):
+    def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
-    def place(self, module_or_image):
+    def place(self, module_or_image: Placed) -> Placed:
         """On the device, in the memory format."""
-        if self.channels_last:
-            return module_or_image.to(self.device, memory_format=torch.channels_last)
-        return module_or_image.to(self.device)
+        given: Any = module_or_image  # PyTorch's types lack a module's memory format
+        return given.to(self.device, memory_format=torch.channels_last) if self.channels_last else given.to(self.device)
 
     def switch(self, networks: nn.Module) -> None:
         """Have all encoders, decoders and discriminators among the modules compute in this form."""
@@ -46,11 +49,11 @@ class Machine:
 FORM = tuple(field.name for field in fields(Machine) if field.name != "device")
 
 
-def autotuned(step: Callable) -> Callable:
+def autotuned(step: Callable[[Any], Result]) -> Callable[[Any], Result]:
     """A trainer's step during which cuDNN tries its algorithms, because all steps have the same shapes."""
 
     @functools.wraps(step)
-    def tuned(trainer):
+    def tuned(trainer: Any) -> Result:
         before = torch.backends.cudnn.benchmark
         torch.backends.cudnn.benchmark = trainer.machine.device.type == "cuda"
         try:

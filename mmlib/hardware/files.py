@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
 import msgspec
 
@@ -59,7 +59,7 @@ def read_file(path: str | Path, limit: int) -> bytes:
         return stream.read(limit)
 
 
-def json_object(content: bytes) -> dict:
+def json_object(content: bytes) -> dict[str, Any]:
     """The object that a JSON text is; `ValueError` where it is none or would take too much memory."""
     if len(content) > JSON_BYTES:
         raise ValueError(f"it has {len(content):,} bytes, more than {JSON_BYTES:,}")
@@ -91,12 +91,12 @@ def fitted(value: object, kind: type[T], strict: bool = True) -> T:
         raise ValueError(brief(f"{field} {problem}".strip())) from None
 
 
-def fit_fields(record: object) -> None:
+def fit_fields(record: Any) -> None:
     """Bring each field of a dataclass to its type; `ValueError` names the first that does not fit."""
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
         try:
-            object.__setattr__(record, field.name, fitted(value, field.type))  # frozen ones, too
+            object.__setattr__(record, field.name, fitted(value, cast(type, field.type)))  # frozen ones, too
         except ValueError as error:
             kind, shown = type(record).__name__.lower(), brief(repr(value) if isinstance(value, str) else value)
             raise ValueError(f"{kind}: {field.name} = {shown} {error}") from None
@@ -158,7 +158,7 @@ def write(path: str | Path, content: bytes) -> None:
         stream.write(content)
 
 
-def write_json(result: dict, path: str | Path) -> None:
+def write_json(result: dict[str, Any], path: str | Path) -> None:
     """Write a result with floats of six digits, not-a-number as null; path "-" is standard output."""
     text = json.dumps(_rounded(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if str(path) == "-":
@@ -167,7 +167,7 @@ def write_json(result: dict, path: str | Path) -> None:
         write(path, text.encode())
 
 
-def _rounded(value):
+def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, 6) if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -6,9 +6,12 @@ With one process, and nothing started, each function here leaves its argument as
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+
+T = TypeVar("T")
 
 
 def world_size() -> int:
@@ -88,7 +91,7 @@ def joint_max(value: torch.Tensor) -> torch.Tensor:
     return value
 
 
-def from_first(value):
+def from_first(value: T) -> T:
     """The value that process 0 has: a choice that must not differ between processes."""
     if world_size() > 1:
         held = [value]
@@ -106,7 +109,7 @@ def average_statistics(module: torch.nn.Module) -> None:
                 buffer.copy_(joint_mean(buffer))
 
 
-def shared(networks: torch.nn.Module, device: torch.device, partly: bool = False) -> Callable:
+def shared(networks: torch.nn.Module, device: torch.device, partly: bool = False) -> Callable[..., Any]:
     """A function that calls another, whose losses of the networks then have gradients averaged over all processes.
 
     `partly`: some weights of the networks have no part in some steps.

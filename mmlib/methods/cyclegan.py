@@ -33,7 +33,7 @@ class CycleGAN(OnZeroPairs):
 
     translations = (("depth", "segmentation"), ("segmentation", "depth"))
 
-    def networks(self, recipe: Recipe) -> nn.Module:
+    def networks(self, recipe: Recipe) -> Pairwise:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             records = {name: self.records[name] for name in ("depth", "segmentation")}

@@ -56,8 +56,10 @@ class Distillation(Objective):
     squared error of 1 says that nothing is learnt.
     """
 
+    teacher: VGG16
+
     def __init__(self, sets: tuple[Rooms, ...], vgg: Convolutions):
-        self.sets, self.vgg, self.teacher = sets, vgg, None
+        self.sets, self.vgg = sets, vgg
 
     def networks(self, recipe: Recipe) -> nn.Module:
         self.teacher = VGG16(self.vgg, len(recipe.widths))

@@ -62,6 +62,8 @@ class ImagePool(nn.Module):
 
     def __init__(self, shape: tuple[int, int, int], size: int = 50):
         super().__init__()
+        self.images: torch.Tensor
+        self.filled: torch.Tensor
         self.register_buffer("images", torch.zeros(size, *shape))
         self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
 

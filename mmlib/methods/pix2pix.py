@@ -19,7 +19,7 @@ class Pix2Pix(OnZeroPairs):
 
     translations = (("rgb", "segmentation"), ("depth", "rgb"))  # a pair for each set
 
-    def networks(self, recipe: Recipe) -> nn.Module:
+    def networks(self, recipe: Recipe) -> Pairwise:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             channels = {name: record.channels for name, record in self.records.items()}

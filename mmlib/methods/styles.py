@@ -105,7 +105,7 @@ def style_domains(size: int = 64) -> tuple[Domain, ...]:
 
 def painted(photos: Rooms, names: Sequence[str]) -> Rooms:
     """The exact stylisations of photos in some styles, `photo` being the photos themselves: truth to measure by."""
-    kind = type("Painted", (Rooms,), {"records": named(*map(domain, names))})
+    kind: type[Rooms] = type("Painted", (Rooms,), {"records": named(*map(domain, names))})
     images = {name: stylised(name, photos.images["rgb"], photos.rooms) for name in names}
     return kind.of(images, photos.rooms, photos.split)
 

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from filelock import FileLock, Timeout
-from torch import nn
 
 from .. import checkpoints
 from ..data.sets import Rooms
@@ -17,10 +17,14 @@ from ..hardware import processes
 from ..hardware.files import cut_log
 from ..hardware.versions import versions
 from ..modalities import own_classes
+from ..networks import Encoder, Translator
 from ..objectives import Objective
 from ..recipes import Recipe
 from .pretrained import load_rgb_encoder
 from .state import expected, load_state, parts, restore, save_state, saved_run
+
+if TYPE_CHECKING:
+    from ..training import Trainer
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class RunFolder:
         self.form = self.saved and self.saved["machine"]
         self.initial: dict[str, str] = {}
 
-    def _saved(self) -> dict:
+    def _saved(self) -> dict[str, Any]:
         """The record of the state from which the run goes on."""
         if not self.options.resume:
             raise ValueError(f"{self.folder} already holds a run: pass --resume to go on, or name another folder")
@@ -104,7 +108,7 @@ class RunFolder:
             Path(lock.lock_file).unlink(missing_ok=True)
             lock.release()
 
-    def start(self, trainer) -> None:
+    def start(self, trainer: "Trainer") -> None:
         """Bring a trainer to the saved state; where there is none, to the initial weights, and save these."""
         self.begun, self.seconds = time.perf_counter(), self.saved["seconds"] if self.saved else 0.0
         if processes.rank() == 0:
@@ -118,11 +122,14 @@ class RunFolder:
         if self.options.start is not None:
             self.initial["start_sha256"] = checkpoints.start_from(trainer.model, self.options.start)
         if weights is not None:
-            load_rgb_encoder(trainer.model.encoders["rgb"], weights)
+            encoder = dict(trainer.model.named_modules()).get("encoders.rgb")
+            if not isinstance(encoder, Encoder):
+                raise ValueError(f"{weights} is for an encoder of RGB as the paper's: these networks have none")
+            load_rgb_encoder(encoder, weights)
             self.initial |= {key: hashlib.sha256(Path(weights).read_bytes()).hexdigest()}
         self.save(trainer)  # from now on a killed run goes on with the same arithmetic and initial weights
 
-    def save(self, trainer) -> None:
+    def save(self, trainer: "Trainer") -> None:
         """Save the state whole or not at all; `FloatingPointError` where a weight is not finite."""
         processes.average_statistics(trainer.model)
         processes.average_statistics(trainer.discriminators)
@@ -135,7 +142,7 @@ class RunFolder:
             )
         save_state(self.path, state, self.record(trainer))
 
-    def finish(self, trainer) -> nn.Module:
+    def finish(self, trainer: "Trainer") -> Translator:
         """Write the checkpoint; returns the networks in eval mode, with recipe and record."""
         model = trainer.model.eval()
         model.recipe, model.record = self.recipe, self.record(trainer)
@@ -143,7 +150,7 @@ class RunFolder:
             checkpoints.save_checkpoint(self.folder / "checkpoint.safetensors", model, model.record, self.options.half)
         return model
 
-    def record(self, trainer) -> dict:
+    def record(self, trainer: "Trainer") -> dict[str, Any]:
         """How the networks were made up to now."""
         return {
             "recipe": self.recipe.to_dict(),

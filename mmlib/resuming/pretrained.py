@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import torch
+from torch import nn
 
 from .. import checkpoints
 from ..data.vgg16 import read_vgg16, shapes
@@ -15,15 +15,13 @@ def load_vgg16(encoder: Encoder, path: str | Path) -> None:
     `ValueError` where the file or the encoder is another; the encoder is then unchanged.
     """
     read = read_vgg16(path)
-    convolutions = [block[0] for stage in encoder.stages for block in stage]
+    convolutions = [layer for layer in encoder.modules() if isinstance(layer, nn.Conv2d)]
     if any(convolution.bias is None for convolution in convolutions):
         raise ValueError("the RGB encoder has batch normalization: only the paper's, without it, loads VGG-16")
     if [tuple(convolution.weight.shape) for convolution in convolutions] != shapes():
         raise ValueError(f"{path}: VGG-16 fits the paper's RGB encoder alone, and the recipe is not the paper's")
-    with torch.no_grad():
-        for convolution, (weight, bias) in zip(convolutions, read):
-            convolution.weight.copy_(weight)
-            convolution.bias.copy_(bias)
+    for convolution, (weight, bias) in zip(convolutions, read):
+        convolution.load_state_dict({"weight": weight, "bias": bias})
 
 
 def load_rgb_encoder(encoder: Encoder, path: str | Path) -> None:

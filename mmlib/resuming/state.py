@@ -37,7 +37,7 @@ def expected(trainer, held: Collection[str]) -> dict[str, torch.Tensor]:
             adams = {"step": weight.new_empty(()), "exp_avg": weight, "exp_avg_sq": weight}
             known = {"momentum_buffer": weight} if name == "muon" else adams
             entries = {f"optimizer_{name}:{i}.{key}": tensor for key, tensor in known.items()}
-            if not held.isdisjoint(entries):
+            if any(entry in held for entry in entries):
                 tensors |= entries
     return tensors
 

@@ -255,7 +255,8 @@ class Room(Shell):
         spot = self.free_top(piece, model.width * 1.1, model.depth * 1.1, taken)
         if spot is None:
             return False
-        self.put(model, *spot, piece.yaw + self.rng.uniform(-turned, turned), 1.0, solid=False)
+        x, y, z = spot
+        self.put(model, x, y, z, piece.yaw + self.rng.uniform(-turned, turned), solid=False)
         return True
 
     def book_heap(self, piece: Piece | None, taken: list, at=None) -> bool:

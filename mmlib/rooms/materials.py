@@ -77,7 +77,7 @@ def wood_colour(rng) -> np.ndarray:
 def noise(rng, height: int, width: int, rows: int, columns: int | None = None) -> np.ndarray:
     """Make smooth noise in about -1..1 with rows x columns bumps; (height, width, 1)."""
     grid = rng.uniform(-1, 1, (rows + 1, (columns or rows) + 1)).astype(np.float32)
-    return np.asarray(Image.fromarray(grid).resize((width, height), Image.BICUBIC))[..., None]
+    return np.asarray(Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC))[..., None]
 
 
 def grain(base, amount: float = 0.16):

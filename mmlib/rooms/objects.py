@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mmlib.data.domains import COLOURS, domain
+from mmlib.data.domains import COLOURS
 from mmlib.data.indices import FORMAT
 from mmlib.data.packing import pack
 from mmlib.data.shipped import SHIPPED
 from mmlib.hardware.files import write, written_whole
+from mmlib.modalities import domain
 from mmlib.rooms import furnish, view
 from mmlib.rooms.geometry import MATTE
 from mmlib.rooms.layout import Room

@@ -1,6 +1,7 @@
 """Exercises of notebook 07: unseen translations, the angle between normals, and plugging in a modality."""
 
 import itertools
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +26,7 @@ def your_unseen(answer) -> str:
             not isinstance(result, int), f"Return the translations themselves, not how many they are: {len(wanted)}."
         )
         try:
-            pairs = [tuple(pair) for pair in result]
+            pairs: list[Any] = [tuple(pair) for pair in result]
         except TypeError:
             pairs = [None]
         require(

@@ -145,8 +145,12 @@ def sheet(
     source: str,
     records: Mapping[str, Modality] = KNOWN,
     trained: Callable[[str, str], bool] = seen,
+    measured: Mapping[str, torch.Tensor] = {},  # noqa: B006 - read alone
 ) -> Picture:
-    """Images of any shape and their translations, one row per image: raw images (C, H, W) by modality."""
+    """Images of any shape and their translations, one row per image: raw images (C, H, W) by modality.
+
+    `measured`: the truth of one image, where it is known.
+    """
     rows = [
         [
             (f"input:\n{label(name)}", name, raw, False)
@@ -154,9 +158,10 @@ def sheet(
             else (f"{label(source)} → {label(name)}", name, raw, not trained(source, name))
             for name, raw in made.items()
         ]
+        + [(f"measured:\n{label(name)}", name, raw, False) for name, raw in measured.items()]
         for made in images
     ]
-    depths = [raw for made in images for name, raw in made.items() if name == "depth"]
+    depths = [raw for made in (*images, measured) for name, raw in made.items() if name == "depth"]
     return _grid(rows, _farthest(*depths), records)
 
 

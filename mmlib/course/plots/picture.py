@@ -59,7 +59,7 @@ class Picture(Figure):
 
     def __init__(self, width: float, height: float, alt: str):
         super().__init__(figsize=(width, height), dpi=100, facecolor="white", layout="constrained")
-        self.get_layout_engine().set(h_pad=0.08)
+        self.get_layout_engine().set(h_pad=0.08)  # type: ignore[call-arg]  # constrained has it
         self.alt = alt
 
     def png(self) -> bytes:

@@ -11,6 +11,7 @@
 import dataclasses
 import statistics
 from collections import Counter
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -156,8 +157,8 @@ def _time_convolution(shape: Convolution, device: torch.device, repeats: int = 7
     on_cuda = device.type == "cuda"  # there the last of the forms is the fastest, and trying all takes minutes
     for dtype in (torch.float32, torch.bfloat16)[on_cuda:]:
         for memory_format in (torch.contiguous_format, torch.channels_last)[on_cuda:]:
-            layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=bias).requires_grad_(weight_gradient)
-            layer = layer.to(device, dtype, memory_format=memory_format)
+            conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=bias).requires_grad_(weight_gradient)
+            layer = cast(Any, conv).to(device, dtype, memory_format=memory_format)
             x = torch.randn(count, inputs, height, width, device=device, dtype=dtype)
             x = x.contiguous(memory_format=memory_format).requires_grad_(image_gradient)
             slope = torch.randn_like(layer(x))
@@ -193,7 +194,7 @@ def _milliseconds(trainer: Trainer, seconds: float) -> dict[str, float]:
             torch.cuda.synchronize()
     times: Counter = Counter()
     for event in profile.key_averages():
-        kernel = event.device_type != torch.autograd.DeviceType.CPU
+        kernel = event.device_type != torch.autograd.DeviceType.CPU  # type: ignore[attr-defined]
         if kernel == on_cuda:
             group = next((g for g, words in GROUPS.items() if any(w in event.key.lower() for w in words)), "the rest")
             times[group] += event.self_device_time_total if on_cuda else event.self_cpu_time_total
