@@ -155,6 +155,13 @@ def test_what_a_user_can_mend_is_one_sentence(rooms_dir, tmp_path, capsys, monke
     assert words in only_line(capsys)
 
 
+def test_weights_for_an_encoder_of_rgb_are_refused_where_the_networks_have_another(rooms_dir, tmp_path, capsys):
+    words = ["--architecture", "resnet", "--widths", "4,8,8", "--convolutions", "1,1,1", "--rgb-weights", "w.pth"]
+    where = ["--data", str(rooms_dir), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    assert main(["train", "--preset", "smoke", *words, *where]) == 2
+    assert "w.pth is for an encoder of RGB as the paper's: these networks have none" in only_line(capsys)
+
+
 def test_control_c_exits_130(rooms_dir, tmp_path, capsys, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
