@@ -67,8 +67,7 @@ class Modality:
     besides moving them, and `zoomed(raw, share)` what else it does to show a share (N, 1, 1, 1) of the image's side as
     all of it. Files lie in `folder` and end in `suffix`. `from_stored` turns stored pixels (channels, H, W) into raw
     ones, which a batch holds as `raw_dtype`, and `to_stored` goes back where it can; of `photographic` images a grey or
-    CMYK file may become RGB; `problem(raw)` says what is wrong with a raw image, or None, and
-    `set_problem(raw)` with all values of a set.
+    CMYK file may become RGB; `problem(raw)` says what is wrong with a raw image, `set_problem(raw)` with all of a set.
     """
 
     name: str
@@ -206,8 +205,7 @@ def _depth_problem(metres: torch.Tensor, least: float = 0.5, most: float = 15.0)
     if least <= (median := hits.median().item()) <= most:
         return None
     unit = "metres" if median < 0.05 else "centimetres" if median < 0.5 else "tenths of a millimetre"
-    stored = f"the median pixel stores {1000 * median:.0f}, a room's 500 to 15000"
-    return f"its depth looks like {unit}, expected millimetres ({stored})"
+    return f"its depth looks like {unit}, expected millimetres (median {1000 * median:.0f}, a room's is 500 to 15000)"
 
 
 DEPTH = dataclasses.replace(

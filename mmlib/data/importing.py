@@ -270,10 +270,8 @@ def import_views(
     out, parts = Path(out), split(views, validation, test, seed)
     for name, other in (("d1", "segmentation"), ("d2", "depth")):
         if len(parts[name]) < 2:
-            raise ValueError(
-                f"{len(parts[name])} views with rgb and {other} remain for {name}, which needs at least 2: see that "
-                "{id} and {scene} agree in all files of a view"
-            )
+            raise ValueError(f"{len(parts[name])} views with rgb and {other} remain for {name}, which needs two: see "
+                             "that {id} and {scene} agree in all files of a view")  # fmt: skip
     room, records = 0, {**MODALITIES, "segmentation": classified("segmentation", reading.classes)}
     survey = Survey(records)
     with _room_to_work(out) as work:
