@@ -13,15 +13,9 @@ from .networks import Encoding, Translator
 
 @torch.inference_mode()
 def fusion(
-    model: Translator,
-    rooms: Rooms,
-    first: str,
-    second: str,
-    target: str,
-    alphas: Sequence[float],
-    indices: str = "",
+    model: Translator, rooms: Rooms, first: str, second: str, target: str, alphas: Sequence[float], indices: str = "",
     batch_size: int = 25,
-) -> list[dict[str, Any]]:
+) -> list[dict[str, Any]]:  # fmt: skip
     """(`first`, `second`) → `target` for each α, the weight of the latent of `second` (section 5.4, Figure 7).
 
     `indices` names the source whose side information the decoder gets, `first` by default. A module is put in eval

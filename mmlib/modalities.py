@@ -194,10 +194,6 @@ def _viridis(raw: torch.Tensor, largest: float) -> np.ndarray:
     return colormaps["viridis"](raw[0].numpy() / largest)[..., :3]
 
 
-def _depth_colours(metres: torch.Tensor, largest: float) -> np.ndarray:
-    return np.where(metres.permute(1, 2, 0).numpy() > 0, _viridis(metres, largest), NO_TARGET)
-
-
 def _depth_problem(metres: torch.Tensor, least: float = 0.5, most: float = 15.0) -> str | None:
     hits = metres[metres > 0]
     if len(hits) == 0:
@@ -215,7 +211,7 @@ DEPTH = dataclasses.replace(
     valid=lambda raw: raw > 0,
     loss=losses.berhu,
     metric=metrics.DepthMetrics,
-    colours=_depth_colours,
+    colours=lambda metres, far: np.where(metres.permute(1, 2, 0).numpy() > 0, _viridis(metres, far), NO_TARGET),
     from_stored=lambda millimetres: millimetres.float() / 1000.0,
     to_stored=lambda metres: (metres * 1000.0).round(),
     zoomed=lambda metres, share: metres * share,

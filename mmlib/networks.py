@@ -13,8 +13,7 @@ from .modalities import Modality, domain, modality, named
 from .recipes import Recipe
 
 Networks = Mapping[str, nn.Module]
-Ints = tuple[int, ...]
-"""A number for each stage of an encoder, the first one reads the image."""
+Ints = tuple[int, ...]  # a number for each stage of an encoder; the first stage reads the image
 
 
 @dataclass(frozen=True)
