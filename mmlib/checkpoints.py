@@ -30,7 +30,7 @@ from .hardware.files import (
     write,
 )
 from .modalities import KNOWN, Modality, classified
-from .networks import MixAndMatch
+from .networks import MixAndMatch, Translator
 from .recipes import Recipe, from_dict
 
 T = TypeVar("T")
@@ -141,7 +141,7 @@ def _named(path: str | Path) -> Path:
     return Path(path)
 
 
-def start_from(model: torch.nn.Module, path: str | Path) -> str:
+def start_from(model: Translator, path: str | Path) -> str:
     """Give networks the weights of a checkpoint; returns their hash. `ValueError` names a network that differs."""
     trained = load(path)
     require_classes("the data", model.records, trained.records)

@@ -17,7 +17,7 @@ import copy
 import functools
 import hashlib
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -112,6 +112,9 @@ class Streamed(Source):
     `Rooms.batch`, so for evaluation; one anywhere along the photo by `batches.augment`.
     """
 
+    content: Callable[[int, str], bytes]
+    file: Callable[[int, str], str]
+
     def stored(self, position: int, name: str) -> tuple[torch.Tensor, bytes | None]:
         content, record = self.content(position, name), self.records[name]
         return from_pixels(read_pixels(content, self.file(position, name), record), record), content
@@ -167,18 +170,18 @@ def load(path: str | Path, records: Mapping[str, Modality]) -> Memory:
         require(files.source, index["modalities"], records)
         records = as_indexed(records, index)
         digest = hashlib.sha256(b"" if files.archive else files.read("index.json", JSON_BYTES))
-        images = {name: [] for name in records}
+        raw: dict[str, list[torch.Tensor]] = {name: [] for name in records}
         for entry in index["rooms"]:
             for name, record in records.items():
                 file = file_name(entry, record)
                 data = files.read(file, image_bytes(index["size"]))
-                images[name].append(decode(data, files.where(file), record, index["size"]))
+                raw[name].append(decode(data, files.where(file), record, index["size"]))
                 if not files.archive:
                     digest.update(data)
         if files.archive:
             with open(path, "rb") as archive:
                 digest = hashlib.file_digest(archive, "sha256")
-    images = {name: torch.stack(raw) for name, raw in images.items()}
+    images = {name: torch.stack(parts) for name, parts in raw.items()}
     for name, record in records.items():
         if problem := record.set_problem(images[name][..., ::8, ::8]):
             raise ValueError(f"{path} cannot be used: {problem}")
