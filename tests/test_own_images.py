@@ -169,9 +169,12 @@ def test_answers_among_the_images_are_not_translated_again(tmp_path, capsys):
     assert "line.png: it would be 96×864000" in capsys.readouterr().err and not (tmp_path / "none").exists()
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("numbers, source, says", [
     (np.full((8, 8), 261), "segmentation", "holds 261 to 261, expected class ids"),
     (np.full((8, 8), 2.5), "segmentation", "numbers that are not whole"),
+    (np.full((8, 8), 5e30), "segmentation", "numbers that are not whole"),
+    (np.full((8, 8), np.nan), "segmentation", "numbers that are not whole"),
     (np.full((8, 8), 3000.0), "depth", "expected metres"),
     (np.full((8, 8), -3.0), "depth", "expected metres"),
 ])  # fmt: skip

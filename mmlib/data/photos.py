@@ -111,8 +111,8 @@ def array(file: str | Path) -> np.ndarray:
 
 def whole(numbers: np.ndarray, file: str | Path) -> np.ndarray:
     """Class ids as int64; `ValueError` where they are no whole numbers."""
-    if numbers.dtype.kind == "f" and not (np.isfinite(numbers).all() and (numbers == np.round(numbers)).all()):
-        raise ValueError(f"{file} holds numbers that are not whole, expected class ids")
+    if numbers.dtype.kind == "f" and not ((np.abs(numbers) < 2**31).all() and (numbers == np.round(numbers)).all()):
+        raise ValueError(f"{file} holds numbers that are not whole, or beyond all ids, expected class ids")
     return numbers.astype(np.int64)
 
 
