@@ -194,7 +194,7 @@ def test_the_command_line_plugs_in(sets, base, tmp_path, capsys, monkeypatch):
     from mmlib.data import shipped
 
     held = {"normals": sets[2], "test": rooms_of(Triplets, 90), "test_surfaces": rooms_of(Surfaces, 90)}
-    monkeypatch.setattr(shipped, "open_split", lambda source, split, size=None: held[split])
+    monkeypatch.setattr(shipped, "open_split", lambda source, split, *others: held[split])
     arguments = ["train", "--out", str(tmp_path / "run"), "--device", "cpu", "--steps", "2"]
     assert main([*arguments, "--add", "normals", "--to", str(base)]) == 0
     trained = tmp_path / "run/checkpoint.safetensors"

@@ -246,7 +246,10 @@ def test_credits_name_every_model():
 
 def test_shipped_rooms_are_those_of_their_seeds():
     """Room 0 of the test split, made again: the same depth and classes as shipped."""
+    from mmlib.rooms.render import start_worker, usable_variant
+
     test = shipped("test")
+    start_worker(usable_variant())
     images, record = make_room(test.rooms[0], 96, ("depth", "segmentation"), 1)
     import io
 
