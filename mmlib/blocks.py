@@ -112,10 +112,10 @@ class PatchDiscriminator(Discriminator):
         return self.head(self.features(image))
 
 
-Networks = TypeVar("Networks", bound=nn.Module)
+Module = TypeVar("Module", bound=nn.Module)
 
 
-def initialise(module: Networks) -> Networks:
+def initialise(module: Module) -> Module:
     """Weights from N(0, 0.02), as both papers' code."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):

@@ -3,7 +3,6 @@
 import gc
 import itertools
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import psutil
 import torch
 import traitlets
 
-from ..data.photos import read_raw
+from ..data.photos import decoded_photo
 from ..data.sets import Rooms
 from ..methods.disturbed import Disturbed
 from ..methods.own_images import translate_raw
@@ -157,16 +156,13 @@ def photo_explorer(model: MixAndMatch, photo: torch.Tensor) -> "ipywidgets.VBox 
 
     def draw(upload: Sequence[Mapping[str, bytes]] = ()) -> Picture:
         raw = photo
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                for file in upload:
-                    (path := Path(folder) / "photo").write_bytes(file["content"])
-                    raw = read_raw(path, model.records["rgb"])
-            except ValueError as error:
-                sentence = str(error).replace(f"{folder}{os.sep}", "the ")
-                picture = Picture(10, 0.5, sentence)
-                picture.text(0.01, 0.5, sentence, va="center")
-                return picture
+        try:
+            for file in upload:
+                raw = decoded_photo(file["content"], "the photo")
+        except ValueError as error:
+            picture = Picture(10, 0.5, str(error))
+            picture.text(0.01, 0.5, str(error), va="center")
+            return picture
         return plots.sheet([translate_raw(model, raw, "rgb", targets, model.recipe.size)], "rgb", model.records)
 
     if not live():

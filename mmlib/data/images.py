@@ -134,6 +134,11 @@ def to_pixels(raw: torch.Tensor, record: Modality) -> np.ndarray:
     return record.to_stored(raw).permute(1, 2, 0).squeeze(2).numpy().astype(record.pixels.dtype)
 
 
+def largest(record: Modality) -> float:
+    """The largest raw number that a file of this modality can hold."""
+    return record.from_stored(torch.tensor(np.iinfo(record.pixels.dtype).max)).item()
+
+
 def decode(data: bytes, where: str, record: Modality, size: int) -> torch.Tensor:
     """The bytes of one image file → raw (channels, size, size); `ValueError` if it is not what the record expects."""
     raw = from_pixels(read_pixels(data, where, record, size), record)

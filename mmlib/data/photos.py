@@ -40,7 +40,11 @@ def photo(file: str | Path) -> torch.Tensor:
 
     Of several pictures in a file, the first. `ValueError` where it cannot be read.
     """
-    stored = content(file)
+    return decoded_photo(content(file), file)
+
+
+def decoded_photo(stored: bytes, where: str | Path) -> torch.Tensor:
+    """What `photo` makes of a file's bytes; errors call the file `where`."""
     try:
         with opened_image(io.BytesIO(stored)) as image:
             image = ImageOps.exif_transpose(image)
@@ -51,7 +55,7 @@ def photo(file: str | Path) -> torch.Tensor:
                 image = _eight_bits(np.array(image))
             pixels = np.array(in_srgb(image))
     except ValueError as error:
-        raise ValueError(f"{file} cannot be read ({error}): copy it again, or save it as JPEG or PNG") from None
+        raise ValueError(f"{where} cannot be read ({error}): copy it again, or save it as JPEG or PNG") from None
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 import torch
 
 from ..modalities import DEPTH, Modality
+from .images import largest
 
-FARTHEST = DEPTH.from_stored(torch.tensor(65535)).item()
+FARTHEST = largest(DEPTH)
 """What a depth file says where a camera wrote its largest number."""
 
 
@@ -41,8 +42,8 @@ class Survey:
             if len(hits) < 0.8 * len(depths):
                 yield f"{100 * (1 - len(hits) / len(depths)):.0f} % of all depths are holes"
             if far > 0.01:
-                yield (f"{100 * far:.0f} % of all depths are {FARTHEST} m: if that means that nothing is there, import "
-                       "with --holes")  # fmt: skip
+                yield (f"{100 * far:.0f} % of all depths are {FARTHEST:g} m: if that means that nothing is there, "
+                       "import with --holes")  # fmt: skip
         for name, pixels in self.pixels.items():
             if absent := [label for label, count in zip(self.records[name].classes[1:], pixels[1:]) if not count]:
                 yield f"no pixel of {', '.join(absent)}"

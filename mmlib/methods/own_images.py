@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from ..data.images import resize, to_pixels
+from ..data.images import largest, resize, to_pixels
 from ..data.photos import read_raw
 from ..hardware.files import SIDE, written_whole
 from ..modalities import GREY_8, GREY_16, Modality
@@ -65,5 +65,4 @@ def _pictures(raw: torch.Tensor, record: Modality) -> dict[str, Image.Image]:
     colours = Image.fromarray((255 * record.colours(raw, farthest)).round().astype(np.uint8))
     if record.pixels not in (GREY_8, GREY_16):
         return {"": colours}
-    most = record.from_stored(torch.tensor(np.iinfo(record.pixels.dtype).max)).item()  # what a file can hold
-    return {"": Image.fromarray(to_pixels(raw.clamp(0, most), record)), "_colours": colours}
+    return {"": Image.fromarray(to_pixels(raw.clamp(0, largest(record)), record)), "_colours": colours}
