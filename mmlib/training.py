@@ -145,9 +145,32 @@ class Trainer:
             if not average.is_floating_point():
                 average.copy_(current)
 
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Measure the statistics of batch normalization anew, on the last batches and on latents without noise, as the
+        networks are used from now on (precise batch normalization, Wu and Johnson 2021)."""
+        quiet, phase, device = self.recipe.replace(latent_noise=0.0), self.recipe.phases[-1], self.machine.device
+        self._enter(phase)
+        norms = [part for part in self.model.modules() if isinstance(part, nn.BatchNorm2d) and part.training]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # all batches weigh the same
+        for step in range(self.recipe.steps)[-SETTLING:]:
+            batches = [load_batch(rooms, quiet, self.machine, step, index) for index, rooms in enumerate(self.sets)]
+            random = generator(device if device.type == "cuda" else "cpu", self.recipe.seed, step, 2)
+            with self.machine.autocast():
+                self.objective.terms(self.model, batches, quiet, phase, random, self.average)
+        for norm in norms:
+            norm.momentum = 0.1
+        processes.average_statistics(self.model)
+
     def check(self) -> None:
         """`FloatingPointError` where a loss was not finite since the last check, and its update was left out (CUDA)."""
         self.finite.check()
+
+
+SETTLING = 20
+"""Batches on which `Trainer.settle` measures."""
 
 
 def optimizers(recipe: Recipe, model: nn.Module, discriminators: nn.ModuleDict) -> dict[str, torch.optim.Optimizer]:
@@ -239,4 +262,6 @@ def fit(
             if stopped():
                 run.save(trainer)
                 raise KeyboardInterrupt(f"stopped at step {trainer.next_step}; go on with --resume")
+            if recipe.precise_statistics and trainer.next_step == recipe.steps:
+                trainer.settle()
         return run.finish(trainer)

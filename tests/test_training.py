@@ -154,6 +154,54 @@ def test_noise_is_on_the_latent_alone_and_has_its_deviation():
     assert add_noise(encoding, 0.0, generator("cpu", 1)) is encoding
 
 
+# ── Precise statistics ──
+
+
+def norms_of(network) -> list[torch.nn.BatchNorm2d]:
+    return [part for part in network.modules() if isinstance(part, torch.nn.BatchNorm2d)]
+
+
+def test_precise_statistics_are_those_of_the_last_batches_without_noise(rooms_dir, monkeypatch):
+    monkeypatch.setattr(training, "SETTLING", 2)
+    recipe = SMOKE.replace(2, latent_noise=20.0, side_information="none", phases=SMOKE.phases[:1])
+    trainer = Trainer(recipe, pairs_of(rooms_dir), CPU)
+    for _ in range(2):
+        trainer.step()
+    seen, first = [], norms_of(trainer.model.decoders["depth"])[0]
+    noisy = first.running_var.clone()
+    trainer.settle()
+    measured = first.running_var.clone()
+    handle = first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    quiet = recipe.replace(latent_noise=0.0)
+    for step in range(2):
+        batches = [load_batch(rooms, quiet, CPU, step, index) for index, rooms in enumerate(trainer.sets)]
+        trainer.objective.terms(trainer.model.train(), batches, quiet, recipe.phases[0], generator("cpu", 0))
+    handle.remove()
+    expected = torch.stack([image.var((0, 2, 3)) for image in seen]).mean(0)
+    assert not torch.allclose(noisy, expected, rtol=0.2)
+    torch.testing.assert_close(measured, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_precise_statistics_leave_a_frozen_encoder_alone(rooms_dir):
+    trainer = Trainer(SMOKE.replace(precise_statistics=True), pairs_of(rooms_dir), CPU)
+    frozen, free = (norms_of(trainer.model.encoders[name])[0] for name in ("rgb", "depth"))
+    before = frozen.running_mean.clone(), free.running_mean.clone()
+    trainer.settle()  # the last phase freezes the encoder of RGB
+    assert torch.equal(frozen.running_mean, before[0]) and not torch.equal(free.running_mean, before[1])
+
+
+def test_only_a_training_that_ended_has_precise_statistics_and_resuming_repeats_them(rooms_dir, tmp_path, monkeypatch):
+    settled = []
+    settle = Trainer.settle
+    monkeypatch.setattr(Trainer, "settle", lambda trainer: (settled.append(trainer.next_step), settle(trainer)))
+    recipe = SMOKE.replace(precise_statistics=True)
+    run(tmp_path, rooms_dir, recipe, stop_after=5)
+    assert settled == []
+    ended = run(tmp_path, rooms_dir, recipe, resume=True)
+    again = run(tmp_path, rooms_dir, recipe, resume=True)
+    assert settled == [8, 8] and same(ended, again)
+
+
 # ── Schedule ──
 
 
