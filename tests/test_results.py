@@ -89,7 +89,7 @@ def test_choices_rest_on_seen_pairs_alone():
         assert report["alignment"].keys() == {"rgb – segmentation", "rgb – depth"}
 
 
-def test_trials_on_a_gpu_were_measured_on_seen_pairs_of_validation_alone():
+def test_trials_were_measured_on_seen_pairs_of_validation_alone():
     trials = reported("gpu/shapes")
     assert trials["split"] == "validation" and trials["processor"]
     for run in trials["runs"]:

@@ -16,7 +16,7 @@ from ..recipes import preset
 from .bench import describe, describe_loading
 from .costs import cost, layers, parallel, shapes_only
 from .grids import GRIDS
-from .results import headline_table, shapes_table
+from .results import headline_table, trials_table
 from .speedrun import records_table
 from .tables import class_table, render
 
@@ -129,11 +129,11 @@ def moving_table() -> str:
 
 MARKED: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"headline": headline_table},
-    "notebooks/speedrun.md": {"records": records_table},
+    "notebooks/speedrun.md": {"records": records_table, "levers": lambda: trials_table("levers")},
     "notebooks/one_gpu.md": {
         "bench": lambda: measured("course_amx", "course", "paper_small"),
         "moving": moving_table,
-        "shapes": shapes_table,
+        "shapes": lambda: trials_table("gpu/shapes"),
     },
     "notebooks/scenenet.md": {"loading": lambda: f"```text\n{describe_loading(read('bench/loading'))}\n```"},
     "notebooks/several_machines.md": {"gpus": gpus_table},

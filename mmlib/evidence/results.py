@@ -67,37 +67,53 @@ def _measures(*rows: dict) -> str:
     return f"δ < 1.25 for {main} % of pixels, RMSE {mean(row['rmse'] for row in rows):.2f} m"
 
 
-SHAPES = {
-    "s_none": "RGB → segmentation alone, whole images",
-    "s_win_in": "the same, windows of 60 to 100 %, whole images in the last 15 % of the steps",
-    "s_win_both": "the same, windows of 75 to 133 %, whole images in the last 15 %",
-    "s_cutmix": "the same, whole images, CutMix in half of them",
-    "s_cutmix_both": "the same, windows of 75 to 133 % and CutMix",
-    "s_slow": "the same, whole images, Muon at a third of the rate",
-    "m_four": "all nine, four stages of 16 to 128 channels",
-    "m_three": "all nine, three stages of 24 to 96",
-    "m_three_table5": "the same with Table 5's RGB decoder",
-    "m_three_all": "the same with consistency of all stages",
-    "m_three_pseudo": "the same with pseudo-pairs from a quarter on",
-    "m_three_r10": "the same with λ_R = 10",
-    "m_wide": "all nine, three stages of 32 to 128",
+TRIALS = {
+    "gpu/shapes": {
+        "s_none": "RGB → segmentation alone, whole images",
+        "s_win_in": "the same, windows of 60 to 100 %, whole images in the last 15 % of the steps",
+        "s_win_both": "the same, windows of 75 to 133 %, whole images in the last 15 %",
+        "s_cutmix": "the same, whole images, CutMix in half of them",
+        "s_cutmix_both": "the same, windows of 75 to 133 % and CutMix",
+        "s_slow": "the same, whole images, Muon at a third of the rate",
+        "m_four": "all nine, four stages of 16 to 128 channels",
+        "m_three": "all nine, three stages of 24 to 96",
+        "m_three_table5": "the same with Table 5's RGB decoder",
+        "m_three_all": "the same with consistency of all stages",
+        "m_three_pseudo": "the same with pseudo-pairs from a quarter on",
+        "m_three_r10": "the same with λ_R = 10",
+        "m_wide": "all nine, three stages of 32 to 128",
+    },
+    "levers": {
+        "base": "the second record's recipe, 350 steps",
+        "precise": "the same with precise statistics",
+        "dirac": "convolutions that begin as the identity (Dirac)",
+        "small_first": "32 × 32 pixels in the first 40 % of the steps",
+        "quarter": "autoencoders and RGB targets on a quarter of the batch",
+        "quarter_small_first": "a quarter of the batch, and 32 × 32 pixels in the first half of the steps",
+    },
 }
-"""The trials of `data/results/gpu/shapes.json`, with their titles."""
+"""By file of `data/results`: its trials, with their titles."""
 
 
-def shapes_table() -> str:
-    """What trials on a GPU measured on validation's seen pairs, as a Markdown table."""
-    runs = {run["name"]: run for run in read("gpu/shapes")["runs"]}
-    heads = ("trial", "steps", "RGB → segmentation", "RGB → depth", "RGB → RGB", "agreement of depth → segmentation")
-    table = []
-    for name, title in SHAPES.items():
-        run, rows = runs[name], runs[name]["translations"]
-        cells = [title, f"{run['steps']:,}"]
-        for row, measure in (("rgb_to_segmentation", "miou"), ("rgb_to_depth", "delta1"), ("rgb_to_rgb", "psnr")):
-            value = rows.get(row, {}).get(measure)
-            cells.append("" if value is None else f"{value:.1f} dB" if measure == "psnr" else f"{100 * value:.1f} %")
-        agreed = run.get("agreement", {}).get("depth_to_segmentation")
-        cells.append(f"{100 * agreed['miou']:.1f} %" if agreed else "")
+def trials_table(file: str) -> str:
+    """What trials measured on validation's seen pairs, the mean of their seeds, as a Markdown table."""
+    heads = (
+        "trial", "seeds", "steps", "RGB → segmentation", "RGB → depth", "RGB → RGB",
+        "agreement of depth → segmentation", "agreement of segmentation → depth",
+    )  # fmt: skip
+    columns = (
+        ("translations", "rgb_to_segmentation", "miou"), ("translations", "rgb_to_depth", "delta1"),
+        ("translations", "rgb_to_rgb", "psnr"), ("agreement", "depth_to_segmentation", "miou"),
+        ("agreement", "segmentation_to_depth", "delta1"),
+    )  # fmt: skip
+    table, runs = [], read(file)["runs"]
+    for name, title in TRIALS[file].items():
+        seeds = [run for run in runs if run["name"] == name]
+        cells = [title, str(len(seeds)), f"{seeds[0]['steps']:,}"]
+        for part, row, measure in columns:
+            found = [run[part][row][measure] for run in seeds if row in run.get(part, {})]
+            unit, factor = ("dB", 1) if measure == "psnr" else ("%", 100)
+            cells.append(f"{factor * mean(found):.1f} {unit}" if found else "")
         table.append(cells)
     return markdown(heads, table)
 
