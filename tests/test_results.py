@@ -14,7 +14,7 @@ from mmlib.evidence import tables
 from mmlib.evidence.experiments import stored
 from mmlib.evidence.grids import GRIDS
 from mmlib.evidence.measure import selection_pairs
-from mmlib.evidence.results import NETWORK, ORACLE
+from mmlib.evidence.results import NETWORK, ORACLE, TRIALS
 from mmlib.evidence.runs import runs
 from mmlib.hardware.compute import FORM, Machine
 from mmlib.methods import colours, styles
@@ -89,11 +89,13 @@ def test_choices_rest_on_seen_pairs_alone():
         assert report["alignment"].keys() == {"rgb – segmentation", "rgb – depth"}
 
 
-def test_trials_were_measured_on_seen_pairs_of_validation_alone():
-    trials = reported("gpu/shapes")
+@pytest.mark.parametrize(("file", "size"), [("gpu/shapes", 96), ("levers", 48)])
+def test_trials_were_measured_on_seen_pairs_of_validation_alone(file, size):
+    trials = reported(file)
     assert trials["split"] == "validation" and trials["processor"]
+    assert {run["name"] for run in trials["runs"]} == TRIALS[file].keys()
     for run in trials["runs"]:
-        assert from_dict(run["recipe"]).size == 96 and run["steps"] == from_dict(run["recipe"]).steps
+        assert from_dict(run["recipe"]).size == size and run["steps"] == from_dict(run["recipe"]).steps
         assert all(row["seen"] for row in run["translations"].values())
 
 

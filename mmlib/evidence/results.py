@@ -85,10 +85,12 @@ TRIALS = {
     },
     "levers": {
         "base": "the second record's recipe, 350 steps",
-        "precise": "the same with precise statistics",
+        "shorter": "the same, 290 steps",
+        "precise": "350 steps and precise statistics",
         "dirac": "convolutions that begin as the identity (Dirac)",
         "small_first": "32 × 32 pixels in the first 40 % of the steps",
         "quarter": "autoencoders and RGB targets on a quarter of the batch",
+        "averaged": "weights averaged over the last steps (decay 0.97)",
         "quarter_small_first": "a quarter of the batch, and 32 × 32 pixels in the first half of the steps",
     },
 }
