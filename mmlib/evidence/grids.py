@@ -154,9 +154,9 @@ GRIDS: dict[str, Grid] = {
         "**The optimiser of 2×pix2pix**, on seen pairs of validation alone.",
         (
             Row("2×pix2pix, Adam, rate 0.0002, its paper's", "pix2pix_adam_0.0002", "rgb_to_segmentation"),
-            Row("2×pix2pix, Adam, rate 0.002", "pix2pix", "rgb_to_segmentation"),
+            Row("2×pix2pix, Adam, rate 0.002", "pix2pix_adam_0.002", "rgb_to_segmentation"),
             Row("2×pix2pix, Muon, rate 0.02", "pix2pix_muon_0.02", "rgb_to_segmentation"),
-            Row("2×pix2pix, Muon, rate 0.06", "pix2pix_muon_0.06", "rgb_to_segmentation"),
+            Row("2×pix2pix, Muon, rate 0.06", "pix2pix", "rgb_to_segmentation"),
         ),
     ),
     "shipped": Grid(

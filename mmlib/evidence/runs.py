@@ -190,8 +190,8 @@ def _rivals(first: Recipe) -> dict[str, Run]:
     muon = {"optimizer": "muon", "learning_rate": 2e-3}
     return {
         "cyclegan": Run(resnet, cyclegan),
-        "pix2pix": Run(unet.replace(learning_rate=2e-3), pix2pix),
+        "pix2pix": Run(unet.replace(**muon, muon_rate=0.06), pix2pix),
         "pix2pix_adam_0.0002": Run(unet, pix2pix, selects=True),
+        "pix2pix_adam_0.002": Run(unet.replace(learning_rate=2e-3), pix2pix, selects=True),
         "pix2pix_muon_0.02": Run(unet.replace(**muon, muon_rate=0.02), pix2pix, selects=True),
-        "pix2pix_muon_0.06": Run(unet.replace(**muon, muon_rate=0.06), pix2pix, selects=True),
     }
