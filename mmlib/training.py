@@ -87,9 +87,7 @@ class Trainer:
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = self.recipe.rate_at(step) * optimizer.defaults["lr"]
-        batches = self.batches(step)
-        device = self.machine.device
-        random = generator(device if device.type == "cuda" else "cpu", self.recipe.seed, step, 2)
+        batches, random = self.batches(step), self._random(step)
 
         with frozen(self.discriminators), self.machine.autocast():
             terms, judged = self._shared_model(self._terms, batches, phase, random)
@@ -104,6 +102,11 @@ class Trainer:
             terms |= losses
         self.next_step += 1
         return terms
+
+    def _random(self, step: int) -> torch.Generator:
+        """The randomness of a step's loss terms: latent noise, and what discriminators are shown."""
+        device = self.machine.device
+        return generator(device if device.type == "cuda" else "cpu", self.recipe.seed, step, 2)
 
     def _enter(self, phase: Phase) -> None:
         """Put the networks in training mode, but for what the phase freezes. Each phase shares its losses among the
@@ -149,7 +152,7 @@ class Trainer:
     def settle(self) -> None:
         """Measure the statistics of batch normalization anew, on the last batches and on latents without noise, as the
         networks are used from now on (precise batch normalization, Wu and Johnson 2021)."""
-        quiet, phase, device = self.recipe.replace(latent_noise=0.0), self.recipe.phases[-1], self.machine.device
+        quiet, phase = self.recipe.replace(latent_noise=0.0), self.recipe.phases[-1]
         self._enter(phase)
         norms = [part for part in self.model.modules() if isinstance(part, nn.BatchNorm2d) and part.training]
         for norm in norms:
@@ -157,9 +160,8 @@ class Trainer:
             norm.momentum = None  # all batches weigh the same
         for step in range(self.recipe.steps)[-SETTLING:]:
             batches = [load_batch(rooms, quiet, self.machine, step, index) for index, rooms in enumerate(self.sets)]
-            random = generator(device if device.type == "cuda" else "cpu", self.recipe.seed, step, 2)
             with self.machine.autocast():
-                self.objective.terms(self.model, batches, quiet, phase, random, self.average)
+                self.objective.terms(self.model, batches, quiet, phase, self._random(step), self.average)
         for norm in norms:
             norm.momentum = 0.1
         processes.average_statistics(self.model)

@@ -84,7 +84,7 @@ TRIALS = {
         "m_wide": "all nine, three stages of 32 to 128",
     },
     "levers": {
-        "base": "the second record's recipe, 350 steps",
+        "base": "the third record's recipe, 350 steps",
         "shorter": "the same, 290 steps",
         "precise": "350 steps and precise statistics",
         "dirac": "convolutions that begin as the identity (Dirac)",
