@@ -196,6 +196,9 @@ def test_all_translations_of_colours_are_measured():
     assert result["through_anchor"].keys() == {"red_to_green", "green_to_red"}
     assert [name for name, row in result["translations"].items() if row["seen"]] == ["blue_to_red", "red_to_blue"]
     assert result["unchanged"]["red_to_green"]["background"] == 0
+    itself = colours.translated(model, scenes(2).images["red"], "red", "red")
+    assert result["autoencoders"].keys() == {"blue_to_blue", "green_to_green", "red_to_red"}
+    assert result["autoencoders"]["red_to_red"]["psnr"] == colours.likeness(itself, scenes(2).images["red"])["psnr"]
     pair = MixAndMatch.from_recipe(RECIPE.replace(modalities=("red", "green")))
     result = colours.measure_colours(pair, scenes(2), {frozenset(("green", "red"))}, "blue")
     assert result["translations"].keys() == {"red_to_green", "green_to_red"}

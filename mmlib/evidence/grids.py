@@ -20,8 +20,9 @@ class Row:
     """A row of a table: what one run's result says of one translation.
 
     `translation`: its name, or one of `GROUPS`, for the mean of several. `measured`: the part of the result:
-    `translations`, `through_rgb` or `through_anchor` (cascades), `unchanged` (the source itself), `fused` (α = 0.2,
-    RGB's indices), or `lent` (α = 1, so that the latent is the second source's alone, and RGB's indices).
+    `translations`, `through_rgb` or `through_anchor` (cascades), `unchanged` (the source itself), `autoencoders` (each
+    domain to itself), `fused` (α = 0.2, RGB's indices), or `lent` (α = 1, so that the latent is the second source's
+    alone, and RGB's indices).
     `paper`: the paper's figures, in per cent (δ as share, RMSE as printed), in the order of the grid's measures.
     `role`: `baseline`, `reference` or `oracle`, or nothing for zero-pair methods.
     """
@@ -160,15 +161,15 @@ GRIDS: dict[str, Grid] = {
         ),
     ),
     "shipped": Grid(
-        "**The network that ships**, and what was trained beside it: depth → segmentation and its references.",
+        "**The network that ships**, and what was trained beside it, for as many steps each: depth → segmentation and its "
+        "references.",
         (
             Row("RGB → segmentation (seen)", "none", "rgb_to_segmentation", role="reference"),
             Row("depth → segmentation, zero-pair", "none"),
             Row("(RGB, depth) → segmentation", "none", FUSED_SEGMENTATION, "fused"),
-            Row("RGB → segmentation alone, twice the steps", "rgb_to_segmentation_long", "rgb_to_segmentation",
-                role="reference"),
-            Row("pseudo-label student, twice the steps", "depth_student_long", role="student"),
-            Row("oracle (true pairs), as many steps", "depth_oracle", role="oracle"),
+            Row("RGB → segmentation alone", "rgb_to_segmentation", "rgb_to_segmentation", role="reference"),
+            Row("pseudo-label student", "depth_student", role="student"),
+            Row("oracle (true pairs)", "depth_oracle", role="oracle"),
         ),
         preset="course", seeds=1,
     ),
@@ -205,6 +206,7 @@ GRIDS: dict[str, Grid] = {
                 Row(f"{a} ↔ {b}, mixed CycleGANs (unseen)", "colours_mixed", f"{a} and {b}"),
                 Row(f"{a} ↔ {b}, a CycleGAN of its own (seen)", f"colours_{a}_{b}", f"{a} and {b}", role="reference"),
             )),
+            Row("each colour to itself, mixed CycleGANs", "colours_mixed", "itself", "autoencoders", role="reference"),
         ),
         COLOUR_MEASURES, "domains", 1,
     ),
@@ -224,6 +226,7 @@ GRIDS: dict[str, Grid] = {
 GROUPS = {
     **{f"with {anchor}": lambda source, target, anchor=anchor: anchor in (source, target) for anchor in ANCHORS},
     **{f"without {anchor}": lambda source, target, anchor=anchor: anchor not in (source, target) for anchor in ANCHORS},
+    "itself": lambda source, target: source == target,
     **{f"{a} and {b}": lambda source, target, pair={a, b}: {source, target} == pair for a, b in COLOUR_PAIRS},
 }
 """Translations whose mean a row may show, by the name that stands in the place of a translation."""

@@ -12,8 +12,7 @@ NETWORK, ORACLE = "course/none_0", "course/depth_oracle_0"
 ROWS = (
     ("none", "rgb_to_segmentation", "RGB → segmentation", "yes, in D1"),
     ("none", "depth_to_segmentation", "**depth → segmentation**", "**never: zero-pair**"),
-    ("depth_student_long", "depth_to_segmentation", "depth → segmentation, pseudo-label student, twice the steps",
-     "with guesses from RGB"),
+    ("depth_student", "depth_to_segmentation", "depth → segmentation, pseudo-label student", "with guesses from RGB"),
     ("depth_oracle", "depth_to_segmentation", "depth → segmentation, supervised oracle", "yes, in rooms of its own"),
     ("none", "rgb_to_depth", "RGB → depth", "yes, in D2"),
     ("none", "segmentation_to_depth", "**segmentation → depth**", "**never: zero-pair**"),
@@ -92,6 +91,15 @@ TRIALS = {
         "quarter": "autoencoders and RGB targets on a quarter of the batch",
         "averaged": "weights averaged over the last steps (decay 0.97)",
         "quarter_small_first": "a quarter of the batch, and 32 × 32 pixels in the first half of the steps",
+    },
+    "anchor": {
+        "still": "none",
+        "still_strong": "none, and consistency four times as strong",
+        "tenth": "that of both, with a tenth of its gradient",
+        "quarter": "that of both, with a quarter",
+        "segmentation": "that of segmentation",
+        "depth": "that of depth",
+        "both": "that of both, as in the paper",
     },
 }
 """By file of `data/results`: its trials, with their titles."""

@@ -69,7 +69,7 @@ def measure_colours(model, scenes: Rooms, seen: set[frozenset[str]], anchor: str
 
     def measure(made: torch.Tensor, source: str, target: str) -> dict:
         row = recolouring(made, images[target], images[source], mask, names, target)
-        return {**row, "seen": frozenset((source, target)) in seen}
+        return {**row, "seen": source == target or frozenset((source, target)) in seen}
 
     return {
         "rooms": len(scenes), "size": scenes.size, "split": scenes.split, "data_sha256": scenes.sha256,
@@ -81,11 +81,13 @@ def in_all_ways(model, images: dict[str, torch.Tensor], anchor: str, measure: Ca
     """`measure(made, source, target)` of the translations between all domains of raw images (N, 3, H, W).
 
     `translations`: direct; `through_anchor`: the unseen ones in two steps, where the model knows the anchor;
-    `unchanged`: the source, as if it were the translation.
+    `unchanged`: the source, as if it were the translation; `autoencoders`: each domain to itself.
     """
-    result: dict[str, dict] = {"translations": {}, "through_anchor": {}, "unchanged": {}}
+    result: dict[str, dict] = {"translations": {}, "through_anchor": {}, "unchanged": {}, "autoencoders": {}}
     for source in model.modalities:
         x, known = images[source], anchor in model.modalities
+        itself = measure(translated(model, x, source, source), source, source)
+        result["autoencoders"][f"{source}_to_{source}"] = itself
         between = translated(model, x, source, anchor) if known and source != anchor else x
         for target in model.modalities:
             if target == source:
