@@ -113,7 +113,8 @@ def test_every_row_names_a_run_and_every_teacher_is_one():
     declared = runs("ablation")
     for row in (row for grid in GRIDS.values() for row in grid.rows):
         assert row.run in declared, row
-        assert row.measured in ("translations", "through_rgb", "through_anchor", "unchanged", "autoencoders", *SHARE), row
+        measured = ("translations", "through_rgb", "through_anchor", "unchanged", "autoencoders", *SHARE)
+        assert row.measured in measured, row
         assert row.measured not in SHARE or declared[row.run].fuses, row
     for name, run in declared.items():
         assert not run.teacher or run.teacher in declared, name

@@ -161,8 +161,8 @@ GRIDS: dict[str, Grid] = {
         ),
     ),
     "shipped": Grid(
-        "**The network that ships**, and what was trained beside it, for as many steps each: depth → segmentation and its "
-        "references.",
+        "**The network that ships**, and what was trained beside it, for as many steps each: depth → segmentation and "
+        "its references.",
         (
             Row("RGB → segmentation (seen)", "none", "rgb_to_segmentation", role="reference"),
             Row("depth → segmentation, zero-pair", "none"),
