@@ -91,6 +91,8 @@ TRIALS = {
         "quarter": "autoencoders and RGB targets on a quarter of the batch",
         "averaged": "weights averaged over the last steps (decay 0.97)",
         "quarter_small_first": "a quarter of the batch, and 32 × 32 pixels in the first half of the steps",
+        "one_convolution": "precise statistics, and one convolution in the encoders' first stage",
+        "single_convolutions": "the same in the second stage, too, and 96 channels in the third",
     },
     "anchor": {
         "still": "none",
