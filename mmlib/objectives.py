@@ -69,7 +69,8 @@ class Objective:
     ) -> tuple[Terms, Judged]:
         """All loss terms of the networks but the GANs', and what each discriminator judges.
 
-        `model`: what `networks` made. `average`: they with averaged weights, where `recipe.teacher` asks for it.
+        `model`: what `networks` made. `average`: they with averaged or with their first weights, where `recipe.teacher`
+        asks for it.
         """
         raise NotImplementedError
 
@@ -155,13 +156,17 @@ class PlainZeroPair(Objective):
                 terms[f"latent/R{Y}"] = latent_consistency(h, f(y, y_name), recipe.consistency)
             for z_name in self.unseen(y_name, phase):
                 record = self.records[z_name]
-                label = T(x, "rgb", z_name) if average is None else average.translate(x, "rgb", z_name)
+                label = T(x, "rgb", z_name) if average is None else self.label(average, pair, y_name, z_name)
                 terms[f"pseudo_{z_name}/{Y}{record.letter}"] = pseudo_pair(T(y, y_name, z_name), label, record)
         every = anchors(batches)
         if recipe.autoencoders:
             x_hat.append(T(every.images["rgb"], "rgb", "rgb"))
             terms["rgb/RR"] = L("rgb", x_hat[-1], every)
         return terms, {"R": (every.images["rgb"], torch.cat(x_hat))}
+
+    def label(self, teacher: MixAndMatch, pair: Pair, source: str, target: str) -> torch.Tensor:
+        """What a teacher says of `target` in rooms of which RGB and `source` are there."""
+        return teacher.translate(pair.images["rgb"], "rgb", target)
 
     def unseen(self, name: str, phase: Phase) -> list[str]:
         """The modalities of the other sets, where the phase has pseudo-pairs: no pair with `name` was seen."""
@@ -224,7 +229,7 @@ class ZeroPair(PlainZeroPair):
                     label = y_hat[f"rgb of {name}"]
                 else:
                     with torch.no_grad():
-                        label = average.translate(pairs[name].images["rgb"], "rgb", target)
+                        label = self.label(average, pairs[name], name, target)
                 loss = pseudo_pair(y_hat[name], label, self.records[target])
                 terms[f"pseudo_{target}/{letter[name]}{letter[target]}"] = loss
         return terms, {"R": (every.images["rgb"], x_hat)}

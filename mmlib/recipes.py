@@ -97,8 +97,8 @@ class Recipe:
     """Whether latent consistency moves the encoder of RGB, too, as in the paper."""
     mirrored_rgb_decoder: bool = False
     """Whether the decoder of RGB has the convolutions of the encoder's stages, not Table 5's one per stage."""
-    teacher: Literal["self", "average"] = "self"
-    """Who makes pseudo-pairs: the networks themselves, or their average over the past steps."""
+    teacher: Literal["self", "average", "start"] = "self"
+    """Who makes pseudo-pairs: the networks themselves, their average over the past steps, or they as they started."""
     teacher_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.998
     """How much of that average remains after a step."""
     precise_statistics: bool = False

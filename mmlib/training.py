@@ -92,7 +92,7 @@ class Trainer:
         with frozen(self.discriminators), self.machine.autocast():
             terms, judged = self._shared_model(self._terms, batches, phase, random)
         self._update(self.objective.total(terms, phase), terms, "generator", "muon")
-        if self.average is not None:
+        if self.average is not None and self.recipe.teacher == "average":
             self._move_average(self.average)
         if judged:
             with self.machine.autocast():

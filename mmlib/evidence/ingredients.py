@@ -11,6 +11,7 @@ from ..methods.cyclegan import CycleGAN
 from ..methods.mixed_cycles import MixedCycles
 from ..methods.pix2pix import Pix2Pix
 from ..methods.plug_in import PlugIn
+from ..methods.self_training import SelfTraining
 from ..methods.student import Student
 from ..methods.styles import PHOTO, style_domains
 from ..methods.supervised import Supervised
@@ -64,6 +65,10 @@ Maker = Callable[[Ingredients], Objective]
 
 def zero_pair(given: Ingredients) -> ZeroPair:
     return ZeroPair(*given.anchored())
+
+
+def self_training(given: Ingredients) -> SelfTraining:
+    return SelfTraining(*given.anchored(), base=given.teacher)
 
 
 def supervised(source: str, target: str) -> Maker:

@@ -16,6 +16,7 @@ from .ingredients import (
     mixed_cycles,
     pix2pix,
     plugged_in,
+    self_training,
     student,
     supervised,
     zero_pair,
@@ -44,7 +45,7 @@ class Run:
 SHIPPED = preset("course", widths=(32, 64, 128), steps=4_000, anchor_gradient=True)
 """The recipe of the network that ships: preset `course`, twice as wide, for longer, and with the paper's consistency,
 which moves the encoder of RGB, too."""
-SHIPS = {"course": {"none": "course"}, "ablation": {kind: f"ablation_{kind}" for kind in SIDE_INFORMATION}}
+SHIPS = {"course": {"self_taught": "course"}, "ablation": {kind: f"ablation_{kind}" for kind in SIDE_INFORMATION}}
 """The names under which networks ship: the course's, and those of Table 1."""
 
 
@@ -58,6 +59,7 @@ def runs(name: str) -> dict[str, Run]:
     untied = _weighted(first, lambda_latent=0.0).replace(latent_noise=0.0)
     none = first.replace(side_information="none")
     taught = none.replace(phases=_pseudo_pairs_from(base.steps // 4, phase), teacher="average")
+    taught_again = _weighted(none, lambda_pseudo=1.0).replace(base.steps // 4, teacher="start")
     long = 2 * base.steps
     shipped = SHIPS.get(name, {})
     deep = first.replace(widths=(*base.widths, 2 * base.widths[-1]), convolutions=(*base.convolutions, 3))
@@ -79,6 +81,7 @@ def runs(name: str) -> dict[str, Run]:
         "all_stages": Run(first.replace(consistency="all_stages")),
         **{f"idea_{idea}": Run(recipe, selects=True) for idea, recipe in _ideas(none, phase).items()},
         "pseudo_pairs": Run(taught, fuses=True),
+        "self_taught": Run(taught_again, self_training, "none", fuses=True, ship=shipped.get("self_taught", "")),
         # as many steps as the student and its teacher have together
         "none_long": Run(none.with_steps(long), fuses=True),
         "pseudo_pairs_long": Run(taught.with_steps(long), fuses=True),

@@ -1,0 +1,44 @@
+"""Self-training: a trained network goes on, and what it said of two latents together teaches its unseen translations.
+
+A room of D2 has RGB and depth, and the mean of their latents says more of its segmentation than either alone (section
+5.4). T_DS learns from what the network, as it was, says of that mean; on D1 T_SD learns from RGB and segmentation. Both
+views teach, as in co-training (xMUDA, Jaritz et al. 2020). No true depth–segmentation pair is involved.
+"""
+
+import torch
+
+from ..data.batches import Pair
+from ..data.sets import AnchoredPairs
+from ..networks import MixAndMatch
+from ..objectives import ZeroPair
+from ..recipes import Recipe
+
+MEAN = 0.5
+"""The share of each of the two latents: fixed beforehand."""
+
+
+class SelfTraining(ZeroPair):
+    """Zero-pair training that starts from a trained network, `base`; its recipe's `teacher` is `start`.
+
+    `ValueError` where the recipe's networks are others than those of `base`.
+    """
+
+    def __init__(self, *sets: AnchoredPairs, base: MixAndMatch):
+        super().__init__(*sets)
+        known = {rooms.sha256 for rooms in sets}
+        seen = [entry for entry in base.record["data"] if entry["role"] == "training"]
+        self.base, self.inherited = base, tuple(entry for entry in seen if entry["sha256"] not in known)
+
+    def networks(self, recipe: Recipe) -> MixAndMatch:
+        """Those of the base, with its weights."""
+        model = super().networks(recipe)
+        try:
+            model.load_state_dict(self.base.state_dict())
+        except RuntimeError:
+            raise ValueError("recipe: its networks are not those that were trained before: use their recipe") from None
+        return model
+
+    def label(self, teacher: MixAndMatch, pair: Pair, source: str, target: str) -> torch.Tensor:
+        """What a teacher says of `target` from the mean of two latents, that of RGB and that of `source`."""
+        f_R, f = (teacher.encode(pair.images[name], name) for name in ("rgb", source))
+        return teacher.decode(f_R.fuse(f, MEAN), target)
