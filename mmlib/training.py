@@ -171,7 +171,7 @@ class Trainer:
         self.finite.check()
 
 
-SETTLING = 20
+SETTLING = 5
 """Batches on which `Trainer.settle` measures."""
 
 

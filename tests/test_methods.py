@@ -13,6 +13,7 @@ from mmlib.methods.cascade import Cascade
 from mmlib.methods.cyclegan import CycleGAN
 from mmlib.methods.networks import ImagePool, Pairwise, PatchGAN, ResNetGenerator, UNetGenerator
 from mmlib.methods.pix2pix import Pix2Pix
+from mmlib.methods.self_training import SelfTraining
 from mmlib.methods.student import Student
 from mmlib.training import Trainer
 
@@ -135,6 +136,60 @@ def test_an_averaged_teacher_survives_a_stop(sets, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), parts.state_dict().values()))
     last = json.loads((tmp_path / "parts/log.jsonl").read_text().splitlines()[-1])
     assert {"pseudo_segmentation/DS", "pseudo_depth/SD"} <= last.keys()
+
+
+@pytest.fixture(scope="module")
+def base(sets, tmp_path_factory):
+    """A network that was trained on the sets, with its record."""
+    return fit(SMOKE, ZeroPair(*sets), tmp_path_factory.mktemp("base"), device="cpu", progress=False)
+
+
+TAUGHT = SMOKE.replace(teacher="start", latent_noise=0.0, phases=(Phase(steps=3, lambda_pseudo=1.0),))
+
+
+def test_self_training_learns_from_the_mean_of_two_latents(sets, base):
+    objective = SelfTraining(*sets, base=base)
+    trainer = Trainer(TAUGHT, objective, CPU)
+    assert all(map(torch.equal, trainer.model.state_dict().values(), base.state_dict().values()))
+    trainer.model.eval()
+    batches = trainer.batches(0)
+    terms, _ = objective.terms(
+        trainer.model, batches, TAUGHT, TAUGHT.phase(0), generator("cpu", 0), trainer.average
+    )
+    x, z = (batches[1].images[name] for name in ("rgb", "depth"))
+    f_R, f_D = base.eval().encode(x, "rgb"), base.encode(z, "depth")
+    said = base.decode(f_R.with_latent((f_R.latent + f_D.latent) / 2), "segmentation").softmax(1)
+    by_hand = torch.nn.functional.cross_entropy(trainer.model.translate(z, "depth", "segmentation"), said)
+    assert terms["pseudo_segmentation/DS"].item() == pytest.approx(by_hand.item(), rel=1e-5)
+    assert "pseudo_depth/SD" in terms
+
+
+def test_the_teacher_of_self_training_stays_as_it_started_also_after_a_stop(sets, base, tmp_path):
+    start = [value.clone() for value in base.state_dict().values()]
+    trainer = Trainer(TAUGHT, SelfTraining(*sets, base=base), CPU)
+    trainer.step()
+    assert all(map(torch.equal, trainer.average.state_dict().values(), start))
+    assert not all(map(torch.equal, trainer.model.state_dict().values(), start))
+
+    def run(folder, **options):
+        return fit(TAUGHT, SelfTraining(*sets, base=base), folder, device="cpu", progress=False, **options)
+
+    whole = run(tmp_path / "whole")
+    run(tmp_path / "parts", stop_after=1)
+    parts = run(tmp_path / "parts", resume=True)
+    assert all(map(torch.equal, whole.state_dict().values(), parts.state_dict().values()))
+    assert audit(parts.record) == [] and parts.record["objective"] == "SelfTraining"
+
+
+def test_self_training_keeps_the_record_of_what_its_base_has_seen(rooms_dir, sets, base):
+    other = open_split(rooms_dir, "d2").subset(0, 4)
+    assert SelfTraining(sets[0], other, base=base).inherited == (sets[1].describe(),)
+    assert SelfTraining(*sets, base=base).inherited == ()
+
+
+def test_self_training_needs_the_networks_of_its_base(sets, base):
+    with pytest.raises(ValueError, match="its networks are not those that were trained before"):
+        Trainer(TAUGHT.replace(widths=(4, 4)), SelfTraining(*sets, base=base), CPU)
 
 
 def test_linear_decay_holds_then_falls_to_zero(sets):

@@ -7,7 +7,7 @@ from ..checkpoints import read_record
 from ..data.shipped import CHECKPOINTS, read
 from ..hardware.files import write
 from .grids import GRIDS
-from .results import NETWORK, translations_table
+from .results import BEGAN, NETWORK, translations_table
 from .tables import grid_table
 
 WHAT = {
@@ -15,8 +15,9 @@ WHAT = {
         "The network of the notebooks",
         "Three encoders and three decoders that share one latent space: RGB, depth and segmentation of rooms, all nine "
         "translations between them. Depth → segmentation and segmentation → depth are *zero-pair*: no training pair "
-        "had both. It is the paper's method alone, in a slim form: latent consistency of the last stage, autoencoders "
-        "and noise, without pooling indices, GAN and pseudo-pairs. It is made for learning and for comparison.",
+        "had both. It began as the paper's method alone, in a slim form: latent consistency of the last stage, "
+        "autoencoders and noise, without pooling indices and GAN. Then it went on by self-training: what it said of "
+        "the mean of two latents taught the unseen translations. It is made for learning and for comparison.",
         "`mmlib.checkpoints.load('FILE').translate(x, 'depth', 'segmentation')`",
         "It knows rooms of one generator, seen by one kind of camera at 96 × 96 pixels, and has met no photograph. "
         "What is small, thin or rare (chairs, objects, books) it finds badly; its RGB is blurred. Nothing that matters "
@@ -86,6 +87,12 @@ def model_card(name: str) -> str:
         f"{versions['mmlib']}, torch {versions['torch']}. {record['selection'].capitalize()}. The whole recipe is in "
         f"`{name}.json`, and `python -m mmlib audit` reads it."
     )
+    if record["objective"] == "SelfTraining":
+        began = read(BEGAN)
+        made += (
+            f" It goes on from {began['step']:,} steps of `{began['objective']}`, which took "
+            f"{began['seconds'] / 60:.0f} minutes (`data/results/{BEGAN}.json`)."
+        )
     parts = [
         HEAD,
         f"# {title}: `{name}.safetensors`",

@@ -27,8 +27,8 @@ from .ingredients import (
 class Run:
     """One training of a grid, repeated over seeds.
 
-    `objective` makes what is trained. `teacher` names the run whose network, of the same seed, labels for this one, or
-    is the network that a modality is plugged into. `fuses`: Figure 7 is measured of it, too. `pretrained`: the RGB
+    `objective` makes what is trained. `teacher` names the run whose network, of the same seed, labels for this one,
+    goes on in it, or has a modality plugged in. `fuses`: Figure 7 is measured of it, too. `pretrained`: the RGB
     encoder starts from `RGB_ENCODER`. `selects`: a choice rests on it, so it is measured on `selection_pairs` alone,
     never on the test. `ship`: the name under which the network of seed 0 goes to `data/checkpoints`, in half precision.
     """
@@ -43,8 +43,8 @@ class Run:
 
 
 SHIPPED = preset("course", widths=(32, 64, 128), steps=4_000, anchor_gradient=True)
-"""The recipe of the network that ships: preset `course`, twice as wide, for longer, and with the paper's consistency,
-which moves the encoder of RGB, too."""
+"""The recipe that the network that ships began with: preset `course`, twice as wide, for longer, and with the paper's
+consistency, which moves the encoder of RGB, too. After it comes `self_taught`."""
 SHIPS = {"course": {"self_taught": "course"}, "ablation": {kind: f"ablation_{kind}" for kind in SIDE_INFORMATION}}
 """The names under which networks ship: the course's, and those of Table 1."""
 
@@ -59,7 +59,7 @@ def runs(name: str) -> dict[str, Run]:
     untied = _weighted(first, lambda_latent=0.0).replace(latent_noise=0.0)
     none = first.replace(side_information="none")
     taught = none.replace(phases=_pseudo_pairs_from(base.steps // 4, phase), teacher="average")
-    taught_again = _weighted(none, lambda_pseudo=1.0).replace(base.steps // 4, teacher="start")
+    quarter = none.replace(max(1, base.steps // 4), teacher="start")
     long = 2 * base.steps
     shipped = SHIPS.get(name, {})
     deep = first.replace(widths=(*base.widths, 2 * base.widths[-1]), convolutions=(*base.convolutions, 3))
@@ -81,7 +81,11 @@ def runs(name: str) -> dict[str, Run]:
         "all_stages": Run(first.replace(consistency="all_stages")),
         **{f"idea_{idea}": Run(recipe, selects=True) for idea, recipe in _ideas(none, phase).items()},
         "pseudo_pairs": Run(taught, fuses=True),
-        "self_taught": Run(taught_again, self_training, "none", fuses=True, ship=shipped.get("self_taught", "")),
+        # what goes on from `none` for a quarter of its steps, with and without labels of its own
+        "gone_on": Run(quarter, self_training, "none"),
+        "self_taught": Run(
+            _weighted(quarter, lambda_pseudo=1.0), self_training, "none", True, ship=shipped.get("self_taught", "")
+        ),
         # as many steps as the student and its teacher have together
         "none_long": Run(none.with_steps(long), fuses=True),
         "pseudo_pairs_long": Run(taught.with_steps(long), fuses=True),

@@ -25,9 +25,9 @@ class SelfTraining(ZeroPair):
 
     def __init__(self, *sets: AnchoredPairs, base: MixAndMatch):
         super().__init__(*sets)
-        known = {rooms.sha256 for rooms in sets}
+        now = [rooms.describe() for rooms in sets]
         seen = [entry for entry in base.record["data"] if entry["role"] == "training"]
-        self.base, self.inherited = base, tuple(entry for entry in seen if entry["sha256"] not in known)
+        self.base, self.inherited = base, tuple(entry for entry in seen if entry not in now)
 
     def networks(self, recipe: Recipe) -> MixAndMatch:
         """Those of the base, with its weights."""
@@ -35,7 +35,7 @@ class SelfTraining(ZeroPair):
         try:
             model.load_state_dict(self.base.state_dict())
         except RuntimeError:
-            raise ValueError("recipe: its networks are not those that were trained before: use their recipe") from None
+            raise ValueError("recipe: its networks are not those that were trained before; use their recipe") from None
         return model
 
     def label(self, teacher: MixAndMatch, pair: Pair, source: str, target: str) -> torch.Tensor:
