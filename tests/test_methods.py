@@ -153,9 +153,7 @@ def test_self_training_learns_from_the_mean_of_two_latents(sets, base):
     assert all(map(torch.equal, trainer.model.state_dict().values(), base.state_dict().values()))
     trainer.model.eval()
     batches = trainer.batches(0)
-    terms, _ = objective.terms(
-        trainer.model, batches, TAUGHT, TAUGHT.phase(0), generator("cpu", 0), trainer.average
-    )
+    terms, _ = objective.terms(trainer.model, batches, TAUGHT, TAUGHT.phase(0), generator("cpu", 0), trainer.average)
     x, z = (batches[1].images[name] for name in ("rgb", "depth"))
     f_R, f_D = base.eval().encode(x, "rgb"), base.encode(z, "depth")
     said = base.decode(f_R.with_latent((f_R.latent + f_D.latent) / 2), "segmentation").softmax(1)

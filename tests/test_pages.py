@@ -125,7 +125,7 @@ def test_the_headline_has_both_unseen_translations(folder):
 
 
 def test_missing_result_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="none_0.json is missing"):
+    with pytest.raises(FileNotFoundError, match="self_taught_0.json is missing"):
         results.headline_table(tmp_path)
 
 
