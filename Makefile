@@ -1,7 +1,7 @@
 # The course and its tests. `make` alone lists what there is.
 PYTHON ?= python3
 VENV ?= .venv
-STEPS ?= 800
+STEPS ?= 740
 DEVICE ?= auto
 OUT ?= runs/zero_pair
 JOBS ?= 2
@@ -26,7 +26,7 @@ $(READY): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.txt
 	@touch $@
 
-run: $(READY)  ## train for STEPS=800 steps in notebook 04, headless, and leave all results in OUT=runs/zero_pair
+run: $(READY)  ## train for STEPS=740 steps in notebook 04, headless, and leave all results in OUT=runs/zero_pair
 	@mkdir -p "$(OUT)"
 	@echo "Training $(STEPS) steps. A stopped run goes on where it was; OUT=... names another folder."
 	$(BIN)/python -m papermill --kernel python3 --execution-timeout 14400 --no-progress-bar --log-output \

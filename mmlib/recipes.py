@@ -222,7 +222,7 @@ COURSE = Recipe(
     anchor_gradient=False,
     mirrored_rgb_decoder=True,
     precise_statistics=True,
-    phases=(Phase(steps=800, lambda_latent=10.0, lambda_l2=10.0, lambda_gan=0.0),),
+    phases=(Phase(steps=740, lambda_latent=10.0, lambda_l2=10.0, lambda_gan=0.0),),
 )
 """The same method, slim, for CPU minutes; every choice was made by seen translations. It differs from the
 paper in three stages, which keep the detail of small things; batch normalization in f_R, which starts from nothing; an

@@ -95,6 +95,12 @@ TRIALS = {
         "quarter_small_first": "a quarter of the batch, and 32 × 32 pixels in the first half of the steps",
         "one_convolution": "precise statistics, and one convolution in the encoders' first stage",
         "single_convolutions": "the same in the second stage, too, and 96 channels in the third",
+        "base_310": "precise statistics, on 4 batches, and 310 steps",
+        "faster_muon": "the same, Muon at 0.09 in place of 0.06",
+        "faster_muon_13": "the same, Muon at 0.13",
+        "faster_muon_20": "the same, Muon at 0.2",
+        "faster_muon_13_short": "Muon at 0.13, 280 steps",
+        "pseudo": "310 steps, Muon at 0.06, pseudo-pairs in the last 40 % of the steps",
     },
     "anchor": {
         "still": "none",
