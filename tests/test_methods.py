@@ -179,8 +179,8 @@ def test_the_teacher_of_self_training_stays_as_it_started_also_after_a_stop(sets
     assert audit(parts.record) == [] and parts.record["objective"] == "SelfTraining"
 
 
-def test_self_training_keeps_the_record_of_what_its_base_has_seen(rooms_dir, sets, base):
-    other = open_split(rooms_dir, "d2").subset(0, 4)
+def test_self_training_keeps_the_record_of_what_its_base_has_seen(sets, base):
+    other = sets[1].subset(0, 2)
     assert SelfTraining(sets[0], other, base=base).inherited == (sets[1].describe(),)
     assert SelfTraining(*sets, base=base).inherited == ()
 

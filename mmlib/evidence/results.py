@@ -9,14 +9,15 @@ from ..hardware.files import markdown
 
 NETWORK, BEGAN, ORACLE = "course/self_taught_0", "course/none_0", "course/depth_oracle_0"
 """The results of the network that ships, of the paper's method alone, from which it went on, and of its oracle."""
+OURS = "**never: zero-pair**, with guesses of its own"
 ROWS = (
     ("self_taught", "rgb_to_segmentation", "RGB → segmentation", "yes, in D1"),
-    ("self_taught", "depth_to_segmentation", "**depth → segmentation**", "**never: zero-pair**, with guesses of its own"),
+    ("self_taught", "depth_to_segmentation", "**depth → segmentation**", OURS),
     ("none", "depth_to_segmentation", "depth → segmentation, the paper's method alone", "**never: zero-pair**"),
     ("depth_student", "depth_to_segmentation", "depth → segmentation, pseudo-label student", "with guesses from RGB"),
     ("depth_oracle", "depth_to_segmentation", "depth → segmentation, supervised oracle", "yes, in rooms of its own"),
     ("self_taught", "rgb_to_depth", "RGB → depth", "yes, in D2"),
-    ("self_taught", "segmentation_to_depth", "**segmentation → depth**", "**never: zero-pair**, with guesses of its own"),
+    ("self_taught", "segmentation_to_depth", "**segmentation → depth**", OURS),
     ("none", "segmentation_to_depth", "segmentation → depth, the paper's method alone", "**never: zero-pair**"),
 )  # fmt: skip
 """The rows of the headline: a run of the network that ships or of what it is compared with, and a translation."""
