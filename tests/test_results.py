@@ -89,7 +89,7 @@ def test_choices_rest_on_seen_pairs_alone():
         assert report["alignment"].keys() == {"rgb – segmentation", "rgb – depth"}
 
 
-@pytest.mark.parametrize(("file", "size"), [("gpu/shapes", 96), ("levers", 48), ("anchor", 48)])
+@pytest.mark.parametrize(("file", "size"), [("gpu/shapes", 96), ("levers", 48), ("anchor", 48), ("self_training", 48)])
 def test_trials_were_measured_on_seen_pairs_of_validation_alone(file, size):
     trials = reported(file)
     assert trials["split"] == "validation" and trials["processor"]

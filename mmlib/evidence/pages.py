@@ -130,7 +130,10 @@ def moving_table() -> str:
 MARKED: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"headline": headline_table},
     "notebooks/speedrun.md": {"records": records_table, "levers": lambda: trials_table("levers")},
-    "notebooks/evidence.md": {"anchor": lambda: trials_table("anchor")},
+    "notebooks/evidence.md": {
+        "anchor": lambda: trials_table("anchor"),
+        "self-training": lambda: trials_table("self_training"),
+    },
     "notebooks/one_gpu.md": {
         "bench": lambda: measured("course_amx", "course", "paper_small"),
         "moving": moving_table,

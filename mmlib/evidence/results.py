@@ -112,6 +112,13 @@ TRIALS = {
         "depth": "that of depth",
         "both": "that of both, as in the paper",
     },
+    "self_training": {
+        "plain": "nobody: more steps alone, Muon at 0.03",
+        "rgb": "the network as it was, from RGB",
+        "mean": "the network as it was, from the mean of two latents",
+        "mean_and_rgb": "the same, and RGB learns from it, too",
+        "mean_faster": "from the mean of two latents, Muon at 0.06",
+    },
 }
 """By file of `data/results`: its trials, with their titles."""
 
