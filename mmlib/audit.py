@@ -67,6 +67,16 @@ def given_before(record: dict[str, Any], rooms: Rooms) -> list[str]:
     return problems
 
 
+def given(network: Any) -> list[dict[str, Any]]:
+    """The data of a network's record, for a training that goes on from it; `ValueError` where it does not say."""
+    record = getattr(network, "record", None)
+    if isinstance(record, dict) and isinstance(entries := record.get("data"), list):
+        names = _names(record)
+        if all(_well_formed(entry, names) for entry in entries) and "training" in [entry["role"] for entry in entries]:
+            return entries
+    raise ValueError("the network's record does not say on which rooms it was trained: copy it again")
+
+
 def _names(record: dict[str, Any]) -> set[str]:
     """The modalities that a record may list: those that are known, and those that its recipe declares (domains)."""
     recipe = record.get("recipe")

@@ -35,8 +35,8 @@ JOINT = Joint(processes.joint_mean, processes.joint_max)
 class Objective:
     """What a training minimises: its sets, its networks, its loss terms and their sum.
 
-    `sets`: the training sets; each gives a batch to every step. `inherited`: the records of data that frozen parts were
-    trained on before. `partly`: some weights have no part in some steps. `translations`: what it trains, where
+    `sets`: the training sets; each gives a batch to every step. `inherited`: the records of data that its
+    networks were given before. `partly`: some weights have no part in some steps. `translations`: what it trains, where
     that is not all that its networks can do. A subclass writes `terms`, and overrides the rest where it differs.
     """
 

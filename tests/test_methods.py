@@ -8,6 +8,7 @@ from torch import nn
 
 from conftest import CPU
 from mmlib import MODALITIES, MixAndMatch, Phase, ZeroPair, audit, checkpoints, evaluate, fit, open_split, preset
+from mmlib.__main__ import main
 from mmlib.data.batches import generator
 from mmlib.methods.cascade import Cascade
 from mmlib.methods.cyclegan import CycleGAN
@@ -177,6 +178,8 @@ def test_the_teacher_of_self_training_stays_as_it_started_also_after_a_stop(sets
     parts = run(tmp_path / "parts", resume=True)
     assert all(map(torch.equal, whole.state_dict().values(), parts.state_dict().values()))
     assert audit(parts.record) == [] and parts.record["objective"] == "SelfTraining"
+    with pytest.raises(ValueError, match="trained by SelfTraining, not by ZeroPair; name another folder"):
+        fit(TAUGHT, ZeroPair(*sets), tmp_path / "parts", device="cpu", progress=False, resume=True)
 
 
 def test_self_training_keeps_the_record_of_what_its_base_has_seen(sets, base):
@@ -185,9 +188,45 @@ def test_self_training_keeps_the_record_of_what_its_base_has_seen(sets, base):
     assert SelfTraining(*sets, base=base).inherited == ()
 
 
-def test_self_training_needs_the_networks_of_its_base(sets, base):
-    with pytest.raises(ValueError, match="its networks are not those that were trained before"):
-        Trainer(TAUGHT.replace(widths=(4, 4)), SelfTraining(*sets, base=base), CPU)
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"widths": (4, 4)}, "its networks are not those that were trained before"),
+        ({"side_information": "none"}, "its networks are not those that were trained before"),
+        ({"teacher": "self"}, "teacher = self, but the teacher of self-training is start"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else ", ".join(value),
+)
+def test_self_training_refuses_other_networks_and_teachers(sets, base, changes, said):
+    with pytest.raises(ValueError, match=said):
+        Trainer(TAUGHT.replace(**changes), SelfTraining(*sets, base=base), CPU)
+
+
+def test_self_training_needs_a_record(sets):
+    with pytest.raises(ValueError, match="the network's record does not say on which rooms it was trained"):
+        SelfTraining(*sets, base=MixAndMatch.from_recipe(SMOKE))
+
+
+def test_from_a_self_taught_network_the_command_goes_on_without_its_answers(rooms_dir, sets, base, tmp_path):
+    fit(TAUGHT, SelfTraining(*sets, base=base), tmp_path / "taught", device="cpu", progress=False)
+    words = ["--data", str(rooms_dir), "--out", str(tmp_path / "on"), "--device", "cpu"]
+    assert main(["train", "--from", str(tmp_path / "taught"), *words]) == 0
+    recipe = checkpoints.load(tmp_path / "on/checkpoint.safetensors").recipe
+    assert recipe.teacher == "self" and {phase.lambda_pseudo for phase in recipe.phases} == {0.0}
+
+
+def test_the_first_teacher_is_the_network_that_training_starts_from(sets, base, tmp_path):
+    checkpoints.save_checkpoint(tmp_path / "base.safetensors", base, base.record)
+    recipe, made = TAUGHT.replace(1), []
+
+    class Watched(ZeroPair):
+        def label(self, teacher, *rest):
+            made.append(teacher)
+            return super().label(teacher, *rest)
+
+    start = [value.clone() for value in base.state_dict().values()]
+    fit(recipe, Watched(*sets), tmp_path / "on", device="cpu", progress=False, start=tmp_path / "base.safetensors")
+    assert made and all(map(torch.equal, made[0].state_dict().values(), start))
 
 
 def test_linear_decay_holds_then_falls_to_zero(sets):

@@ -93,7 +93,11 @@ def train(
         objective = PlugIn(shipped.open_split(data, add), base)
     else:
         if start and not preset:
-            recipe = checkpoints.load(start).recipe.replace(**given)
+            recipe = checkpoints.load(start).recipe
+            if recipe.teacher == "start":  # of other rooms its own answers would be poor labels
+                plain = (dataclasses.replace(phase, lambda_pseudo=0.0) for phase in recipe.phases)
+                recipe = recipe.replace(teacher="self", phases=tuple(plain))
+            recipe = recipe.replace(**given)
         else:
             recipe = recipes.preset(preset or "course", **given)
         objective = ZeroPair(shipped.open_split(data, "d1"), shipped.open_split(data, "d2"))

@@ -5,6 +5,7 @@ from bisect import bisect_left, bisect_right
 
 import torch
 
+from ..audit import given
 from ..data.batches import Pair
 from ..data.sets import AnchoredPairs, Rooms
 from ..losses import latent_consistency
@@ -38,12 +39,9 @@ class PlugIn(Objective):
         if name in base.modalities:
             raise ValueError(f"{name} is in the network already: it knows {', '.join(base.modalities)}")
         rooms = sorted(pairs.rooms)
-        try:
-            seen = [entry for entry in base.record["data"] if entry["role"] == "training"]
-            runs = [(entry["split"], first, last) for entry in seen for first, last in entry["rooms"]]
-            shared = [split for split, *run in runs if bisect_left(rooms, run[0]) < bisect_right(rooms, run[1])]
-        except (KeyError, TypeError, ValueError):
-            raise ValueError("the network's record does not say on which rooms it was trained: copy it again") from None
+        seen = given(base)
+        runs = [(e["split"], *run) for e in seen if e["role"] == "training" for run in e["rooms"]]
+        shared = [split for split, *run in runs if bisect_left(rooms, run[0]) < bisect_right(rooms, run[1])]
         if shared:
             raise ValueError(
                 f"split {pairs.split} shares rooms with {shared[0]}, on which the network was trained: give "

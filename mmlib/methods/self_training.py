@@ -7,7 +7,9 @@ views teach, as in co-training (xMUDA, Jaritz et al. 2020). No true depth–segm
 
 import torch
 
+from ..audit import given
 from ..data.batches import Pair
+from ..data.indices import require_classes
 from ..data.sets import AnchoredPairs
 from ..networks import MixAndMatch
 from ..objectives import ZeroPair
@@ -20,22 +22,27 @@ MEAN = 0.5
 class SelfTraining(ZeroPair):
     """Zero-pair training that starts from a trained network, `base`; its recipe's `teacher` is `start`.
 
-    `ValueError` where the recipe's networks are others than those of `base`.
+    `ValueError` where the record of `base` does not say what it has seen, the sets have other modalities or classes,
+    or the recipe has another teacher or other networks.
     """
 
     def __init__(self, *sets: AnchoredPairs, base: MixAndMatch):
         super().__init__(*sets)
-        now = [rooms.describe() for rooms in sets]
-        seen = [entry for entry in base.record["data"] if entry["role"] == "training"]
+        now, seen = [rooms.describe() for rooms in sets], given(base)
+        require_classes("the data", self.records, base.records)
         self.base, self.inherited = base, tuple(entry for entry in seen if entry not in now)
 
     def networks(self, recipe: Recipe) -> MixAndMatch:
         """Those of the base, with its weights."""
-        model = super().networks(recipe)
+        if recipe.teacher != "start":
+            raise ValueError(f"recipe: teacher = {recipe.teacher}, but the teacher of self-training is start")
+        model, same = super().networks(recipe), recipe.side_information == self.base.recipe.side_information
         try:
             model.load_state_dict(self.base.state_dict())
-        except RuntimeError:
-            raise ValueError("recipe: its networks are not those that were trained before; use their recipe") from None
+        except RuntimeError:  # other tensors
+            same = False
+        if not same or set(self.records) != set(model.modalities):
+            raise ValueError("recipe: its networks are not those that were trained before; use their recipe and sets")
         return model
 
     def label(self, teacher: MixAndMatch, pair: Pair, source: str, target: str) -> torch.Tensor:

@@ -83,8 +83,11 @@ class RunFolder:
             raise ValueError(f"{self.folder} already holds a run: pass --resume to go on, or name another folder")
         trained, saved = saved_run(self.path)
         checkpoints.require_same(trained, self.recipe, self.path)
-        if [entry for entry in saved["data"] if entry.get("role") == "training"] != self.data:
+        before, now = ([e for e in data if e.get("role") == "training"] for data in (saved["data"], self.data))
+        if before != now:
             raise ValueError(f"{self.path}: trained on other data; give the same splits, or name another folder")
+        if (other := saved.get("objective", self.objective)) != self.objective:
+            raise ValueError(f"{self.path}: trained by {other}, not by {self.objective}; name another folder")
         return saved
 
     @contextlib.contextmanager
@@ -127,6 +130,8 @@ class RunFolder:
                 raise ValueError(f"{weights} is for an encoder of RGB as the paper's: these networks have none")
             load_rgb_encoder(encoder, weights)
             self.initial |= {key: hashlib.sha256(Path(weights).read_bytes()).hexdigest()}
+        if trainer.average is not None:
+            trainer.average.load_state_dict(trainer.model.state_dict())
         self.save(trainer)  # from now on a killed run goes on with the same arithmetic and initial weights
 
     def save(self, trainer: "Trainer") -> None:
