@@ -213,6 +213,11 @@ def test_from_a_self_taught_network_the_command_goes_on_without_its_answers(room
     assert main(["train", "--from", str(tmp_path / "taught"), *words]) == 0
     recipe = checkpoints.load(tmp_path / "on/checkpoint.safetensors").recipe
     assert recipe.teacher == "self" and {phase.lambda_pseudo for phase in recipe.phases} == {0.0}
+    words[3] = str(tmp_path / "again")
+    assert main(["train", "--from", str(tmp_path / "on"), "--teacher", "start", "--steps", "2", *words]) == 0
+    record = checkpoints.load(tmp_path / "again/checkpoint.safetensors").record
+    assert record["objective"] == "SelfTraining" and record["step"] == 2 and "start_sha256" in record
+    assert [phase["lambda_pseudo"] for phase in record["recipe"]["phases"]] == [1.0]
 
 
 def test_the_first_teacher_is_the_network_that_training_starts_from(sets, base, tmp_path):

@@ -78,8 +78,10 @@ def train(
     rgb_weights: Annotated[str | None, about("For the RGB encoder: VGG-16's, or a distilled encoder's.")] = None,
     changes: Annotated[RecipeOptions, Parameter(name="*")] = RecipeOptions(),  # type: ignore[valid-type]  # noqa: B008
 ) -> None:
-    """Train a mix-and-match network on D1 and D2, or plug a modality into one."""
+    """Train a mix-and-match network on D1 and D2, let one teach itself (`--from` and `--teacher start`), or plug a
+    modality into one."""
     from ..methods.plug_in import PlugIn, plugged_in
+    from ..methods.self_training import SelfTraining, self_taught
     from ..objectives import ZeroPair
     from ..training import fit
 
@@ -92,15 +94,19 @@ def train(
         recipe = plugged_in(base.recipe, add).replace(**given)
         objective = PlugIn(shipped.open_split(data, add), base)
     else:
+        pairs = [shipped.open_split(data, split) for split in ("d1", "d2")]
+        objective = ZeroPair(*pairs)
         if start and not preset:
-            recipe = checkpoints.load(start).recipe
-            if recipe.teacher == "start":  # of other rooms its own answers would be poor labels
+            base = checkpoints.load(start)
+            recipe = base.recipe
+            if given.get("teacher") == "start":
+                recipe, objective = self_taught(recipe), SelfTraining(*pairs, base=base)
+            elif recipe.teacher == "start":  # of other rooms its own answers would be poor labels
                 plain = (dataclasses.replace(phase, lambda_pseudo=0.0) for phase in recipe.phases)
                 recipe = recipe.replace(teacher="self", phases=tuple(plain))
             recipe = recipe.replace(**given)
         else:
             recipe = recipes.preset(preset or "course", **given)
-        objective = ZeroPair(shipped.open_split(data, "d1"), shipped.open_split(data, "d2"))
     fit(recipe, objective, out, device=device, workers=workers, resume=resume, rgb_weights=rgb_weights, start=start,
         save_every=save_every)  # fmt: skip
     if int(os.environ.get("RANK", 0)) == 0:  # of torchrun's processes only the first writes

@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 from ..data.domains import COLOURS
+from ..methods.self_training import self_taught
 from ..methods.styles import PHOTO, STYLES
 from ..recipes import SIDE_INFORMATION, Phase, Recipe, preset
 from .ingredients import (
@@ -59,7 +60,7 @@ def runs(name: str) -> dict[str, Run]:
     untied = _weighted(first, lambda_latent=0.0).replace(latent_noise=0.0)
     none = first.replace(side_information="none")
     taught = none.replace(phases=_pseudo_pairs_from(base.steps // 4, phase), teacher="average")
-    quarter = none.replace(max(1, base.steps // 4), teacher="start")
+    taught_again = self_taught(none)
     long = 2 * base.steps
     shipped = SHIPS.get(name, {})
     deep = first.replace(widths=(*base.widths, 2 * base.widths[-1]), convolutions=(*base.convolutions, 3))
@@ -82,10 +83,8 @@ def runs(name: str) -> dict[str, Run]:
         **{f"idea_{idea}": Run(recipe, selects=True) for idea, recipe in _ideas(none, phase).items()},
         "pseudo_pairs": Run(taught, fuses=True),
         # what goes on from `none` for a quarter of its steps, with and without labels of its own
-        "gone_on": Run(quarter, self_training, "none"),
-        "self_taught": Run(
-            _weighted(quarter, lambda_pseudo=1.0), self_training, "none", True, ship=shipped.get("self_taught", "")
-        ),
+        "gone_on": Run(_weighted(taught_again, lambda_pseudo=0.0), self_training, "none"),
+        "self_taught": Run(taught_again, self_training, "none", fuses=True, ship=shipped.get("self_taught", "")),
         # as many steps as the student and its teacher have together
         "none_long": Run(none.with_steps(long), fuses=True),
         "pseudo_pairs_long": Run(taught.with_steps(long), fuses=True),

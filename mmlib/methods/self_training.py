@@ -5,6 +5,8 @@ A room of D2 has RGB and depth, and the mean of their latents says more of its s
 views teach, as in co-training (xMUDA, Jaritz et al. 2020). No true depth–segmentation pair is involved.
 """
 
+import dataclasses
+
 import torch
 
 from ..audit import given
@@ -17,6 +19,13 @@ from ..recipes import Recipe
 
 MEAN = 0.5
 """The share of each of the two latents: fixed beforehand."""
+
+
+def self_taught(recipe: Recipe, steps: int | None = None) -> Recipe:
+    """The recipe by which a network of that recipe goes on and teaches itself, for a quarter of its steps if no number
+    is given. It has one phase, with the weights of the last one."""
+    last = dataclasses.replace(recipe.phases[-1], lambda_pseudo=1.0, steps=steps or max(1, recipe.steps // 4))
+    return recipe.replace(phases=(last,), teacher="start")
 
 
 class SelfTraining(ZeroPair):
