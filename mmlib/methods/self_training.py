@@ -21,10 +21,10 @@ MEAN = 0.5
 """The share of each of the two latents: fixed beforehand."""
 
 
-def self_taught(recipe: Recipe, steps: int | None = None) -> Recipe:
-    """The recipe by which a network of that recipe goes on and teaches itself, for a quarter of its steps if no number
-    is given. It has one phase, with the weights of the last one."""
-    last = dataclasses.replace(recipe.phases[-1], lambda_pseudo=1.0, steps=steps or max(1, recipe.steps // 4))
+def self_taught(recipe: Recipe) -> Recipe:
+    """The recipe by which a network of that recipe goes on and teaches itself, for a quarter of its steps. It has one
+    phase, with the weights of the last one."""
+    last = dataclasses.replace(recipe.phases[-1], lambda_pseudo=1.0, steps=max(1, recipe.steps // 4))
     return recipe.replace(phases=(last,), teacher="start")
 
 

@@ -130,7 +130,7 @@ class RunFolder:
                 raise ValueError(f"{weights} is for an encoder of RGB as the paper's: these networks have none")
             load_rgb_encoder(encoder, weights)
             self.initial |= {key: hashlib.sha256(Path(weights).read_bytes()).hexdigest()}
-        if trainer.average is not None:
+        if trainer.average is not None:  # the teacher begins with the weights that were read above
             trainer.average.load_state_dict(trainer.model.state_dict())
         self.save(trainer)  # from now on a killed run goes on with the same arithmetic and initial weights
 
